@@ -1,0 +1,54 @@
+/**
+ * Every bound of the gateway: unit in the name, reason beside it. A limit that is exceeded is an ordinary outcome
+ * with a cause of its own, never a truncation.
+ */
+export const limits = {
+  /** A policy source file, bytes. Beyond it a bundle is data, not code. */
+  policyFileBytesMax: 1_048_576,
+  /** Tokens of one policy file. */
+  policyTokensMax: 200_000,
+  /** Nesting of expressions in a policy: the recursive-descent parser's stack. */
+  policyNestingMax: 200,
+  /** Elements of a set or list that a policy may range over (section 6 of the language). */
+  policySetElementsMax: 4_096,
+  /** Text of one SQL message, bytes. libpg-query runs in 32-bit WASM memory; see test/hostile. */
+  sqlTextBytesMax: 1_048_576,
+  /** Nesting of a SQL parse tree. PostgreSQL's own parser stops near 5,000 by its stack limit. */
+  sqlNestingMax: 500,
+  /** Statements in one simple Query message. */
+  sqlStatementsMax: 1_000,
+  /** Depth of views over views. */
+  sqlViewDepthMax: 32,
+  /** Nodes of one statement's parse tree: bounds analysis and rewriting. */
+  sqlNodesMax: 100_000,
+  /** Bytes of a frontend message other than Bind and CopyData. Above `sqlTextBytesMax`, so that the SQL limit answers first. */
+  frontendMessageBytesMax: 4_194_304,
+  /** Bytes of a Bind or CopyData message (PostgreSQL's own maximum is 1 GB). */
+  frontendDataBytesMax: 268_435_456,
+  /** Bytes of a startup packet (PostgreSQL's own MAX_STARTUP_PACKET_LENGTH). */
+  startupPacketBytesMax: 10_000,
+  /** Bytes of a password message. A JWT with many groups is long: agents send up to 64 KiB. */
+  passwordBytesMax: 131_072,
+  /** From accept to a finished login. */
+  loginTimeoutMs: 30_000,
+  /** To reach and log in to the upstream. Below `loginTimeoutMs`, so that the client still gets an answer. */
+  upstreamConnectTimeoutMs: 10_000,
+  /** Concurrent sessions of a listener. */
+  sessionsMax: 2_000,
+  /** Prepared statements and portals of one session. */
+  preparedStatementsMax: 20_000,
+  /** Bytes that may wait in one direction before reading stops. */
+  relayHighWaterBytes: 1_048_576,
+  /** Analysed statements kept for one connection. */
+  statementCacheEntriesMax: 5_000,
+  /** Default hold for an approval on the PostgreSQL wire. Agents' shells give up at 120 s. */
+  approvalHoldMs: 110_000,
+  /** Requests that wait for an approval at a time. */
+  approvalsPendingMax: 1_000,
+  /** One line of the recording, bytes: longer statements are recorded by digest and prefix, marked. */
+  recordLineBytesMax: 262_144,
+  /** Client skew that a token's times may have. */
+  clockSkewMs: 60_000,
+} as const;
+
+export type Limits = { readonly [K in keyof typeof limits]: number };

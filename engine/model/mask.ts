@@ -1,0 +1,54 @@
+/**
+ * What stands in place of a column's value. `null` stays null under every mask but `redact` and `constant` of a NOT
+ * NULL column. Which mask fits which type is a table in `dsl/check` and in `engine/sql/masks.ts`.
+ */
+export type Mask =
+  /** Keeps the first and last characters, or the domain of an e-mail address, and fills the rest. */
+  | {
+      readonly kind: "partial";
+      readonly first: number;
+      readonly last: number;
+      readonly keepDomain: boolean;
+      readonly fill: string;
+    }
+  /** Numbers to a multiple of `size` below; dates to the start of `unit`. */
+  | { readonly kind: "bucket"; readonly size: number | undefined; readonly unit: DateUnit | undefined }
+  /** Keyed digest (hex); equal inputs stay equal. `salt` separates domains, the key is the connection's. */
+  | { readonly kind: "hash"; readonly salt: string }
+  /** Like hash, in the shape of the value: `tok_` and 16 characters. */
+  | { readonly kind: "tokenize"; readonly salt: string }
+  /** A fixed value of the column's type: `***`, 0, 1970-01-01, {} … */
+  | { readonly kind: "redact" }
+  /** A fixed value that the policy gives. */
+  | { readonly kind: "constant"; readonly value: string | number | boolean }
+  | { readonly kind: "nullify" };
+
+export type MaskKind = Mask["kind"];
+export type DateUnit = "year" | "quarter" | "month" | "week" | "day" | "hour";
+
+const rank: Readonly<Record<MaskKind, number>> = {
+  partial: 1,
+  bucket: 1,
+  hash: 2,
+  tokenize: 2,
+  constant: 3,
+  redact: 3,
+  nullify: 4,
+};
+
+/**
+ * JOIN of a set of masks (section 6 of the language): of the highest rank, the only one, else `redact`. A function of
+ * the set: order and repetition don't matter, and one more mask never shows more.
+ */
+export function joinMasks(masks: readonly Mask[]): Mask | undefined {
+  let highest = 0;
+  for (const mask of masks) highest = Math.max(highest, rank[mask.kind]);
+  const distinct = new Map(masks.filter((m) => rank[m.kind] === highest).map((m) => [maskKey(m), m]));
+  if (distinct.size <= 1) return distinct.values().next().value;
+  return highest === rank.nullify ? { kind: "nullify" } : { kind: "redact" };
+}
+
+/** Equal for equal masks. Keys are sorted: property order in a literal must not matter. */
+export function maskKey(mask: Mask): string {
+  return JSON.stringify(Object.entries(mask).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,37 @@
+import type { Decision } from "./decision.ts";
+import type { PolicyRequest, Protocol } from "./request.ts";
+
+/**
+ * A compiled bundle: all that the proxy knows of policies. Immutable; a reload makes another one.
+ */
+export type PolicySet = {
+  /** `sha256:` and 64 hex digits over the content of the bundle. Named in each decision. */
+  readonly hash: string;
+  readonly revision: string;
+  /** Packages that take part, sorted. */
+  readonly packages: readonly string[];
+  readonly decide: (request: PolicyRequest) => Decision;
+  readonly needs: PolicyNeeds;
+  /** Tags per connection name, relation key and column, from the bundle's catalog snapshots. */
+  readonly tags: (connection: string) => CatalogTags | undefined;
+  /** Counters to keep: the gate adds to them after a request was let through. */
+  readonly counters: readonly CounterSpec[];
+};
+
+/** Facts that cost something to find and that some rule reads. */
+export type PolicyNeeds = { readonly estimatedRows: boolean; readonly parameters: boolean; readonly body: boolean };
+
+export type CatalogTags = {
+  readonly relations: ReadonlyMap<
+    string,
+    { readonly tags: ReadonlySet<string>; readonly columns: ReadonlyMap<string, ReadonlySet<string>> }
+  >;
+};
+
+export type CounterSpec = {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly windowMs: number;
+  /** What to add for a request and under which key; undefined when the request isn't counted. */
+  readonly contribution: (request: PolicyRequest) => { readonly key: string; readonly amount: number } | undefined;
+};

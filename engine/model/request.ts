@@ -1,0 +1,55 @@
+import type { Json } from "../lib/json.ts";
+import type { Fact } from "../lib/truth.ts";
+import type { RuleId } from "./decision.ts";
+import type { ConnectionFacts, IdentityFacts, SessionFacts, TimeFacts } from "./principal.ts";
+import type { SqlFacts } from "./statement.ts";
+
+export type Protocol = "sql" | "http" | "mcp" | "llm";
+
+export type HttpFacts = {
+  readonly method: string;
+  readonly host: string;
+  /** Normalised, decoded where decoding is unambiguous. */
+  readonly path: string;
+  readonly query: Fact<Readonly<Record<string, string>>>;
+  /** Lower-case names. */
+  readonly headers: Fact<Readonly<Record<string, string>>>;
+  readonly body: Fact<Json | undefined>;
+  readonly bodySize: Fact<number>;
+};
+
+export type McpFacts = {
+  readonly server: string;
+  readonly method: string;
+  readonly tool: Fact<string | undefined>;
+  readonly resource: Fact<string | undefined>;
+  readonly prompt: Fact<string | undefined>;
+  readonly args: Fact<Json>;
+};
+
+export type LlmFacts = {
+  readonly provider: string;
+  readonly model: string;
+  readonly tools: Fact<ReadonlySet<string>>;
+  readonly toolUse: Fact<string | undefined>;
+  readonly inputTokens: Fact<number>;
+  readonly maxTokens: Fact<number | undefined>;
+};
+
+type Action =
+  | { readonly protocol: "sql"; readonly sql: SqlFacts }
+  | { readonly protocol: "http"; readonly http: HttpFacts }
+  | { readonly protocol: "mcp"; readonly mcp: McpFacts }
+  | { readonly protocol: "llm"; readonly llm: LlmFacts };
+
+/** Everything a policy may ask about one request. Nothing else reaches a decision: it can be decided again from the record. */
+export type PolicyRequest = Action & {
+  readonly identity: IdentityFacts;
+  readonly connection: ConnectionFacts;
+  readonly session: SessionFacts;
+  readonly time: TimeFacts;
+  /** Reads a declared counter or the window of a rate limit; `key` is the value of its `by`. */
+  readonly counter: (name: string, key: string) => Fact<number>;
+  /** The rules whose approval requirement a valid grant for exactly this request has met. */
+  readonly approved: ReadonlySet<RuleId>;
+};

@@ -1,0 +1,70 @@
+import type { Json } from "../lib/json.ts";
+
+/**
+ * One line of the recording. `seq`, `prev` and `hash` are added by the recorder (hash chain per node); `atMs` is wall
+ * clock, ms since the epoch.
+ */
+export type SessionEvent = { readonly atMs: number; readonly session: string } & (
+  | {
+      readonly type: "session-start";
+      readonly connection: string;
+      readonly protocol: "postgres" | "http" | "mcp" | "llm";
+      readonly principal: {
+        readonly sub: string;
+        readonly kind: string;
+        readonly groups: readonly string[];
+        readonly onBehalfOf: string | undefined;
+      };
+      readonly client: string;
+      readonly application: string | undefined;
+    }
+  | {
+      readonly type: "statement";
+      readonly id: string;
+      readonly statement: string;
+      readonly fingerprint: string | undefined;
+      readonly isCut: boolean;
+      readonly parameters: number;
+      readonly accesses: readonly string[];
+      readonly factsDigest: string | undefined;
+      readonly effect: "allow" | "deny" | "approval";
+      readonly rules: readonly string[];
+      readonly causes: readonly Json[];
+      readonly masks: readonly string[];
+      readonly filters: readonly string[];
+      readonly policy: string;
+    }
+  | {
+      readonly type: "approval";
+      readonly id: string;
+      readonly statementId: string;
+      readonly state: "requested" | "granted" | "refused" | "expired" | "withdrawn" | "used";
+      readonly by: string | undefined;
+      readonly reason: string | undefined;
+    }
+  | {
+      readonly type: "completion";
+      readonly id: string;
+      readonly outcome: string;
+      readonly tag: string | undefined;
+      readonly sqlstate: string | undefined;
+      readonly rows: number;
+      readonly bytes: number;
+      readonly durationUs: number;
+    }
+  | {
+      readonly type: "alert";
+      readonly id: string;
+      readonly rule: string;
+      readonly channel: string;
+      readonly severity: string | undefined;
+      readonly message: string;
+    }
+  | {
+      readonly type: "policy";
+      readonly hash: string;
+      readonly state: "loaded" | "rejected";
+      readonly message: string | undefined;
+    }
+  | { readonly type: "session-end"; readonly reason: string }
+);

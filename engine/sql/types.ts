@@ -1,0 +1,62 @@
+// The outside of SQL analysis: what the gate, the policy tests and the proxy exchange with it.
+import type { Catalog } from "../model/catalog.ts";
+import type { SqlFacts } from "../model/statement.ts";
+
+/** What the meaning of a text depends on besides the text. */
+export type SqlContext = {
+  readonly catalog: Catalog;
+  /** Effective search_path in order, without the implicit pg_catalog and pg_temp: names of existing schemas. */
+  readonly searchPath: readonly string[];
+  /** Login role upstream: what `"$user"`, current_user mean. */
+  readonly user: string;
+  /** Type OIDs that the client declared in Parse; 0 = unspecified. */
+  readonly parameterTypes: readonly number[];
+  /** Functions outside the built-in allowlist that the connection's configuration permits: `schema.name`. */
+  readonly allowedFunctions: ReadonlySet<string>;
+  /** Relations made by this session (temporary tables), by name: shadow everything else. */
+  readonly temporary: ReadonlyMap<string, import("../model/catalog.ts").Relation>;
+};
+
+/** The statement can't be let through as it stands. `sqlstate` is what the client gets. Never carries row content. */
+export type SqlFault = {
+  /** Stable, kebab-case, in docs/error-codes.md: `syntax-error`, `unknown-relation`, `function-not-allowed` … */
+  readonly code: string;
+  readonly sqlstate: string;
+  readonly message: string;
+  readonly help: string | undefined;
+  /** Character offset (from 0) in the client's text, where known. */
+  readonly position: number | undefined;
+};
+
+/** What running the statement does to the session: drives the settings and prepared-statement model. */
+export type SessionEffect =
+  | { readonly kind: "begin" | "commit" | "rollback"; readonly chain: boolean }
+  | { readonly kind: "savepoint" | "release" | "rollback-to"; readonly name: string }
+  | { readonly kind: "set"; readonly name: string; readonly value: string | undefined; readonly isLocal: boolean }
+  | { readonly kind: "reset-all" }
+  | { readonly kind: "discard-all" }
+  | { readonly kind: "prepare"; readonly name: string; readonly statement: AnalyzedStatement }
+  | { readonly kind: "deallocate"; readonly name: string | undefined }
+  | { readonly kind: "catalog-changed" }
+  | { readonly kind: "create-temporary"; readonly name: string };
+
+/** One statement, understood completely. `tree` is the bound parse tree: opaque outside of engine/sql. */
+export type AnalyzedStatement = {
+  readonly facts: SqlFacts;
+  readonly effects: readonly SessionEffect[];
+  readonly tree: unknown;
+  /** Version of the catalog that it was analysed against. */
+  readonly catalogVersion: string;
+  /** The statement produces rows (SELECT, RETURNING, SHOW, EXPLAIN, FETCH …) that a row limit can be put on. */
+  readonly isRowReturning: boolean;
+  readonly isEmpty: boolean;
+};
+
+/** Text that the gateway generated, parsed again and found equal to the intended tree. */
+export type RewrittenSql = {
+  readonly text: string;
+  /** Some relation in it is masked or filtered: errors and notices must be reduced to what can't carry values. */
+  readonly touchesProtected: boolean;
+  /** `oid:attnum` of masked base columns: must not occur as an origin in the server's RowDescription. */
+  readonly maskedOrigins: ReadonlySet<string>;
+};

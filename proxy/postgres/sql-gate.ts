@@ -1,0 +1,100 @@
+// The one ordering, as the PostgreSQL wire sees it: analyze -> evaluate -> (hold) -> record -> release.
+import type { Decision } from "../../engine/model/decision.ts";
+import type { ConnectionFacts, IdentityFacts } from "../../engine/model/principal.ts";
+import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../../engine/sql/types.ts";
+
+/** A client session after login. */
+export type GateSession = {
+  readonly id: string;
+  readonly identity: IdentityFacts;
+  readonly connection: ConnectionFacts;
+  readonly startedAtMs: number;
+  readonly purpose: string | undefined;
+  /** application_name; `agent/<id>` joins the channels of one agent run. */
+  readonly application: string | undefined;
+  /** Seconds since the epoch at which the token ends; the session ends at the next statement after it. */
+  readonly expiresAtS: number | undefined;
+};
+
+/** What the client is told: an ErrorResponse of severity ERROR. `detail` names rule and decision id, `hint` the way out. */
+export type SqlRefusal = {
+  readonly sqlstate: string;
+  readonly message: string;
+  readonly detail: string;
+  readonly hint: string | undefined;
+  readonly position: number | undefined;
+};
+
+export type SqlVerdict = {
+  readonly decisionId: string;
+  readonly statement: AnalyzedStatement | undefined;
+} & (
+  | {
+      readonly kind: "release";
+      readonly decision: Decision;
+      readonly rewritten: RewrittenSql;
+      readonly obligationsKey: string;
+    }
+  | {
+      readonly kind: "hold";
+      readonly decision: Decision & { readonly effect: "approval" };
+      readonly rewritten: RewrittenSql;
+      readonly obligationsKey: string;
+      /** One line for a NoticeResponse: who must approve, how, the id. */
+      readonly notice: string;
+    }
+  | {
+      readonly kind: "refuse";
+      readonly decision: Decision | undefined;
+      readonly fault: SqlFault | undefined;
+      readonly refusal: SqlRefusal;
+    }
+);
+
+export type HoldOutcome =
+  | { readonly kind: "granted"; readonly verdict: SqlVerdict }
+  | { readonly kind: "refused"; readonly refusal: SqlRefusal }
+  | { readonly kind: "withdrawn" };
+
+export type Completion = {
+  readonly outcome: "ok" | "error" | "cancelled" | "aborted";
+  readonly tag: string | undefined;
+  readonly sqlstate: string | undefined;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Microseconds from release to the last message of the answer. */
+  readonly durationUs: number;
+};
+
+/**
+ * `decide` never throws: what goes wrong is a refusal. `record` throws when the intent can't be written; then nothing
+ * of the message may be forwarded.
+ */
+export type SqlGate = {
+  /** One verdict per statement of `text`, in order; an empty text gives []. A syntax error gives one refusal for the whole. */
+  readonly decide: (session: GateSession, context: SqlContext, text: string) => readonly SqlVerdict[];
+  /** Decide an already analysed statement again, e.g. at Bind: policies, grants, time and counters may have moved on. */
+  readonly redecide: (
+    session: GateSession,
+    context: SqlContext,
+    statement: AnalyzedStatement,
+    parameters: readonly (Uint8Array | null)[],
+  ) => SqlVerdict;
+  /** Writes the intent of each verdict, refusals included, before anything moves. */
+  readonly record: (
+    session: GateSession,
+    verdicts: readonly SqlVerdict[],
+    parameters: readonly (Uint8Array | null)[],
+  ) => void;
+  /** Waits for people. `signal` aborts it when the client cancels or goes away. */
+  readonly hold: (
+    session: GateSession,
+    context: SqlContext,
+    verdict: SqlVerdict & { kind: "hold" },
+    parameters: readonly (Uint8Array | null)[],
+    signal: AbortSignal,
+  ) => Promise<HoldOutcome>;
+  readonly complete: (session: GateSession, decisionId: string, completion: Completion) => void;
+  readonly open: (session: GateSession) => void;
+  readonly close: (session: GateSession, reason: string) => void;
+};
