@@ -1,0 +1,56 @@
+// What the shell's parts are handed: no part makes these for itself.
+import type { Result } from "../engine/lib/result.ts";
+import type { Catalog } from "../engine/model/catalog.ts";
+import type { IdentityFacts } from "../engine/model/principal.ts";
+
+/** Ids and codes only: never row content, SQL text, tokens or passwords. */
+export type Log = {
+  readonly debug: (fields: LogFields, message: string) => void;
+  readonly info: (fields: LogFields, message: string) => void;
+  readonly warn: (fields: LogFields, message: string) => void;
+  readonly error: (fields: LogFields, message: string) => void;
+};
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export type Clock = { readonly nowMs: () => number };
+/** A new unique identifier, sortable by time: `st_01J…`. */
+export type NewId = (prefix: string) => string;
+
+/** The catalog of one upstream, kept fresh on a connection of its own. */
+export type CatalogSource = {
+  readonly current: () => Catalog;
+  /** `search_path` that a new session of the upstream role has, as the server spells it: `"$user", public`. */
+  readonly defaultSearchPath: () => string;
+  /** Reads it again, e.g. after DDL went through. Concurrent calls share one read. */
+  readonly refresh: () => Promise<Catalog>;
+  readonly close: () => Promise<void>;
+};
+
+export type Credentials = {
+  readonly user: string;
+  /** A JWT. */
+  readonly password: string;
+  readonly clientAddress: string;
+  readonly application: string | undefined;
+};
+export type Authenticated = {
+  readonly identity: IdentityFacts;
+  readonly purpose: string | undefined;
+  readonly expiresAtS: number | undefined;
+};
+/** What the person at the prompt is told: what is wrong, and the way to a good token. */
+export type LoginFault = { readonly code: string; readonly message: string; readonly hint: string };
+export type Authenticate = (credentials: Credentials) => Promise<Result<Authenticated, LoginFault>>;
+
+/** Where a connection leads, with credentials that only the gateway holds. */
+export type UpstreamTarget = {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password: () => Promise<string>;
+  readonly tls: {
+    readonly mode: "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
+    readonly ca: string | undefined;
+  };
+};
