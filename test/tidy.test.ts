@@ -28,7 +28,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   zod: ["proxy/config.ts"],
   yaml: ["proxy/config.ts"],
   pino: ["proxy/log.ts"],
-  pg: ["proxy/postgres/catalog-connection.ts"],
+  pg: ["proxy/postgres/catalog-connection.ts", "cli/demo/sql-client.ts"],
   commander: ["cli/main.ts", "cli/commands"],
   "@open-policy-agent/opa-wasm": ["engine/rego/opa-wasm.ts"],
 };
