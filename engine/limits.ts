@@ -9,6 +9,8 @@ export const limits = {
   policyTokensMax: 200_000,
   /** Nesting of expressions in a policy: the recursive-descent parser's stack. */
   policyNestingMax: 200,
+  /** Diagnostics of one policy file: a file of garbage does not become a report of garbage. */
+  policyDiagnosticsMax: 200,
   /** Elements of a set or list that a policy may range over (section 6 of the language). */
   policySetElementsMax: 4_096,
   /** Text of one SQL message, bytes. libpg-query runs in 32-bit WASM memory; see test/hostile. */
@@ -49,6 +51,10 @@ export const limits = {
   recordLineBytesMax: 262_144,
   /** Client skew that a token's times may have. */
   clockSkewMs: 60_000,
+  /** Quiet time after the last change in the policy folder before it is read: an editor saves in several steps. */
+  policyReloadDebounceMs: 100,
+  /** The policy folder is read at least this often: network file systems report no changes. */
+  policyPollMs: 10_000,
 } as const;
 
 export type Limits = { readonly [K in keyof typeof limits]: number };

@@ -1,0 +1,68 @@
+// What gw.yaml says, decoded: files are read, secrets are functions.
+import type { PrincipalKind } from "../engine/model/principal.ts";
+import type { UpstreamTarget } from "./deps.ts";
+import type { LogLevel } from "./log.ts";
+
+export type Address = { readonly host: string; readonly port: number };
+
+/** `sync`: on disk before release. `batched`: handed to the system before release, on disk within 50 ms. `async`: written once per turn of the event loop. */
+export type Durability = "sync" | "batched" | "async";
+
+/** Which claim feeds which fact; a path with dots reaches into objects (`realm_access.roles`). */
+export type ClaimMapping = {
+  readonly sub: string;
+  readonly kind: string;
+  readonly groups: string;
+  readonly email: string;
+  readonly mfa: string;
+  readonly on_behalf_of: string;
+  readonly purpose: string;
+};
+
+export type IssuerConfig = {
+  /** Exactly the token's `iss`. */
+  readonly issuer: string;
+  readonly audience: string;
+  readonly keys:
+    | { readonly kind: "jwks-url"; readonly url: string }
+    | { readonly kind: "discovery" }
+    | { readonly kind: "jwks"; readonly jwks: { readonly keys: readonly Readonly<Record<string, unknown>>[] } };
+  readonly algorithms: readonly string[];
+  readonly claims: ClaimMapping;
+  /** For tokens without the `kind` claim; without it such tokens are refused. */
+  readonly defaultKind: PrincipalKind | undefined;
+  /** Put before `sub`, groups: keeps several issuers' names apart. */
+  readonly prefix: string;
+};
+
+export type ClientTls =
+  | { readonly kind: "off" }
+  /** `isRequired`: a client that doesn't ask for TLS is turned away. */
+  | { readonly kind: "files"; readonly certificate: string; readonly key: string; readonly isRequired: boolean }
+  | { readonly kind: "self-signed"; readonly isRequired: boolean };
+
+export type PostgresConnectionConfig = {
+  readonly kind: "postgres";
+  readonly name: string;
+  readonly listen: Address;
+  readonly env: string;
+  readonly tags: readonly string[];
+  readonly tls: ClientTls;
+  readonly upstream: UpstreamTarget;
+  /** `schema.name` of functions beyond the built-in list. */
+  readonly allowedFunctions: readonly string[];
+  /** Key of the `hash` and `tokenize` masks: at least 16 bytes. */
+  readonly maskKey: Uint8Array;
+};
+
+export type GatewayConfig = {
+  /** Name of this gateway in records. */
+  readonly node: string;
+  readonly logLevel: LogLevel;
+  readonly policies: { readonly path: string; readonly timeZone: string };
+  readonly recording: { readonly directory: string; readonly durability: Durability };
+  readonly approvals: { readonly file: string; readonly holdMs: number };
+  readonly admin: { readonly listen: Address } | undefined;
+  readonly identity: { readonly issuers: readonly IssuerConfig[]; readonly revoked: ReadonlySet<string> };
+  readonly connections: readonly PostgresConnectionConfig[];
+};
