@@ -1,0 +1,42 @@
+// What the PostgreSQL listener is handed, and what it hands back.
+import type { Limits } from "../../engine/limits.ts";
+import type { ConnectionFacts } from "../../engine/model/principal.ts";
+import type { Authenticate, CatalogSource, Log, NewId, UpstreamTarget } from "../deps.ts";
+import type { SqlGate } from "./sql-gate.ts";
+
+export type PostgresListenerOptions = {
+  /** Name of the connection in the configuration: the client may ask for it as its database. */
+  readonly name: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  /**
+   * PEM texts. `required` refuses a session in clear even on loopback; off loopback a session in clear is always
+   * refused, because its password is a bearer token.
+   */
+  readonly tls: { readonly key: string; readonly cert: string; readonly required: boolean } | undefined;
+  readonly upstream: UpstreamTarget;
+  readonly gate: SqlGate;
+  readonly authenticate: Authenticate;
+  readonly catalog: CatalogSource;
+  readonly connection: ConnectionFacts;
+  /** `schema.name` of functions outside the built-in allowlist that this connection permits. */
+  readonly allowedFunctions: ReadonlySet<string>;
+  readonly limits: Limits;
+  readonly log: Log;
+  /** Wall clock, ms since the epoch. */
+  readonly nowMs: () => number;
+  readonly newId: NewId;
+};
+
+export type PostgresListener = {
+  /** Starts to accept. Rejects when the address can't be bound. */
+  readonly listen: () => Promise<{ readonly port: number }>;
+  /**
+   * Stops accepting, lets open transactions finish for `graceMs`, then ends what is left (57P01). Resolves when no
+   * session is left.
+   */
+  readonly close: (graceMs: number) => Promise<void>;
+  /** Sessions after login, and connections on their way there. */
+  readonly sessions: () => number;
+};
+
+export type CreatePostgresListener = (options: PostgresListenerOptions) => PostgresListener;
