@@ -1,4 +1,5 @@
 // A token issuer for the demo and the tests: a real JWKS over HTTP on loopback, keys made at start and never written.
+import type { webcrypto } from "node:crypto";
 import { createServer } from "node:http";
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
 
@@ -28,7 +29,7 @@ export type IssuerOptions = {
 
 type SigningKey = {
   readonly kid: string;
-  readonly privateKey: CryptoKey;
+  readonly privateKey: webcrypto.CryptoKey;
   readonly publicJwk: Readonly<Record<string, unknown>>;
 };
 
@@ -79,7 +80,9 @@ export async function startTokenIssuer(options: IssuerOptions = {}): Promise<Tok
         jti: crypto.randomUUID(),
         ...claims,
       };
-      return new SignJWT(payload).setProtectedHeader({ alg: algorithm, kid: current.kid, typ: "JWT" }).sign(current.privateKey);
+      return new SignJWT(payload)
+        .setProtectedHeader({ alg: algorithm, kid: current.kid, typ: "JWT" })
+        .sign(current.privateKey);
     },
     rotate: async ({ forgetOld = false } = {}) => {
       current = await newKey();
