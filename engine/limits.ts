@@ -49,6 +49,12 @@ export const limits = {
   approvalsPendingMax: 1_000,
   /** One line of the recording, bytes: longer statements are recorded by digest and prefix, marked. */
   recordLineBytesMax: 262_144,
+  /** A segment of the recording, bytes: a new file starts after it. Small enough to copy and to verify alone. */
+  recordSegmentBytesMax: 67_108_864,
+  /** `batched` durability: the recording reaches the disk at least this often. */
+  recordSyncIntervalMs: 50,
+  /** Events that may wait in memory between two writes (`async` durability, completions): past it the next one writes. */
+  recordPendingBytesMax: 1_048_576,
   /** Client skew that a token's times may have. */
   clockSkewMs: 60_000,
   /** Quiet time after the last change in the policy folder before it is read: an editor saves in several steps. */

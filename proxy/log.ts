@@ -8,7 +8,7 @@ export type LogLevel = (typeof logLevels)[number];
 /** Writes to `write` (default: standard error, so that standard output stays for what a command prints). */
 export function createLog(level: LogLevel, write?: (line: string) => void): Log {
   const destination = write ? { write } : pino.destination({ dest: 2, sync: true });
-  const logger = pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return {
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { type FSWatcher, watch } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
-import type { Result } from "../engine/lib/result.ts";
+import { err, ok, type Result } from "../engine/lib/result.ts";
 import { limits } from "../engine/limits.ts";
 import type { PolicySet } from "../engine/model/policy.ts";
 import type { Clock, Log } from "./deps.ts";
@@ -44,16 +44,17 @@ export type PolicyHolderDeps = {
 
 /** @throws GatewayError `policy-rejected` when the folder doesn't compile: a gateway never starts half-loaded. */
 export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder> {
-  const first = await loadBundle(deps);
-  if (!first.result.ok) {
+  const files = await readBundleFiles(deps.folder);
+  const first = await deps.compile(files, deps.folder);
+  if (!first.ok) {
     throw new GatewayError(
       "policy-rejected",
-      `the policies in \`${deps.folder}\` don't compile:\n${first.result.error}`,
+      `the policies in \`${deps.folder}\` don't compile:\n${first.error}`,
       "mend the named places, or run `gw policy check` on the folder",
     );
   }
-  let current = first.result.value;
-  let digest = first.digest;
+  let current = first.value;
+  let digest = digestOf(files);
   let status: PolicyStatus = { hash: current.hash, loadedAtMs: deps.clock.nowMs(), rejected: undefined };
   deps.onChange({ state: "loaded", hash: current.hash, message: undefined });
 
@@ -66,14 +67,14 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
     deps.onChange({ state: "rejected", hash: current.hash, message });
   };
   const swap = async (): Promise<void> => {
-    const next = await loadBundle(deps).catch((error: unknown) => ({
-      digest: `unreadable ${causeCode(error)}`,
-      result: { ok: false as const, error: error instanceof Error ? error.message : causeCode(error) },
-    }));
-    if (next.digest === digest) return;
-    digest = next.digest;
-    if (!next.result.ok) return reject(next.result.error);
-    current = next.result.value;
+    const next = await tryReadBundleFiles(deps.folder);
+    const nextDigest = next.ok ? digestOf(next.value) : `unreadable: ${next.error}`;
+    if (nextDigest === digest) return;
+    digest = nextDigest;
+    if (!next.ok) return reject(next.error);
+    const compiled = await deps.compile(next.value, deps.folder);
+    if (!compiled.ok) return reject(compiled.error);
+    current = compiled.value;
     status = { hash: current.hash, loadedAtMs: deps.clock.nowMs(), rejected: undefined };
     deps.log.info({ hash: current.hash }, "policies loaded");
     deps.onChange({ state: "loaded", hash: current.hash, message: undefined });
@@ -91,13 +92,18 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
   return { current: () => current, status: () => status, reload, close: stopWatching };
 }
 
-async function loadBundle(
-  deps: PolicyHolderDeps,
-): Promise<{ readonly digest: string; readonly result: Result<PolicySet, string> }> {
-  const files = await readBundleFiles(deps.folder);
+function digestOf(files: BundleFiles): string {
   const digest = createHash("sha256");
   for (const [path, text] of files) digest.update(`${path.length}:${path}${text.length}:${text}`);
-  return { digest: digest.digest("hex"), result: await deps.compile(files, deps.folder) };
+  return digest.digest("hex");
+}
+
+async function tryReadBundleFiles(folder: string): Promise<Result<BundleFiles, string>> {
+  try {
+    return ok(await readBundleFiles(folder));
+  } catch (error) {
+    return err(error instanceof Error ? error.message : causeCode(error));
+  }
 }
 
 /**

@@ -67,4 +67,12 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly message: string | undefined;
     }
   | { readonly type: "session-end"; readonly reason: string }
+  /** The recorder's own life: `session` is "". `recovered`: a torn last line of `bytes` bytes was moved to the file `kept`. */
+  | {
+      readonly type: "recorder";
+      readonly state: "opened" | "recovered" | "closed";
+      readonly node: string;
+      readonly bytes: number | undefined;
+      readonly kept: string | undefined;
+    }
 );

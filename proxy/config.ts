@@ -1,0 +1,421 @@
+// gw.yaml -> GatewayConfig: every key known, every named file read, every mistake shown as file:line:column.
+
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, isAbsolute, join } from "node:path";
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
+import { z } from "zod";
+import { limits } from "../engine/limits.ts";
+import { causeCode, GatewayError } from "./errors.ts";
+import type { Address, ClientTls, GatewayConfig, IssuerConfig, PostgresConnectionConfig } from "./gateway-config.ts";
+import { logLevels } from "./log.ts";
+
+/** Environment variables as `process.env` has them; handed in, so that configuration is read once. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @throws GatewayError `config-unreadable` or `config-invalid`; its message has one line per mistake. */
+export async function readConfig(path: string, environment: Environment): Promise<GatewayConfig> {
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw new GatewayError(
+      "config-unreadable",
+      `the configuration \`${path}\` can't be read: ${causeCode(error)}`,
+      "name it with `--config`; docs/operations.md has a complete example",
+    );
+  });
+  return parseConfig(text, path, environment);
+}
+
+/** As `readConfig`, from text; relative paths in it start at the folder of `path`. */
+export function parseConfig(text: string, path: string, environment: Environment): GatewayConfig {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true });
+  const reader = new Reader(path, document, lines, environment);
+  for (const error of document.errors) reader.complainAt(error.pos[0], firstLine(error.message));
+  reader.finish();
+  const parsed = configSchema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) complain(reader, issue);
+    throw reader.failure();
+  }
+  const config = build(parsed.data, reader);
+  reader.finish();
+  return config;
+}
+
+// ---- the schema: strict objects, so that an unknown key is a mistake
+
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "a name has letters, digits, `.`, `_` and `-`");
+const address = z.string().regex(/^(?:\[[0-9A-Fa-f:.]+\]|[^:[\]\s]+):\d{1,5}$/, "write an address as `host:port`");
+const duration = z.string().regex(/^\d+(?:ms|s|m|h)$/, "write a duration like `110s`");
+const secret = z.strictObject({ env: z.string().min(1).optional(), file: z.string().min(1).optional() });
+const functionName = z.string().regex(/^[^.\s]+\.[^.\s]+$/, "write a function as `schema.name`");
+
+const issuerSchema = z.strictObject({
+  issuer: z.string().min(1),
+  audience: z.string().min(1),
+  jwks_url: z.url({ protocol: /^https?$/ }).optional(),
+  jwks_file: z.string().optional(),
+  discovery: z.literal(true).optional(),
+  algorithms: z
+    .array(
+      z.enum(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]),
+    )
+    .min(1)
+    .default(["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]),
+  default_kind: z.enum(["human", "agent", "service"]).optional(),
+  prefix: z.string().default(""),
+  claims: z
+    .strictObject({
+      sub: z.string().default("sub"),
+      kind: z.string().default("kind"),
+      groups: z.string().default("groups"),
+      email: z.string().default("email"),
+      mfa: z.string().default("mfa"),
+      on_behalf_of: z.string().default("on_behalf_of"),
+      purpose: z.string().default("purpose"),
+    })
+    .prefault({}),
+});
+
+const tlsSchema = z.union([
+  z.literal("off"),
+  z.literal("self-signed"),
+  z.strictObject({
+    certificate: z.string().optional(),
+    key: z.string().optional(),
+    required: z.boolean().default(true),
+  }),
+]);
+
+const connectionSchema = z.strictObject({
+  name,
+  kind: z.literal("postgres"),
+  listen: address,
+  env: z.string().default("dev"),
+  tags: z.array(z.string()).default([]),
+  tls: tlsSchema.default("self-signed"),
+  upstream: z.strictObject({
+    host: z.string().min(1),
+    port: z.int().min(1).max(65_535).default(5432),
+    database: z.string().min(1),
+    user: z.string().min(1),
+    password: secret.optional(),
+    sslmode: z.enum(["disable", "prefer", "require", "verify-ca", "verify-full"]).default("verify-full"),
+    ca: z.string().optional(),
+  }),
+  allowed_functions: z.array(functionName).default([]),
+  mask_key: secret.optional(),
+});
+
+const configSchema = z.strictObject({
+  node: name.optional(),
+  log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
+  policies: z.strictObject({ path: z.string().min(1), time_zone: z.string().default("UTC") }),
+  recording: z.strictObject({
+    directory: z.string().min(1),
+    durability: z.enum(["sync", "batched", "async"]).default("batched"),
+  }),
+  approvals: z.strictObject({ file: z.string().min(1).optional(), hold: duration.optional() }).prefault({}),
+  admin: z.strictObject({ listen: address }).optional(),
+  identity: z.strictObject({ issuers: z.array(issuerSchema).min(1), revoked: z.array(z.string()).default([]) }),
+  connections: z.array(connectionSchema).min(1),
+});
+type Parsed = z.infer<typeof configSchema>;
+
+// ---- decoded data -> configuration
+
+function build(parsed: Parsed, at: Reader): GatewayConfig {
+  const recordingDirectory = at.path(parsed.recording.directory);
+  checkTimeZone(parsed.policies.time_zone, at);
+  const names = new Set<string>();
+  parsed.connections.forEach((c, i) => {
+    if (names.has(c.name)) at.complain(["connections", i, "name"], `two connections are called \`${c.name}\``);
+    names.add(c.name);
+  });
+  return {
+    node: parsed.node ?? (hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-") || "gw"),
+    logLevel: parsed.log.level,
+    policies: { path: at.path(parsed.policies.path), timeZone: parsed.policies.time_zone },
+    recording: { directory: recordingDirectory, durability: parsed.recording.durability },
+    approvals: {
+      file: at.path(parsed.approvals.file ?? join(parsed.recording.directory, "approvals.sqlite")),
+      holdMs: parsed.approvals.hold === undefined ? limits.approvalHoldMs : durationMs(parsed.approvals.hold),
+    },
+    admin: parsed.admin === undefined ? undefined : { listen: addressOf(parsed.admin.listen) },
+    identity: {
+      issuers: parsed.identity.issuers.map((issuer, i) => buildIssuer(issuer, ["identity", "issuers", i], at)),
+      revoked: new Set(parsed.identity.revoked),
+    },
+    connections: parsed.connections.map((c, i) => buildConnection(c, ["connections", i], at)),
+  };
+}
+
+function buildIssuer(parsed: Parsed["identity"]["issuers"][number], path: Path, at: Reader): IssuerConfig {
+  const given = [parsed.jwks_url, parsed.jwks_file, parsed.discovery].filter((x) => x !== undefined).length;
+  if (given !== 1) at.complain(path, "an issuer needs exactly one of `jwks_url`, `jwks_file`, `discovery: true`");
+  return {
+    issuer: parsed.issuer,
+    audience: parsed.audience,
+    keys:
+      parsed.jwks_url !== undefined
+        ? { kind: "jwks-url", url: parsed.jwks_url }
+        : parsed.jwks_file !== undefined
+          ? { kind: "jwks", jwks: readKeys(parsed.jwks_file, [...path, "jwks_file"], at) }
+          : { kind: "discovery" },
+    algorithms: parsed.algorithms,
+    claims: parsed.claims,
+    defaultKind: parsed.default_kind,
+    prefix: parsed.prefix,
+  };
+}
+
+const keysSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())) });
+
+function readKeys(file: string, path: Path, at: Reader): z.infer<typeof keysSchema> {
+  try {
+    const parsed = keysSchema.safeParse(JSON.parse(at.file(file, path)));
+    if (parsed.success) return parsed.data;
+  } catch {
+    // Not JSON: the same complaint.
+  }
+  at.complain(path, `\`${file}\` isn't a JWK set: it needs a \`keys\` list`);
+  return { keys: [] };
+}
+
+function buildConnection(parsed: Parsed["connections"][number], path: Path, at: Reader): PostgresConnectionConfig {
+  const upstream = parsed.upstream;
+  const password = upstream.password;
+  if (upstream.ca !== undefined && (upstream.sslmode === "disable" || upstream.sslmode === "prefer")) {
+    at.complain([...path, "upstream", "ca"], "`ca` is of no use with this `sslmode`: use `verify-full`");
+  }
+  return {
+    kind: "postgres",
+    name: parsed.name,
+    listen: addressOf(parsed.listen),
+    env: parsed.env,
+    tags: parsed.tags,
+    tls: buildTls(parsed.tls, [...path, "tls"], at),
+    upstream: {
+      host: upstream.host,
+      port: upstream.port,
+      database: upstream.database,
+      user: upstream.user,
+      password: password === undefined ? async () => "" : at.secret(password, [...path, "upstream", "password"]),
+      tls: {
+        mode: upstream.sslmode,
+        ca: upstream.ca === undefined ? undefined : at.file(upstream.ca, [...path, "upstream", "ca"]),
+      },
+    },
+    allowedFunctions: parsed.allowed_functions,
+    maskKey: maskKeyOf(parsed.mask_key, [...path, "mask_key"], at),
+  };
+}
+
+function buildTls(parsed: z.infer<typeof tlsSchema>, path: Path, at: Reader): ClientTls {
+  if (parsed === "off") return { kind: "off" };
+  if (parsed === "self-signed") return { kind: "self-signed", isRequired: true };
+  if (parsed.certificate === undefined && parsed.key === undefined) {
+    return { kind: "self-signed", isRequired: parsed.required };
+  }
+  if (parsed.certificate === undefined || parsed.key === undefined) {
+    at.complain(path, "`certificate` and `key` belong together: give both, or neither for a self-signed one");
+    return { kind: "off" };
+  }
+  return {
+    kind: "files",
+    certificate: at.file(parsed.certificate, [...path, "certificate"]),
+    key: at.file(parsed.key, [...path, "key"]),
+    isRequired: parsed.required,
+  };
+}
+
+/** Without a configured key none is made up: hashes would change at each start, and nobody would know why. */
+function maskKeyOf(parsed: z.infer<typeof secret> | undefined, path: Path, at: Reader): Uint8Array {
+  if (parsed === undefined) return new Uint8Array();
+  const text = at.secretNow(parsed, path);
+  if (text !== undefined && Buffer.byteLength(text) < 16) {
+    at.complain(path, "a mask key needs at least 16 bytes: `openssl rand -hex 32` makes a good one");
+  }
+  return Buffer.from(text ?? "", "utf8");
+}
+
+function checkTimeZone(zone: string, at: Reader): void {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: zone });
+  } catch {
+    at.complain(["policies", "time_zone"], `\`${zone}\` isn't a time zone: write one like \`Europe/Berlin\``);
+  }
+}
+
+function addressOf(text: string): Address {
+  const colon = text.lastIndexOf(":");
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(text.slice(colon + 1)) };
+}
+
+function durationMs(text: string): number {
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[text.replace(/^\d+/, "")] ?? 1_000;
+  return Number.parseInt(text, 10) * unit;
+}
+
+// ---- places and complaints
+
+type Path = readonly (string | number)[];
+
+class Reader {
+  readonly #path: string;
+  readonly #document: Document.Parsed;
+  readonly #lines: LineCounter;
+  readonly #environment: Environment;
+  readonly #complaints: { readonly offset: number; readonly text: string }[] = [];
+
+  constructor(path: string, document: Document.Parsed, lines: LineCounter, environment: Environment) {
+    this.#path = path;
+    this.#document = document;
+    this.#lines = lines;
+    this.#environment = environment;
+  }
+
+  complain(path: Path, message: string): void {
+    this.complainAt(this.#offsetOf(path), message);
+  }
+
+  complainAt(offset: number, message: string): void {
+    const { line, col } = this.#lines.linePos(offset);
+    this.#complaints.push({ offset, text: `${this.#path}:${line}:${col}: ${message}` });
+  }
+
+  failure(): GatewayError {
+    const lines = this.#complaints.toSorted((a, b) => a.offset - b.offset).map((c) => c.text);
+    return new GatewayError("config-invalid", [...new Set(lines)].join("\n"), "docs/operations.md has every key");
+  }
+
+  finish(): void {
+    if (this.#complaints.length > 0) throw this.failure();
+  }
+
+  path(relative: string): string {
+    return isAbsolute(relative) ? relative : join(dirname(this.#path), relative);
+  }
+
+  /** Text of a file that the configuration names; "" after a complaint. */
+  file(relative: string, path: Path): string {
+    const full = this.path(relative);
+    try {
+      return readFileSync(full, "utf8");
+    } catch (error) {
+      this.complain(path, `\`${full}\` can't be read: ${causeCode(error)}`);
+      return "";
+    }
+  }
+
+  /** Read anew at each use: a rotated password needs no restart. Checked once now, so that a missing one stops the start. */
+  secret(source: z.infer<typeof secret>, path: Path): () => Promise<string> {
+    const first = this.secretNow(source, path);
+    if (source.file === undefined) return async () => first ?? "";
+    const full = this.path(source.file);
+    return async () => (await readFile(full, "utf8")).replace(/\r?\n$/, "");
+  }
+
+  secretNow(source: z.infer<typeof secret>, path: Path): string | undefined {
+    if ((source.env === undefined) === (source.file === undefined)) {
+      this.complain(path, "a secret is either `env: NAME` or `file: path`");
+      return undefined;
+    }
+    if (source.file !== undefined) return this.file(source.file, [...path, "file"]).replace(/\r?\n$/, "");
+    const value = this.#environment[source.env ?? ""];
+    if (value === undefined || value === "") {
+      this.complain([...path, "env"], `the environment variable \`${source.env}\` isn't set`);
+      return undefined;
+    }
+    return value;
+  }
+
+  /** Where the key itself stands, for an unknown key; else the value; else the nearest parent. */
+  offsetOfKey(path: Path, key: string): number {
+    const map = path.length === 0 ? this.#document.contents : this.#document.getIn(path, true);
+    if (isMap(map)) {
+      const pair = map.items.find((item) => isScalar(item.key) && item.key.value === key);
+      if (pair && isNode(pair.key) && pair.key.range) return pair.key.range[0];
+    }
+    return this.#offsetOf(path);
+  }
+
+  #offsetOf(path: Path): number {
+    for (let length = path.length; length >= 0; length -= 1) {
+      const head = path.slice(0, length);
+      const node = length === 0 ? this.#document.contents : this.#document.getIn(head, true);
+      if (isNode(node) && node.range) return node.range[0];
+    }
+    return 0;
+  }
+}
+
+const keysIn = (schema: z.ZodType): readonly string[] =>
+  schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+
+const knownKeys: readonly string[] = [
+  ...new Set(
+    [
+      configSchema,
+      configSchema.shape.policies,
+      configSchema.shape.recording,
+      configSchema.shape.identity,
+      connectionSchema,
+      connectionSchema.shape.upstream,
+      issuerSchema,
+      secret,
+    ].flatMap(keysIn),
+  ),
+  "hold",
+  "level",
+  "certificate",
+  "key",
+  "required",
+];
+
+function complain(reader: Reader, issue: z.core.$ZodIssue): void {
+  const path = issue.path.filter((part): part is string | number => typeof part !== "symbol");
+  if (issue.code === "unrecognized_keys") {
+    for (const key of issue.keys) {
+      const near = nearest(key);
+      const hint = near === undefined ? "" : `; did you mean \`${near}\`?`;
+      reader.complainAt(reader.offsetOfKey(path, key), `unknown key \`${key}\`${hint}`);
+    }
+    return;
+  }
+  const where = path.length === 0 ? "the configuration" : `\`${path.join(".")}\``;
+  if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) {
+    reader.complain(path, `${where} is missing: it must be ${article(issue.expected)}`);
+    return;
+  }
+  reader.complain(path, `${where}: ${firstLine(issue.message).replace(/^Invalid input: /, "")}`);
+}
+
+const article = (expected: string): string => (/^[aeiou]/.test(expected) ? `an ${expected}` : `a ${expected}`);
+
+const firstLine = (text: string): string => text.split("\n", 1)[0] ?? text;
+
+/** The known key at the smallest edit distance, if that is at most 2. */
+function nearest(key: string): string | undefined {
+  let best: string | undefined;
+  let bestDistance = 3;
+  for (const known of knownKeys) {
+    const distance = editDistance(key, known);
+    if (distance < bestDistance) [best, bestDistance] = [known, distance];
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

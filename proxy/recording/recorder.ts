@@ -1,0 +1,222 @@
+// SessionEvent -> chained line -> segment. An intent is written before `recordIntent` returns, or it throws.
+import { mkdirSync } from "node:fs";
+import { limits } from "../../engine/limits.ts";
+import type { SessionEvent } from "../../engine/model/session-event.ts";
+import type { Clock, Log } from "../deps.ts";
+import { causeCode, GatewayError } from "../errors.ts";
+import type { Durability } from "../gateway-config.ts";
+import { type ChainHead, chainLine } from "./chain.ts";
+import { FileSink } from "./file-sink.ts";
+import { lockDirectory, reopenChain, segmentPath } from "./segments.ts";
+
+export type Recorder = {
+  /**
+   * Writes events that must precede what they announce.
+   * @throws GatewayError `record-failed`: then nothing of what they announce may happen
+   */
+  readonly recordIntent: (events: readonly SessionEvent[]) => void;
+  /** Writes an event about something that has happened already: with the next intent, at the latest at the end of this turn. */
+  readonly recordOutcome: (event: SessionEvent) => void;
+  /** Undefined while the recording works, else the system's code. */
+  readonly failure: () => string | undefined;
+  readonly head: () => ChainHead;
+  readonly close: () => Promise<void>;
+};
+
+export type RecorderOptions = {
+  readonly directory: string;
+  readonly durability: Durability;
+  readonly node: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly segmentBytesMax?: number;
+};
+
+/** @throws GatewayError when the directory can't be made, locked, read or written: a gateway doesn't start unrecorded. */
+export function openRecorder(options: RecorderOptions): Recorder {
+  try {
+    mkdirSync(options.directory, { recursive: true, mode: 0o750 });
+    return new FileRecorder(options);
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    throw recordFailed(options.directory, error);
+  }
+}
+
+function recordFailed(directory: string, error: unknown): GatewayError {
+  return new GatewayError(
+    "record-failed",
+    `the recording in \`${directory}\` can't be written: ${causeCode(error)}`,
+    "free space or mend permissions there; statements run again by themselves once it can be written",
+    error,
+  );
+}
+
+class FileRecorder implements Recorder {
+  readonly #options: RecorderOptions;
+  readonly #unlock: () => void;
+  #sink: FileSink;
+  #segment: number;
+  #head: ChainHead;
+  /** Events about the past that wait for the next write: their numbers are given when they are written. */
+  #waiting: SessionEvent[] = [];
+  #waitingBytes = 0;
+  #flush: NodeJS.Immediate | undefined;
+  #syncTimer: NodeJS.Timeout | undefined;
+  #failure: string | undefined;
+  #isClosed = false;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.#unlock = lockDirectory(options.directory);
+    try {
+      const reopened = reopenChain(options.directory);
+      this.#head = reopened.head;
+      this.#segment = reopened.segment;
+      this.#sink = new FileSink(segmentPath(options.directory, this.#segment));
+      const { torn } = reopened;
+      if (torn)
+        options.log.warn({ code: "recording-recovered", bytes: torn.bytes }, "a torn last line was moved aside");
+      this.#write([this.#own("opened"), ...(torn ? [this.#own("recovered", torn)] : [])]);
+      this.#sink.syncNow();
+    } catch (error) {
+      this.#unlock();
+      throw error;
+    }
+  }
+
+  recordIntent(events: readonly SessionEvent[]): void {
+    if (this.#isClosed) throw recordFailed(this.#options.directory, new Error("closed"));
+    if (this.#options.durability === "async" && this.#failure === undefined) {
+      for (const event of events) this.recordOutcome(event);
+      return;
+    }
+    try {
+      this.#writeAll(events);
+      // After a failure the disk must prove itself: a lost background sync would otherwise go unnoticed.
+      if (this.#options.durability === "sync" || this.#failure !== undefined) this.#sink.syncNow();
+      else this.#scheduleSync();
+    } catch (error) {
+      throw this.#fail(error);
+    }
+    this.#recovered();
+  }
+
+  recordOutcome(event: SessionEvent): void {
+    this.#waiting.push(event);
+    this.#waitingBytes += 512;
+    if (this.#waitingBytes > limits.recordPendingBytesMax && this.#failure === undefined) this.#flushNow();
+    this.#flush ??= setImmediate(() => this.#flushNow());
+  }
+
+  readonly failure = (): string | undefined => this.#failure;
+  readonly head = (): ChainHead => this.#head;
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    clearImmediate(this.#flush);
+    clearTimeout(this.#syncTimer);
+    try {
+      this.#writeAll([this.#own("closed")]);
+      this.#sink.syncNow();
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#isClosed = true;
+    await this.#sink.close();
+    this.#unlock();
+  }
+
+  /** What waits and then `events`, as one write. What waits is kept when it fails. */
+  #writeAll(events: readonly SessionEvent[]): void {
+    const all = this.#waiting.length === 0 ? events : [...this.#waiting, ...events];
+    if (all.length === 0) return;
+    this.#write(all);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+  }
+
+  #write(events: readonly SessionEvent[]): void {
+    if (this.#sink.length > (this.#options.segmentBytesMax ?? limits.recordSegmentBytesMax)) this.#nextSegment();
+    let head = this.#head;
+    let text = "";
+    for (const event of events) {
+      const next = chainLine(head, event);
+      text += `${next.line}\n`;
+      head = next.head;
+    }
+    this.#sink.append(Buffer.from(text, "utf8"));
+    // INVARIANT: the head moves only over bytes that are in the file.
+    this.#head = head;
+  }
+
+  #nextSegment(): void {
+    const next = new FileSink(segmentPath(this.#options.directory, this.#segment + 1));
+    const old = this.#sink;
+    this.#sink = next;
+    this.#segment += 1;
+    old.sync().then(
+      () => old.close(),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #flushNow(): void {
+    clearImmediate(this.#flush);
+    this.#flush = undefined;
+    if (this.#isClosed) return;
+    try {
+      this.#writeAll([]);
+      this.#scheduleSync();
+      this.#recovered();
+    } catch (error) {
+      this.#fail(error);
+      this.#retryLater();
+    }
+  }
+
+  /** Outcomes have nobody who tries again for them. */
+  #retryLater(): void {
+    setTimeout(() => this.#flushNow(), 1_000).unref();
+  }
+
+  #scheduleSync(): void {
+    if (this.#syncTimer !== undefined || this.#options.durability === "async") return;
+    this.#syncTimer = setTimeout(() => {
+      this.#syncTimer = undefined;
+      if (this.#isClosed) return;
+      this.#sink.sync().catch((error: unknown) => this.#fail(error));
+    }, limits.recordSyncIntervalMs);
+    this.#syncTimer.unref();
+  }
+
+  #fail(error: unknown): GatewayError {
+    const code = causeCode(error);
+    if (this.#failure !== code) {
+      this.#failure = code;
+      this.#options.log.error({ code: "record-failed", cause: code }, "the recording can't be written: nothing runs");
+    }
+    return recordFailed(this.#options.directory, error);
+  }
+
+  #recovered(): void {
+    if (this.#failure === undefined) return;
+    this.#failure = undefined;
+    this.#options.log.info({ code: "record-recovered" }, "the recording can be written again");
+  }
+
+  #own(
+    state: "opened" | "recovered" | "closed",
+    torn?: { readonly bytes: number; readonly kept: string },
+  ): SessionEvent {
+    return {
+      atMs: this.#options.clock.nowMs(),
+      session: "",
+      type: "recorder",
+      state,
+      node: this.#options.node,
+      bytes: torn?.bytes,
+      kept: torn?.kept,
+    };
+  }
+}
