@@ -43,6 +43,12 @@ export const limits = {
   relayHighWaterBytes: 1_048_576,
   /** Analysed statements kept for one connection. */
   statementCacheEntriesMax: 5_000,
+  /** Texts longer than this are analysed each time: with the entries' bound this bounds the cache's memory. */
+  statementCacheTextCharsMax: 8_192,
+  /** Rewritten forms kept of one cached statement: one per set of obligations. */
+  rewriteCacheFormsMax: 16,
+  /** Keys (counter and value of its `by`) that are counted at a time. About 600 bytes each. */
+  counterKeysMax: 100_000,
   /** Default hold for an approval on the PostgreSQL wire. Agents' shells give up at 120 s. */
   approvalHoldMs: 110_000,
   /** Requests that wait for an approval at a time. */
