@@ -51,7 +51,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const env = { PATH: process.env.PATH ?? "", LC_ALL: "C", TZ: "UTC", HOME: directory };
   const run = { env, cwd: directory, ...(owner ?? {}) };
   const method = options.authMethod ?? "scram-sha-256";
-  const initdb = spawnSync(
+  const initdb = await runToEnd(
     join(bin, "initdb"),
     [
       "-D",
@@ -65,11 +65,11 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
       "--locale=C",
       "--no-sync",
     ],
-    { ...run, encoding: "utf8" },
+    run,
   );
   if (initdb.status !== 0) {
     rmSync(directory, { recursive: true, force: true });
-    throw new Error(`initdb failed: ${initdb.error?.message ?? `${initdb.stderr}${initdb.stdout}`}`);
+    throw new Error(`initdb failed: ${initdb.output}`);
   }
   rmSync(passwordFile);
   const port = options.port ?? (await freePort());
@@ -87,7 +87,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const child = spawn(join(bin, "postgres"), ["-D", data, ...settings.flatMap((s) => ["-c", s])], {
     ...run,
     stdio: ["ignore", "pipe", "pipe"],
-    detached: false,
+    detached: true, // Ctrl-C at the terminal is for the one who started the server: it stops the server in its own order
   });
   let log = "";
   const keep = (chunk: Buffer) => {
@@ -125,6 +125,31 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     process: child,
     stop,
   };
+}
+
+type RunOptions = {
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly uid?: number;
+  readonly gid?: number;
+};
+
+function runToEnd(
+  command: string,
+  args: readonly string[],
+  options: RunOptions,
+): Promise<{ status: number; output: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    const keep = (chunk: Buffer) => {
+      output = (output + chunk.toString("utf8")).slice(-16_384);
+    };
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    child.once("error", (error) => resolve({ status: -1, output: error.message }));
+    child.once("close", (code) => resolve({ status: code ?? -1, output }));
+  });
 }
 
 /** PostgreSQL refuses to run as root: a machine's `nobody` owns the cluster then. */

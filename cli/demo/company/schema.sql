@@ -18,6 +18,7 @@ create table public.customers (
   newsletter  boolean not null default false,
   joined_on   date not null
 );
+comment on table public.customers is 'Who buys. #tenant_scoped';
 comment on column public.customers.name is 'Family name first where the customer writes it so. #personal';
 comment on column public.customers.email is 'Where invoices go. #pii #contact';
 comment on column public.customers.phone is '#pii #contact';
@@ -42,6 +43,7 @@ create table public.orders (
   paid        boolean not null default false,
   placed_at   timestamptz not null
 );
+comment on table public.orders is 'What was bought. #tenant_scoped';
 create index orders_customer on public.orders (customer_id);
 
 create table public.order_items (
