@@ -53,6 +53,12 @@ export const limits = {
   approvalHoldMs: 110_000,
   /** Requests that wait for an approval at a time. */
   approvalsPendingMax: 1_000,
+  /** Requests that one listing shows, newest first. */
+  approvalsListMax: 500,
+  /** How often requests and grants past their life are put on record as expired. They are refused at once regardless. */
+  approvalSweepMs: 1_000,
+  /** How often a waiting statement looks for votes that came through another gateway. */
+  approvalPollMs: 1_000,
   /** One line of the recording, bytes: longer statements are recorded by digest and prefix, marked. */
   recordLineBytesMax: 262_144,
   /** A segment of the recording, bytes: a new file starts after it. Small enough to copy and to verify alone. */
