@@ -1,0 +1,24 @@
+/** The SQLSTATEs that the gateway itself sends, by PostgreSQL's condition name (appendix A). */
+export const sqlstate = {
+  protocolViolation: "08P01",
+  connectionFailure: "08006",
+  cannotConnectNow: "57P03",
+  featureNotSupported: "0A000",
+  invalidAuthorization: "28000",
+  invalidPassword: "28P01",
+  insufficientPrivilege: "42501",
+  undefinedObject: "42704",
+  invalidParameterValue: "22023",
+  characterNotInRepertoire: "22021",
+  syntaxError: "42601",
+  undefinedPreparedStatement: "26000",
+  duplicatePreparedStatement: "42P05",
+  undefinedDatabase: "3D000",
+  tooManyConnections: "53300",
+  programLimitExceeded: "54000",
+  queryCanceled: "57014",
+  adminShutdown: "57P01",
+  internalError: "XX000",
+} as const;
+
+export type SqlState = (typeof sqlstate)[keyof typeof sqlstate];
