@@ -69,6 +69,16 @@ export const limits = {
   recordPendingBytesMax: 1_048_576,
   /** Client skew that a token's times may have. */
   clockSkewMs: 60_000,
+  /** An issuer's keys are fetched again after this. */
+  jwksMaxAgeMs: 600_000,
+  /** During an outage of the issuer its last keys are good for this long: a key that was withdrawn lives no longer. */
+  jwksStaleMaxMs: 3_600_000,
+  /** Between two fetches, also when tokens with unknown keys come in: nobody drives us against the issuer. */
+  jwksCooldownMs: 5_000,
+  /** One fetch of keys. Below `loginTimeoutMs`. */
+  jwksTimeoutMs: 5_000,
+  /** A JWK set or discovery document, bytes. */
+  jwksBytesMax: 262_144,
   /** Quiet time after the last change in the policy folder before it is read: an editor saves in several steps. */
   policyReloadDebounceMs: 100,
   /** The policy folder is read at least this often: network file systems report no changes. */

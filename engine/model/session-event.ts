@@ -23,7 +23,9 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly id: string;
       readonly statement: string;
       readonly fingerprint: string | undefined;
+      /** `statement` is a prefix only: `statementSha256` is of the whole text. */
       readonly isCut: boolean;
+      readonly statementSha256: string | undefined;
       readonly parameters: number;
       readonly accesses: readonly string[];
       readonly factsDigest: string | undefined;
@@ -38,7 +40,8 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly type: "approval";
       readonly id: string;
       readonly statementId: string;
-      readonly state: "requested" | "granted" | "refused" | "expired" | "withdrawn" | "used";
+      /** `approved` is one person's yes, `granted` that there are enough of them. */
+      readonly state: "requested" | "approved" | "granted" | "refused" | "expired" | "withdrawn" | "used";
       readonly by: string | undefined;
       readonly reason: string | undefined;
     }

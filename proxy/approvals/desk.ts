@@ -137,19 +137,18 @@ export function createApprovalDesk(deps: ApprovalDeskDeps): ApprovalDesk {
     if (approval.votes.some((v) => v.by === by)) {
       throw new GatewayError("approval-closed", `you have decided \`${id}\` already`);
     }
-    const settles = verdict === "deny" || isSatisfied(approval.requirements, [...approval.votes, mine]);
     // Recorded before it takes effect: an unrecorded grant would let something run that nobody can explain.
-    put(approval, verdict === "deny" ? "refused" : "granted", by, reason);
+    put(approval, verdict === "deny" ? "refused" : "approved", by, reason);
     if (!store.addVote(id, mine)) throw new GatewayError("approval-closed", `you have decided \`${id}\` already`);
-    if (settles) {
-      const isMoved = store.transition(
-        id,
-        "pending",
-        verdict === "deny" ? "denied" : "granted",
-        nowMs,
-        nowMs + lifeMs(approval.requirements),
-      );
-      if (!isMoved) throw new GatewayError("approval-closed", `the request \`${id}\` was decided a moment ago`);
+    // Read again: a vote may have come through another gateway meanwhile, and together they may be enough.
+    const votes = store.get(id)?.votes ?? [];
+    const to = verdict === "deny" ? "denied" : isSatisfied(approval.requirements, votes) ? "granted" : undefined;
+    if (to !== undefined) {
+      if (to === "granted") put(approval, "granted");
+      const grantEndsMs = nowMs + lifeMs(approval.requirements);
+      if (!store.transition(id, "pending", to, nowMs, grantEndsMs)) {
+        throw new GatewayError("approval-closed", `the request \`${id}\` was decided a moment ago`);
+      }
     }
     changed(id);
     return store.get(id) ?? approval;

@@ -1,0 +1,39 @@
+// What a gate is handed.
+import type { Result } from "../../engine/lib/result.ts";
+import type { Limits } from "../../engine/limits.ts";
+import type { Obligations } from "../../engine/model/decision.ts";
+import type { PolicySet } from "../../engine/model/policy.ts";
+import type { TimeFacts } from "../../engine/model/principal.ts";
+import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../../engine/sql/types.ts";
+import type { ApprovalDesk } from "../approvals/desk.ts";
+import type { Clock, Log, NewId } from "../deps.ts";
+import type { Recorder } from "../recording/recorder.ts";
+import type { WindowCounters } from "./counters.ts";
+
+/** Analysis and rewriting, with the connection's mask key already in it. */
+export type SqlEngine = {
+  readonly analyze: (text: string, context: SqlContext) => Result<readonly AnalyzedStatement[], SqlFault>;
+  readonly rewrite: (
+    statement: AnalyzedStatement,
+    obligations: Obligations,
+    context: SqlContext,
+  ) => Result<RewrittenSql, SqlFault>;
+};
+
+export type GateDeps = {
+  /** Name of the connection whose sessions come here. */
+  readonly connection: string;
+  readonly engine: SqlEngine;
+  readonly policies: () => PolicySet;
+  readonly counters: WindowCounters;
+  readonly recorder: Recorder;
+  readonly approvals: ApprovalDesk;
+  readonly approvalHoldMs: number;
+  readonly timeFacts: (nowMs: number) => TimeFacts;
+  /** Version of the catalog in force: what waited for people is not released against an older one. */
+  readonly catalogVersion: () => string;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly log: Log;
+};

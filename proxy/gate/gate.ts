@@ -1,0 +1,305 @@
+// analyze -> evaluate -> (hold) -> record -> release: the one ordering
+import { BugError } from "../../engine/lib/assert.ts";
+import type { Decision, RuleId } from "../../engine/model/decision.ts";
+import type { PolicySet } from "../../engine/model/policy.ts";
+import type { PolicyRequest } from "../../engine/model/request.ts";
+import type { SessionEvent } from "../../engine/model/session-event.ts";
+import type { AnalyzedStatement, SqlContext, SqlFault } from "../../engine/sql/types.ts";
+import { describeApprovers } from "../approvals/approval.ts";
+import { GatewayError } from "../errors.ts";
+import type { GateSession, HoldOutcome, SqlGate, SqlVerdict } from "../postgres/sql-gate.ts";
+import { approvalDigest } from "./approval-digest.ts";
+import { approvalIdOf, holdForApproval } from "./approval-hold.ts";
+import type { GateDeps } from "./deps.ts";
+import { obligationsKey } from "./obligations-key.ts";
+import { refusalOfDecision, refusalOfFault } from "./refusal.ts";
+import { StatementCache } from "./statement-cache.ts";
+import { alertEvents, statementEvent } from "./statement-event.ts";
+
+/** What the gate remembers of a verdict that it gave. */
+export type VerdictState = {
+  readonly text: string;
+  readonly policies: PolicySet;
+  readonly request: PolicyRequest | undefined;
+  readonly internalCause: string | undefined;
+  isCounted: boolean;
+  /** A hold is put on record when it starts to wait, and then not again. */
+  isHoldRecorded: boolean;
+};
+
+export type Parameters = readonly (Uint8Array | null)[];
+
+const noRules: ReadonlySet<RuleId> = new Set();
+
+/** One gate per connection: what it remembers of statements is valid for its catalog only. */
+export function createSqlGate(deps: GateDeps): SqlGate {
+  const cache = new StatementCache(deps.engine, deps.limits);
+  const states = new WeakMap<SqlVerdict, VerdictState>();
+  /** Windows that grow by what a result holds: waiting for the completion, by decision id. */
+  const measured = new Map<string, readonly MeasuredWindow[]>();
+
+  const remember = (verdict: SqlVerdict, state: NewState): SqlVerdict => {
+    states.set(verdict, { ...state, isCounted: false, isHoldRecorded: false });
+    return verdict;
+  };
+
+  const requestOf = (
+    session: GateSession,
+    statement: AnalyzedStatement,
+    approved: ReadonlySet<RuleId>,
+  ): PolicyRequest => {
+    const nowMs = deps.clock.nowMs();
+    return {
+      protocol: "sql",
+      sql: statement.facts,
+      identity: session.identity,
+      connection: session.connection,
+      session: { id: session.id, age: Math.max(0, nowMs - session.startedAtMs), purpose: session.purpose },
+      time: deps.timeFacts(nowMs),
+      counter: (name, key) => deps.counters.read(name, key),
+      approved,
+    };
+  };
+
+  const refuseFault = (text: string, statement: AnalyzedStatement | undefined, fault: SqlFault): SqlVerdict => {
+    const decisionId = deps.newId("dec");
+    const refusal = refusalOfFault(fault, decisionId);
+    return remember(
+      { kind: "refuse", decisionId, statement, decision: undefined, fault, refusal },
+      { text, policies: deps.policies(), request: undefined, internalCause: undefined },
+    );
+  };
+
+  /** Whatever breaks inside is a refusal with a recorded cause, never a pass. */
+  const refuseBug = (text: string, statement: AnalyzedStatement | undefined, error: unknown): SqlVerdict => {
+    const decisionId = deps.newId("dec");
+    const internalCause = error instanceof Error ? error.name : "unknown";
+    deps.log.error({ code: "internal-error", decisionId, cause: internalCause, at: placeOf(error) }, "refused");
+    const fault: SqlFault = {
+      code: "internal-error",
+      sqlstate: "XX000",
+      message: "the gateway could not judge this statement, so it did not run",
+      help: `show ${decisionId} to whoever runs the gateway`,
+      position: undefined,
+    };
+    const refusal = refusalOfFault(fault, decisionId);
+    return remember(
+      { kind: "refuse", decisionId, statement, decision: undefined, fault, refusal },
+      { text, policies: deps.policies(), request: undefined, internalCause },
+    );
+  };
+
+  const judge = (
+    session: GateSession,
+    context: SqlContext,
+    statement: AnalyzedStatement,
+    parameters: Parameters,
+    approved: ReadonlySet<RuleId>,
+  ): SqlVerdict => {
+    const policies = deps.policies();
+    const text = statement.facts.text;
+    const request = requestOf(session, statement, approved);
+    const decision = policies.decide(request);
+    const decisionId = deps.newId("dec");
+    const state = { text, policies, request, internalCause: undefined };
+    if (decision.effect === "deny") {
+      const refusal = refusalOfDecision(decision, decisionId);
+      return remember({ kind: "refuse", decisionId, statement, decision, fault: undefined, refusal }, state);
+    }
+    const rewritten = cache.rewrite(statement, decision.obligations, context);
+    if (!rewritten.ok) {
+      const fault = rewritten.error;
+      const refusal = refusalOfFault(fault, decisionId);
+      return remember({ kind: "refuse", decisionId, statement, decision, fault, refusal }, state);
+    }
+    const released = {
+      decisionId,
+      statement,
+      rewritten: rewritten.value,
+      obligationsKey: obligationsKey(decision.obligations),
+    };
+    if (decision.effect === "allow") return remember({ kind: "release", decision, ...released }, state);
+    const digest = approvalDigest(session, deps.connection, released, context, parameters, policies.hash);
+    const id = deps.approvals.idFor(digest, approvalIdOf(decisionId));
+    const notice = `waiting for approval ${id} by ${describeApprovers(decision.requirements)}: \`gw approvals approve ${id}\``;
+    return remember({ kind: "hold", decision, notice, ...released }, state);
+  };
+
+  /** `judge`, with anything thrown turned into a refusal. */
+  const judgeSafely: typeof judge = (session, context, statement, parameters, approved) => {
+    try {
+      return judge(session, context, statement, parameters, approved);
+    } catch (error) {
+      return refuseBug(statement.facts.text, statement, error);
+    }
+  };
+
+  const decide: SqlGate["decide"] = (session, context, text) => {
+    try {
+      const analyzed = cache.analyze(text, context);
+      if (!analyzed.ok) return [refuseFault(text, undefined, analyzed.error)];
+      return analyzed.value.map((statement) => judgeSafely(session, context, statement, [], noRules));
+    } catch (error) {
+      return [refuseBug(text, undefined, error)];
+    }
+  };
+
+  const count = (verdict: SqlVerdict & { kind: "release" }, state: VerdictState): void => {
+    if (state.isCounted || state.request === undefined) return;
+    state.isCounted = true;
+    for (const counter of state.policies.counters) {
+      const part = counter.contribution(state.request);
+      if (part) deps.counters.add(counter.name, part.key, counter.windowMs, part.amount);
+    }
+    const windows: MeasuredWindow[] = [];
+    if (verdict.decision.effect === "deny") return;
+    for (const { rule, unit, window } of verdict.decision.obligations.limits) {
+      if (window === undefined) continue;
+      if (unit === "rows" || unit === "bytes") windows.push({ rule, key: window.key, ms: window.ms, unit });
+      else deps.counters.add(rule, window.key, window.ms, 1);
+    }
+    if (windows.length > 0) measured.set(verdict.decisionId, windows);
+  };
+
+  const record: SqlGate["record"] = (session, verdicts, parameters) => {
+    const atMs = deps.clock.nowMs();
+    const events: SessionEvent[] = [];
+    for (const verdict of verdicts) {
+      const state = stateOf(verdict);
+      if (state.isHoldRecorded) continue;
+      const { text, policies, internalCause } = state;
+      events.push(
+        statementEvent({
+          atMs,
+          session: session.id,
+          verdict,
+          text,
+          parameters: parameters.length,
+          policyHash: policies.hash,
+          internalCause,
+        }),
+      );
+      if (verdict.decision) events.push(...alertEvents(atMs, session.id, verdict.decisionId, verdict.decision));
+    }
+    // INVARIANT: throws before anything is counted or released when the intent isn't written.
+    deps.recorder.recordIntent(events);
+    for (const verdict of verdicts) {
+      if (verdict.kind === "hold") stateOf(verdict).isHoldRecorded = true;
+      if (verdict.kind === "release") count(verdict, stateOf(verdict));
+      if (verdict.decision) logAlerts(verdict.decisionId, verdict.decision);
+    }
+  };
+
+  const stateOf = (verdict: SqlVerdict): VerdictState => {
+    const state = states.get(verdict);
+    if (state === undefined) throw new BugError("a verdict that this gate did not give");
+    return state;
+  };
+
+  const logAlerts = (decisionId: string, decision: Decision): void => {
+    for (const alert of decision.alerts) {
+      deps.log.warn({ code: "alert", decisionId, rule: alert.rule, channel: alert.channel }, "a rule raised an alert");
+    }
+  };
+
+  const recordLate = (event: SessionEvent): void => deps.recorder.recordOutcome(event);
+
+  const recordUnreleased = (session: GateSession, verdict: SqlVerdict, outcome: HoldOutcome): void =>
+    recordLate({
+      atMs: deps.clock.nowMs(),
+      session: session.id,
+      type: "completion",
+      id: verdict.decisionId,
+      outcome: outcome.kind,
+      tag: undefined,
+      sqlstate: outcome.kind === "refused" ? outcome.refusal.sqlstate : undefined,
+      rows: 0,
+      bytes: 0,
+      durationUs: 0,
+    });
+
+  return {
+    decide,
+    redecide: (session, context, statement, parameters) =>
+      judgeSafely(session, context, statement, parameters, noRules),
+    record,
+    hold: async (session, context, verdict, parameters, signal) => {
+      try {
+        const rejudge = (approved: ReadonlySet<RuleId>): SqlVerdict => {
+          if (verdict.statement === undefined) throw new BugError("a hold without a statement");
+          return judgeSafely(session, context, verdict.statement, parameters, approved);
+        };
+        record(session, [verdict], parameters);
+        const policyHash = (v: SqlVerdict): string => stateOf(v).policies.hash;
+        const held = { session, context, verdict, parameters, signal, rejudge, policyHash };
+        const outcome = await holdForApproval(deps, held);
+        if (outcome.kind !== "granted") recordUnreleased(session, verdict, outcome);
+        return outcome;
+      } catch (error) {
+        const refused =
+          error instanceof GatewayError
+            ? refuseFault(verdict.statement?.facts.text ?? "", verdict.statement, {
+                code: error.code,
+                sqlstate: "53000",
+                message: error.message,
+                help: error.help,
+                position: undefined,
+              })
+            : refuseBug(verdict.statement?.facts.text ?? "", verdict.statement, error);
+        return refused.kind === "refuse" ? { kind: "refused", refusal: refused.refusal } : { kind: "withdrawn" };
+      }
+    },
+    complete: (session, decisionId, completion) => {
+      for (const window of measured.get(decisionId) ?? []) {
+        const amount = window.unit === "rows" ? completion.rows : completion.bytes;
+        deps.counters.add(window.rule, window.key, window.ms, amount);
+      }
+      measured.delete(decisionId);
+      recordLate({
+        atMs: deps.clock.nowMs(),
+        session: session.id,
+        type: "completion",
+        id: decisionId,
+        ...completion,
+      });
+    },
+    open: (session) => deps.recorder.recordIntent([sessionStart(session, deps.clock.nowMs())]),
+    close: (session, reason) =>
+      recordLate({ atMs: deps.clock.nowMs(), session: session.id, type: "session-end", reason }),
+  };
+}
+
+type NewState = Omit<VerdictState, "isCounted" | "isHoldRecorded">;
+
+type MeasuredWindow = {
+  readonly rule: RuleId;
+  readonly key: string;
+  readonly ms: number;
+  readonly unit: "rows" | "bytes";
+};
+
+function sessionStart(session: GateSession, atMs: number): SessionEvent {
+  const { sub, kind, groups, on_behalf_of, ip } = session.identity;
+  const text = (fact: unknown): string => (typeof fact === "string" ? fact : "unknown");
+  return {
+    atMs,
+    session: session.id,
+    type: "session-start",
+    connection: session.connection.name,
+    protocol: "postgres",
+    principal: {
+      sub: text(sub),
+      kind: text(kind),
+      groups: groups instanceof Set ? [...groups].sort() : [],
+      onBehalfOf: typeof on_behalf_of === "string" ? on_behalf_of : undefined,
+    },
+    client: text(ip),
+    application: session.application,
+  };
+}
+
+/** File and line of the topmost frame: a place in our own source, no content. */
+function placeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  return /[\w./-]+\.[jt]s:\d+:\d+/.exec(error.stack?.split("\n").find((line) => line.includes(" at ")) ?? "")?.[0];
+}

@@ -1,0 +1,75 @@
+// text + context -> analysed statements, and statement + obligations -> rewritten text, both kept for the next time
+import type { Result } from "../../engine/lib/result.ts";
+import type { Limits } from "../../engine/limits.ts";
+import type { Obligations } from "../../engine/model/decision.ts";
+import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../../engine/sql/types.ts";
+import type { SqlEngine } from "./deps.ts";
+import { obligationsKey } from "./obligations-key.ts";
+
+/**
+ * Pure functions remembered. The key holds everything that analysis depends on; sessions with temporary tables are not
+ * cached, their names mean something to them alone.
+ */
+export class StatementCache {
+  readonly #engine: SqlEngine;
+  readonly #limits: Limits;
+  /** In order of use, oldest first. */
+  readonly #statements = new Map<string, readonly AnalyzedStatement[]>();
+  readonly #rewritten = new WeakMap<AnalyzedStatement, Map<string, RewrittenSql>>();
+
+  constructor(engine: SqlEngine, limits: Limits) {
+    this.#engine = engine;
+    this.#limits = limits;
+  }
+
+  analyze(text: string, context: SqlContext): Result<readonly AnalyzedStatement[], SqlFault> {
+    if (text.length > this.#limits.statementCacheTextCharsMax || context.temporary.size > 0) {
+      return this.#engine.analyze(text, context);
+    }
+    const key = contextKey(context) + text;
+    const known = this.#statements.get(key);
+    if (known !== undefined) {
+      this.#statements.delete(key);
+      this.#statements.set(key, known);
+      return { ok: true, value: known };
+    }
+    const analyzed = this.#engine.analyze(text, context);
+    // Faults are cheap to find again, and a client that probes must not push out what others use.
+    if (analyzed.ok) this.#remember(key, analyzed.value);
+    return analyzed;
+  }
+
+  rewrite(statement: AnalyzedStatement, obligations: Obligations, context: SqlContext): Result<RewrittenSql, SqlFault> {
+    const key = obligationsKey(obligations);
+    const forms = this.#rewritten.get(statement) ?? new Map<string, RewrittenSql>();
+    const known = forms.get(key);
+    if (known !== undefined) return { ok: true, value: known };
+    const rewritten = this.#engine.rewrite(statement, obligations, context);
+    if (rewritten.ok) {
+      const oldest = forms.keys().next().value;
+      if (forms.size >= this.#limits.rewriteCacheFormsMax && oldest !== undefined) forms.delete(oldest);
+      forms.set(key, rewritten.value);
+      this.#rewritten.set(statement, forms);
+    }
+    return rewritten;
+  }
+
+  get size(): number {
+    return this.#statements.size;
+  }
+
+  #remember(key: string, statements: readonly AnalyzedStatement[]): void {
+    const oldest = this.#statements.keys().next().value;
+    if (this.#statements.size >= this.#limits.statementCacheEntriesMax && oldest !== undefined) {
+      this.#statements.delete(oldest);
+    }
+    this.#statements.set(key, statements);
+  }
+}
+
+/** Length-prefixed parts: no two contexts share a key. */
+function contextKey(context: SqlContext): string {
+  let key = `${context.catalog.version}|${context.user.length}:${context.user}|${context.parameterTypes.join()}|`;
+  for (const schema of context.searchPath) key += `${schema.length}:${schema}`;
+  return `${key}|`;
+}

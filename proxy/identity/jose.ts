@@ -1,0 +1,89 @@
+// The one door to jose: token + keys -> verified claims.
+import {
+  createLocalJWKSet,
+  decodeJwt,
+  decodeProtectedHeader,
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  jwtVerify,
+} from "jose";
+import { err, ok, type Result } from "../../engine/lib/result.ts";
+import type { FaultCode } from "../errors.ts";
+
+export type TokenFault = { readonly code: FaultCode; readonly message: string };
+export type Claims = Readonly<Record<string, unknown>>;
+
+/** `iss`, `alg` and `kid` as the token says, nothing of it believed yet: only to find the keys. */
+export function peekToken(
+  token: string,
+): Result<{ readonly issuer: string; readonly algorithm: string; readonly keyId: string | undefined }, TokenFault> {
+  try {
+    const { iss } = decodeJwt(token);
+    const { alg, kid } = decodeProtectedHeader(token);
+    if (typeof iss !== "string" || typeof alg !== "string") {
+      return err({ code: "token-malformed", message: "the token names no issuer (`iss`) or no algorithm" });
+    }
+    return ok({ issuer: iss, algorithm: alg, keyId: typeof kid === "string" ? kid : undefined });
+  } catch {
+    return err({ code: "token-malformed", message: "the password is not a JWT" });
+  }
+}
+
+export type VerifyOptions = {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly algorithms: readonly string[];
+  readonly clockSkewS: number;
+  readonly nowMs: number;
+};
+
+/** `key-unknown` is apart from the faults: newer keys may help. */
+export async function verifySignedToken(
+  token: string,
+  keys: JSONWebKeySet,
+  options: VerifyOptions,
+): Promise<Result<Claims, TokenFault | { readonly code: "key-unknown"; readonly message: string }>> {
+  try {
+    const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
+      issuer: options.issuer,
+      audience: options.audience,
+      algorithms: [...options.algorithms],
+      clockTolerance: options.clockSkewS,
+      currentDate: new Date(options.nowMs),
+      requiredClaims: ["exp", "sub"],
+    });
+    return ok<JWTPayload>(payload);
+  } catch (error) {
+    return err(faultOf(error));
+  }
+}
+
+function faultOf(error: unknown): TokenFault | { readonly code: "key-unknown"; readonly message: string } {
+  if (error instanceof errors.JWKSNoMatchingKey) return { code: "key-unknown", message: "no key fits the token" };
+  if (error instanceof errors.JWTExpired) return { code: "token-expired", message: "the token has expired" };
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    if (error.claim === "aud") return { code: "token-audience-wrong", message: "the token is for another audience" };
+    if (error.claim === "nbf") return { code: "token-expired", message: "the token isn't valid yet" };
+    return { code: "token-claims-invalid", message: `the token's claim \`${error.claim}\` is missing or wrong` };
+  }
+  if (error instanceof errors.JOSEAlgNotAllowed) {
+    return { code: "token-algorithm-refused", message: "the token is signed with an algorithm that isn't accepted" };
+  }
+  if (error instanceof errors.JWSSignatureVerificationFailed || error instanceof errors.JWKSMultipleMatchingKeys) {
+    return { code: "token-signature-invalid", message: "the token's signature doesn't verify" };
+  }
+  // Everything else, also what jose throws for keys of the wrong kind, is a token that we don't take.
+  return { code: "token-malformed", message: "the token can't be verified" };
+}
+
+const isKeyList = (keys: unknown): keys is JSONWebKeySet["keys"] =>
+  Array.isArray(keys) && keys.every((key: unknown) => typeof key === "object" && key !== null && "kty" in key);
+
+/** A JWK set from JSON. Symmetric keys are dropped: a published key must never be a signing secret. */
+export function decodeKeySet(json: unknown): JSONWebKeySet | undefined {
+  if (typeof json !== "object" || json === null || !("keys" in json) || !isKeyList(json.keys)) return undefined;
+  return { keys: json.keys.filter((key) => key.kty !== "oct") };
+}
+
+export type { JSONWebKeySet };
