@@ -14,6 +14,8 @@ export type SourceFile = {
   readonly package: QName | undefined;
   readonly imports: readonly Import[];
   readonly decls: readonly Decl[];
+  /** Names whose declarations a syntax error made unreadable: later checks say nothing about their use. */
+  readonly unreadable?: readonly Name[];
 };
 
 export type Import = Node & {

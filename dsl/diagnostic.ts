@@ -25,3 +25,26 @@ export type Diagnostic = {
   readonly related: readonly RelatedPlace[];
   readonly fixes: readonly Fix[];
 };
+
+/** Fills in what a diagnostic does not say; an error unless it says otherwise. */
+export const diagnose = (
+  given: Pick<Diagnostic, "code" | "message" | "path" | "span"> & Partial<Diagnostic>,
+): Diagnostic => ({
+  severity: "error",
+  label: undefined,
+  notes: [],
+  help: [],
+  related: [],
+  fixes: [],
+  ...given,
+});
+
+/** By place, then by code: the order in which every report is written. */
+export const sortDiagnostics = (diagnostics: readonly Diagnostic[]): readonly Diagnostic[] =>
+  [...diagnostics].sort(
+    (a, b) =>
+      (a.path < b.path ? -1 : a.path > b.path ? 1 : 0) ||
+      a.span.start - b.span.start ||
+      a.span.end - b.span.end ||
+      (a.code < b.code ? -1 : a.code > b.code ? 1 : 0),
+  );

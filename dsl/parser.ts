@@ -1,0 +1,242 @@
+// text -> tokens -> CST -> AST
+import { EOF, type IRecognitionException, type IToken, type TokenType } from "chevrotain";
+import { type Span, spanOf } from "../engine/lib/span.ts";
+import { limits } from "../engine/limits.ts";
+import type { Expr, SourceFile } from "./ast.ts";
+import { PolicyParser, TooManyProblemsError } from "./cst.ts";
+import { type Cst, spanOfToken } from "./cst-read.ts";
+import { type Diagnostic, diagnose, sortDiagnostics } from "./diagnostic.ts";
+import { type Comment, tokenize } from "./lexer.ts";
+import { lowerFile } from "./lower.ts";
+import { ExprLowering, tooDeep } from "./lower-expr.ts";
+import type { TextSource } from "./lower-text.ts";
+import { describeProblem, type SyntaxProblem } from "./syntax-errors.ts";
+import { kw, mark } from "./tokens.ts";
+import { unsafeCharacter } from "./unsafe-text.ts";
+
+export type Parsed = { readonly file: SourceFile; readonly diagnostics: readonly Diagnostic[] };
+/** What the formatter and the editor need besides the AST. */
+export type ParsedWithComments = Parsed & { readonly comments: readonly Comment[] };
+
+/**
+ * Reads a policy file. Total: whatever is wrong with the text is a diagnostic (codes P…, E000x, E0012), sorted by
+ * place, and the rest of the file is read all the same. Bounds: `policyFileBytesMax`, `policyTokensMax`, `policyNestingMax`.
+ */
+export function parsePolicy(path: string, text: string): Parsed {
+  const { file, diagnostics } = parsePolicyWithComments(path, text);
+  return { file, diagnostics };
+}
+
+export function parsePolicyWithComments(path: string, text: string): ParsedWithComments {
+  const empty: SourceFile = { path, text, package: undefined, imports: [], decls: [] };
+  if (text.length > limits.policyFileBytesMax) {
+    return { file: empty, diagnostics: [tooLarge(path, text)], comments: [] };
+  }
+  const from = text.startsWith("\ufeff") ? 1 : 0;
+  const lexed = tokenize(path, text, from);
+  const diagnostics: Diagnostic[] = [...unsafeCharacter(path, text), ...lexed.diagnostics];
+  const refused = refuseTokens(path, lexed.tokens);
+  if (refused) return { file: empty, diagnostics: [...diagnostics, refused], comments: lexed.comments };
+
+  const report = (diagnostic: Diagnostic): void => {
+    if (diagnostics.length < limits.policyDiagnosticsMax) diagnostics.push(diagnostic);
+  };
+  const source: TextSource = { path, text, report, readExpr: (span) => readPlaceholder(source, span) };
+  const parsed = parseTokens(lexed.tokens, "File", text.trimEnd().length);
+  for (const problem of parsed.problems) report(describeProblem(source, problem));
+  const file = lowerFile(source, parsed.cst, docsOf(text, lexed.comments));
+  return { file, diagnostics: sortDiagnostics(withoutEchoes(diagnostics)), comments: lexed.comments };
+}
+
+/** One expression, for tools that ask for one (`gw policy eval`, the editor). */
+export function parseExpression(
+  path: string,
+  text: string,
+): { readonly expr: Expr; readonly diagnostics: readonly Diagnostic[] } {
+  const diagnostics: Diagnostic[] = [];
+  const source: TextSource = {
+    path,
+    text,
+    report: (diagnostic) => diagnostics.push(diagnostic),
+    readExpr: (span) => readPlaceholder(source, span),
+  };
+  if (text.length > limits.policyFileBytesMax) {
+    return { expr: { kind: "missing", span: spanOf(0, 0) }, diagnostics: [tooLarge(path, text)] };
+  }
+  const expr = readPlaceholder(source, spanOf(0, text.length));
+  return { expr, diagnostics: sortDiagnostics(withoutEchoes(diagnostics)) };
+}
+
+function readPlaceholder(source: TextSource, span: Span): Expr {
+  const lexed = tokenize(source.path, source.text, span.start, span.end);
+  for (const diagnostic of lexed.diagnostics) source.report(diagnostic);
+  const refused = refuseTokens(source.path, lexed.tokens);
+  if (refused) {
+    source.report(refused);
+    return { kind: "missing", span };
+  }
+  const parsed = parseTokens(lexed.tokens, "Expr", span.end);
+  for (const problem of parsed.problems) source.report(describeProblem(source, problem));
+  return new ExprLowering(source).wholeExpr(parsed.cst, span.start);
+}
+
+// ---- bounds
+
+const tooLarge = (path: string, text: string): Diagnostic =>
+  diagnose({
+    code: "P0016",
+    path,
+    span: spanOf(0, 0),
+    message: `this file has ${text.length.toLocaleString("en")} characters, the limit is ${limits.policyFileBytesMax.toLocaleString("en")}`,
+    help: ["split the package into several files; lists belong into a `data` document"],
+  });
+
+const openers: ReadonlySet<TokenType> = new Set([mark["("], mark["["], mark["{"]]);
+const closers: ReadonlySet<TokenType> = new Set([mark[")"], mark["]"], mark["}"]]);
+/** Tokens after which the parser goes one level down without a bracket. */
+const descents: ReadonlySet<TokenType> = new Set([kw.if, kw.any, kw.all, kw.none, mark["<"]]);
+/** Tokens at which every such level has ended. */
+const landings: ReadonlySet<TokenType> = new Set([
+  mark[","],
+  mark["|"],
+  kw.when,
+  kw.unless,
+  kw.let,
+  kw.because,
+  kw.on,
+  kw.at,
+  kw.given,
+  kw.expect,
+  kw.func,
+]);
+
+/** The parser is recursive: what it may meet is bounded before it starts. One pass over the tokens. */
+function refuseTokens(path: string, tokens: readonly IToken[]): Diagnostic | undefined {
+  const last = tokens[limits.policyTokensMax];
+  if (last !== undefined) {
+    return diagnose({
+      code: "P0017",
+      path,
+      span: spanOfToken(last),
+      message: `this file has more than ${limits.policyTokensMax.toLocaleString("en")} words and marks`,
+      label: "the limit is reached here",
+      help: ["split the package into several files; lists belong into a `data` document"],
+    });
+  }
+  const levels: number[] = [0];
+  let depth = 0;
+  for (const token of tokens) {
+    const type = token.tokenType;
+    if (openers.has(type)) {
+      levels.push(0);
+      depth += 1;
+    } else if (closers.has(type) && levels.length > 1) depth -= 1 + (levels.pop() ?? 0);
+    else if (landings.has(type)) {
+      depth -= levels.at(-1) ?? 0;
+      levels[levels.length - 1] = 0;
+    } else if (descents.has(type)) {
+      levels[levels.length - 1] = (levels.at(-1) ?? 0) + 1;
+      depth += 1;
+    }
+    if (depth > limits.policyNestingMax) return tooDeep(path, spanOfToken(token));
+  }
+  return undefined;
+}
+
+// ---- the parser
+
+let instance: PolicyParser | undefined;
+
+/** Built when the first text is read: a gateway that loads compiled bundles never pays for it. */
+const parserOf = (): PolicyParser => {
+  instance ??= new PolicyParser();
+  return instance;
+};
+
+function parseTokens(
+  tokens: IToken[],
+  root: "File" | "Expr",
+  textEnd: number,
+): { readonly cst: Cst | undefined; readonly problems: readonly SyntaxProblem[] } {
+  const parser = parserOf();
+  let cst: Cst | undefined;
+  try {
+    cst = parser.read(tokens, root);
+  } catch (error) {
+    if (!(error instanceof TooManyProblemsError)) throw error;
+  }
+  return { cst, problems: parser.errors.map((error) => problemOf(error, tokens, textEnd)) };
+}
+
+function problemOf(error: IRecognitionException, tokens: readonly IToken[], textEnd: number): SyntaxProblem {
+  const isEnd = error.token.tokenType === EOF;
+  const at = isEnd ? tokens.length : indexOfToken(tokens, error.token);
+  const wordAt = (index: number) => {
+    const token = tokens[index];
+    return token && { text: token.image, span: spanOfToken(token), kind: token.tokenType.name };
+  };
+  return {
+    rules: error.context.ruleStack,
+    expected: JSON.parse(error.message) as readonly string[],
+    found: wordAt(at) ?? { text: "", span: spanOf(textEnd, textEnd), kind: "end" },
+    previous: wordAt(at - 1),
+    next: wordAt(at + 1),
+  };
+}
+
+/** Binary search by place: errors can be as many as tokens. */
+function indexOfToken(tokens: readonly IToken[], token: IToken): number {
+  let low = 0;
+  let high = tokens.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((tokens[middle]?.startOffset ?? 0) < token.startOffset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** One diagnostic per place: what the lexer said about a text is not said again by the parser. */
+function withoutEchoes(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+  const kept: Diagnostic[] = [];
+  const starts = new Set<number>();
+  for (const diagnostic of diagnostics) {
+    if (starts.has(diagnostic.span.start)) continue;
+    starts.add(diagnostic.span.start);
+    kept.push(diagnostic);
+  }
+  return kept;
+}
+
+// ---- documentation comments
+
+/** The `##` lines that stand right above a declaration, with no empty line between. */
+function docsOf(text: string, comments: readonly Comment[]): (declStart: number) => string | undefined {
+  const docs = comments.filter((comment) => comment.isDoc);
+  return (declStart) => {
+    let index = lastBefore(docs, declStart);
+    let below = declStart;
+    const lines: string[] = [];
+    for (; index >= 0; index -= 1) {
+      const comment = docs[index];
+      if (comment === undefined || !isLineAbove(text, comment.span.end, below)) break;
+      lines.unshift(comment.text);
+      below = comment.span.start;
+    }
+    return lines.length > 0 ? lines.join("\n") : undefined;
+  };
+}
+
+function lastBefore(comments: readonly Comment[], offset: number): number {
+  let low = 0;
+  let high = comments.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((comments[middle]?.span.start ?? 0) < offset) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+const isLineAbove = (text: string, end: number, below: number): boolean =>
+  /^[ \t]*\r?\n[ \t]*$/.test(text.slice(end, Math.min(below, end + 1_000)));
