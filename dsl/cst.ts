@@ -1,4 +1,5 @@
 // tokens -> CST: the grammar of GRAMMAR.md
+
 import {
   type CstNode,
   CstParser,
@@ -7,6 +8,7 @@ import {
   type ParserMethod,
   type TokenType,
 } from "chevrotain";
+import { limits } from "../engine/limits.ts";
 import { Duration, Float, Int, kw, mark, Name, PlainName, Size, Str, Tagged, vocabulary } from "./tokens.ts";
 
 const labelsOf = (paths: readonly (readonly TokenType[])[]): readonly string[] =>
