@@ -53,6 +53,8 @@ export const limits = {
   approvalHoldMs: 110_000,
   /** Requests that wait for an approval at a time. */
   approvalsPendingMax: 1_000,
+  /** Body of a request to the admin interface, bytes: a reason and little else. */
+  adminBodyBytesMax: 16_384,
   /** Requests that one listing shows, newest first. */
   approvalsListMax: 500,
   /** How often requests and grants past their life are put on record as expired. They are refused at once regardless. */

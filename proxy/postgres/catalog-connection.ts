@@ -1,0 +1,66 @@
+// The one door to pg: a connection of the gateway's own, on which the catalog is read and nothing else.
+import { type ConnectionOptions, checkServerIdentity } from "node:tls";
+import pg from "pg";
+import type { UpstreamTarget } from "../deps.ts";
+
+export type CatalogConnection = {
+  /** Rows as arrays of text: no type parsing, so that what the server says is what is compared. */
+  readonly query: (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
+  readonly isOpen: () => boolean;
+  readonly close: () => Promise<void>;
+};
+
+/** @throws the driver's error when the upstream can't be reached or refuses the login */
+export async function connectCatalog(target: UpstreamTarget, timeoutMs: number): Promise<CatalogConnection> {
+  const modes = target.tls.mode === "prefer" ? (["require", "disable"] as const) : ([target.tls.mode] as const);
+  let failure: unknown;
+  for (const mode of modes) {
+    const client = new pg.Client({
+      host: target.host,
+      port: target.port,
+      database: target.database,
+      user: target.user,
+      password: await target.password(),
+      ssl: mode === "disable" ? false : tlsOptions(mode, target),
+      application_name: "gatewright catalog",
+      connectionTimeoutMillis: timeoutMs,
+      statement_timeout: timeoutMs,
+      keepAlive: true,
+    });
+    let isOpen = true;
+    const onEnd = (): void => {
+      isOpen = false;
+    };
+    client.on("error", onEnd);
+    client.on("end", onEnd);
+    try {
+      await client.connect();
+    } catch (error) {
+      failure = error;
+      await client.end().catch(() => undefined);
+      continue;
+    }
+    return {
+      query: async (sql) => {
+        const result = await client.query<(string | null)[]>({ text: sql, rowMode: "array", types: textOnly });
+        return result.rows;
+      },
+      isOpen: () => isOpen,
+      close: () => client.end(),
+    };
+  }
+  throw failure;
+}
+
+const textOnly: pg.CustomTypesConfig = { getTypeParser: () => (value: unknown) => value };
+
+/** libpq's meaning of sslmode: `require` encrypts only, `verify-ca` checks the chain, `verify-full` the name too. */
+function tlsOptions(
+  mode: Exclude<UpstreamTarget["tls"]["mode"], "disable" | "prefer">,
+  target: UpstreamTarget,
+): ConnectionOptions {
+  const ca = target.tls.ca === undefined ? {} : { ca: target.tls.ca };
+  if (mode === "require") return { ...ca, rejectUnauthorized: false };
+  if (mode === "verify-ca") return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined };
+  return { ...ca, rejectUnauthorized: true, checkServerIdentity };
+}
