@@ -41,6 +41,8 @@ export const limits = {
   preparedStatementsMax: 20_000,
   /** Bytes that may wait in one direction before reading stops. */
   relayHighWaterBytes: 1_048_576,
+  /** The catalog is read again at least this often; changes that come through the gateway are read at once. */
+  catalogPollMs: 15_000,
   /** Analysed statements kept for one connection. */
   statementCacheEntriesMax: 5_000,
   /** Texts longer than this are analysed each time: with the entries' bound this bounds the cache's memory. */

@@ -24,21 +24,25 @@ export function chainLine(head: ChainHead, fields: object): { readonly line: str
 
 export type LineFault = "not-a-record" | "hash-wrong" | "sequence-broken" | "link-broken";
 
-/** A line's own hash, its number and its link. With `head` undefined only the line itself is checked. */
-export function checkLine(
-  line: string,
-  head: ChainHead | undefined,
-): { readonly ok: true; readonly head: ChainHead } | { readonly ok: false; readonly fault: LineFault } {
-  const start = /^\{"seq":(\d{1,16}),"prev":"([0-9a-f]{64})"/.exec(line);
-  const tail = /^,"hash":"([0-9a-f]{64})"\}$/.exec(line.slice(-tailLength));
+export type CheckedLine =
+  | { readonly ok: true; readonly head: ChainHead }
+  | { readonly ok: false; readonly fault: LineFault };
+
+/**
+ * A line's own hash, its number and its link. With `head` undefined only the line itself is checked. Bytes, not text:
+ * decoding maps different invalid bytes to one character, and the hash would miss that change.
+ */
+export function checkLine(line: Buffer, head: ChainHead | undefined): CheckedLine {
+  const start = /^\{"seq":(\d{1,16}),"prev":"([0-9a-f]{64})"/.exec(line.toString("latin1", 0, 110));
+  const tail = /^,"hash":"([0-9a-f]{64})"\}$/.exec(line.subarray(-tailLength).toString("latin1"));
   const [, seqText, prev] = start ?? [];
   const hash = tail?.[1];
   if (seqText === undefined || prev === undefined || hash === undefined) return { ok: false, fault: "not-a-record" };
-  if (sha256(line.slice(0, -tailLength)) !== hash) return { ok: false, fault: "hash-wrong" };
+  if (sha256(line.subarray(0, -tailLength)) !== hash) return { ok: false, fault: "hash-wrong" };
   const seq = Number(seqText);
   if (head !== undefined && seq !== head.seq + 1) return { ok: false, fault: "sequence-broken" };
   if (head !== undefined && prev !== head.hash) return { ok: false, fault: "link-broken" };
   return { ok: true, head: { seq, hash } };
 }
 
-const sha256 = (text: string): string => createHash("sha256").update(text, "utf8").digest("hex");
+const sha256 = (content: string | Buffer): string => createHash("sha256").update(content).digest("hex");

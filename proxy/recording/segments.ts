@@ -57,7 +57,7 @@ export function reopenChain(directory: string): ReopenedChain {
       if (i === 0) return { head: chainStart, segment, torn };
       continue;
     }
-    const lastLine = bytes.toString("utf8", bytes.lastIndexOf(0x0a, end - 2) + 1, end - 1);
+    const lastLine = bytes.subarray(bytes.lastIndexOf(0x0a, end - 2) + 1, end - 1);
     const checked = checkLine(lastLine, undefined);
     if (!checked.ok) {
       throw new GatewayError(
