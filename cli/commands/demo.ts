@@ -1,0 +1,115 @@
+// gw demo: a company, an issuer and the gateway on this machine; prints what to try, stops on Ctrl-C
+import { spawnSync } from "node:child_process";
+import { Command, InvalidArgumentError } from "commander";
+import { approvalsClient } from "../demo/approvals-client.ts";
+import { people } from "../demo/people.ts";
+import { recordingOf } from "../demo/recording-of.ts";
+import { type Demo, demoConnection, startDemo } from "../demo/start-demo.ts";
+import { runTour } from "../demo/tour.ts";
+import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import type { Terminal } from "../terminal.ts";
+import type { CommandContext } from "./context.ts";
+
+export type DemoFlags = { readonly script: boolean; readonly port: number; readonly adminPort: number };
+
+export function demoCommand(context: CommandContext): Command {
+  return new Command("demo")
+    .description("start a small company's database, a token issuer and the gateway, and say what to try")
+    .option("--script", "no terminal: take a tour, check each stop, end with 0 only if all behaved", false)
+    .option("--port <port>", "where the gateway listens; the next free one if it is taken", portNumber, 15_432)
+    .option("--admin-port <port>", "where the admin interface listens", portNumber, 15_480)
+    .action(async (flags: DemoFlags) => context.finish(await demo(context.terminal, flags)));
+}
+
+export async function demo(terminal: Terminal, flags: DemoFlags): Promise<ExitCode> {
+  terminal.err("Starting PostgreSQL, a token issuer and the gateway …\n");
+  const running = await startDemo({ port: flags.port, adminPort: flags.adminPort });
+  const stopped = onSignal(running);
+  try {
+    terminal.err(`Ready after ${(running.startMs / 1_000).toFixed(1)} s.\n`);
+    if (flags.script) return await tour(terminal, running);
+    terminal.out(instructions(running, hasPsql()));
+    await stopped;
+    terminal.err("\nStopping …\n");
+    return exitCodes.ok;
+  } finally {
+    await running.stop();
+  }
+}
+
+async function tour(terminal: Terminal, running: Demo): Promise<ExitCode> {
+  const findings = await runTour({
+    demo: running,
+    approvals: approvalsClient(running.adminUrl, running.tokens.approver.token),
+    recordingOf: (sub) => recordingOf(running.recordingDirectory, sub),
+    print: terminal.out,
+  });
+  for (const finding of findings) terminal.err(`${finding}\n`);
+  terminal.out(findings.length === 0 ? "\nEach stop behaved.\n" : `\n${findings.length} stops did not behave.\n`);
+  return findings.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Resolves at the first signal to stop. A second one ends the process at once; PostgreSQL is killed with it. */
+function onSignal(running: Demo): Promise<void> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    const handle = () => {
+      signals += 1;
+      if (signals === 1) resolve();
+      else void running.stop().finally(() => process.exit(130));
+    };
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, handle);
+  });
+}
+
+const hasPsql = (): boolean => spawnSync("psql", ["--version"], { stdio: "ignore" }).status === 0;
+
+function instructions(demo: Demo, psql: boolean): string {
+  const line = (role: "agent" | "onCall") =>
+    `PGPASSWORD="$(cat ${demo.tokens[role].path})" psql "host=${demo.host} port=${demo.port} user=${people[role].sub} dbname=${demoConnection} sslmode=require"`;
+  const approve = `npm run -s gw -- approvals`;
+  const admin = `--admin ${demo.adminUrl} --token-file ${demo.tokens.approver.path}`;
+  return `
+Larch Supply's database is at ${demo.host}:${demo.port}, behind the gateway. The password is a token.
+${psql ? "" : "\nThere is no psql on this machine; any PostgreSQL client will do: apt install postgresql-client, brew install libpq.\n"}
+${people.agent.sub}: ${people.agent.what}
+
+  ${line("agent")}
+
+    select id, name, email, tax_id from customers limit 5;        masked, and only the region north
+    select count(*) from customers where tax_id like 'DE%';       0: questions about masked values get no answer
+    select customer, contact from order_overview limit 3;         the mask holds in views, too
+    select * from hr.payroll;                                     denied, with the reason; the session goes on
+    select name, salary from hr.employees;                        denied: the column isn't covered
+    delete from orders;                                           denied
+
+${people.onCall.sub}: ${people.onCall.what}
+
+  ${line("onCall")}
+
+    select region, count(*) from orders group by region;          all regions
+    update orders set paid = true;                                denied: no WHERE clause
+    update orders set status = 'shipped' where id = 7;            waits for ${people.approver.sub}, ${people.approver.what}
+
+In another terminal, as ${people.approver.sub}:
+
+  ${approve} list ${admin}
+  ${approve} approve ID ${admin}
+
+What happened, and the rules:
+
+  npm run -s gw -- sessions list --dir ${demo.recordingDirectory}
+  npm run -s gw -- sessions show ID --dir ${demo.recordingDirectory}
+  ${demo.policiesDirectory}/demo/shop.policy      edit it: the gateway takes it over, or says what is wrong and keeps the old one
+  ${demo.configPath}      the configuration it runs with
+
+Ctrl-C stops everything and leaves nothing behind.
+`;
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new InvalidArgumentError("a port is a number from 0 to 65535");
+  return port;
+}
