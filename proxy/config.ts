@@ -16,15 +16,17 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws GatewayError `config-unreadable` or `config-invalid`; its message has one line per mistake. */
 export async function readConfig(path: string, environment: Environment): Promise<GatewayConfig> {
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
+  return parseConfig(await readText(path), path, environment);
+}
+
+const readText = (path: string): Promise<string> =>
+  readFile(path, "utf8").catch((error: unknown) => {
     throw new GatewayError(
       "config-unreadable",
       `the configuration \`${path}\` can't be read: ${causeCode(error)}`,
       "name it with `--config`; docs/operations.md has a complete example",
     );
   });
-  return parseConfig(text, path, environment);
-}
 
 /** As `readConfig`, from text; relative paths in it start at the folder of `path`. */
 export function parseConfig(text: string, path: string, environment: Environment): GatewayConfig {
@@ -41,6 +43,22 @@ export function parseConfig(text: string, path: string, environment: Environment
   const config = build(parsed.data, reader);
   reader.finish();
   return config;
+}
+
+/** `recording.directory` alone: reading a recording needs none of the secrets. @throws as `readConfig` */
+export async function readRecordingDirectory(path: string): Promise<string> {
+  const text = await readText(path);
+  const parsed: unknown = parseDocument(text).toJS({ maxAliasCount: 100 });
+  const found = z.looseObject({ recording: z.looseObject({ directory: z.string() }) }).safeParse(parsed);
+  if (!found.success) {
+    throw new GatewayError(
+      "config-invalid",
+      `${path}: \`recording.directory\` is missing`,
+      "name the folder with `--recording`",
+    );
+  }
+  const { directory } = found.data.recording;
+  return isAbsolute(directory) ? directory : join(dirname(path), directory);
 }
 
 // ---- the schema: strict objects, so that an unknown key is a mistake

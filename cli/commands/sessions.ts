@@ -1,0 +1,64 @@
+// gw sessions list | show ID
+import type { Command } from "commander";
+import { GatewayError } from "../../proxy/errors.ts";
+import { type RecordedEvent, readEvents } from "../../proxy/recording/read.ts";
+import { exitCodes } from "../exit-codes.ts";
+import type { CommandContext } from "../main.ts";
+import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
+import { renderSession, summaries } from "../session-view.ts";
+import { renderTable } from "../table.ts";
+
+type Options = RecordingOptions & { readonly json?: boolean };
+
+export function register(program: Command, { terminal, exit }: CommandContext): void {
+  const sessions = program.command("sessions").description("recorded sessions");
+  const recording = (command: Command): Command =>
+    command
+      .option("-c, --config <file>", "the configuration that names the recording", "gw.yaml")
+      .option("-r, --recording <folder>", "the recording itself")
+      .option("--json", "as JSON, one object a line");
+
+  recording(sessions.command("list").description("newest first"))
+    .option("--by <sub>", "only sessions of this principal")
+    .option("--limit <n>", "at most this many", "50")
+    .action(async (options: Options & { readonly by?: string; readonly limit: string }) => {
+      const all = await summaries(readEvents(await recordingFolder(options)));
+      const shown = all
+        .filter((session) => options.by === undefined || session.sub === options.by)
+        .reverse()
+        .slice(0, Math.max(1, Number(options.limit) || 50));
+      if (options.json) for (const session of shown) terminal.out(`${JSON.stringify(session)}\n`);
+      else if (shown.length === 0) terminal.out("no sessions\n");
+      else {
+        const header = ["session", "started", "who", "connection", "statements", "denied", "state"];
+        const rows = shown.map((s) => [
+          s.session,
+          s.started.replace("T", " ").slice(0, 19),
+          s.onBehalfOf === undefined ? `${s.sub} (${s.kind})` : `${s.sub} (${s.kind} of ${s.onBehalfOf})`,
+          s.connection,
+          String(s.statements),
+          String(s.denied),
+          s.ended ?? "open",
+        ]);
+        terminal.out(`${renderTable(header, rows)}\n`);
+      }
+    });
+
+  recording(sessions.command("show").description("everything that one session did").argument("<id>")).action(
+    async (id: string, options: Options) => {
+      const events: RecordedEvent[] = [];
+      for await (const event of readEvents(await recordingFolder(options)))
+        if (event.session === id) events.push(event);
+      if (events.length === 0) {
+        throw new GatewayError(
+          "config-invalid",
+          `no session \`${id}\` is recorded here`,
+          "`gw sessions list` shows them",
+        );
+      }
+      if (options.json) for (const event of events) terminal.out(`${JSON.stringify(event)}\n`);
+      else terminal.out(renderSession(events));
+      exit(exitCodes.ok);
+    },
+  );
+}

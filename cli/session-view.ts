@@ -1,0 +1,116 @@
+// recorded events -> what a person reads
+import type { SessionEvent } from "../engine/model/session-event.ts";
+import type { RecordedEvent } from "../proxy/recording/read.ts";
+import { showLine, showText } from "./show-text.ts";
+
+export type SessionSummary = {
+  readonly session: string;
+  readonly started: string;
+  readonly sub: string;
+  readonly kind: string;
+  readonly onBehalfOf: string | undefined;
+  readonly connection: string;
+  readonly statements: number;
+  readonly denied: number;
+  /** Reason of its end; undefined while it is open, or when the gateway was killed. */
+  readonly ended: string | undefined;
+};
+
+/** One line per session, in order of their start. */
+export async function summaries(events: AsyncIterable<RecordedEvent>): Promise<readonly SessionSummary[]> {
+  const found = new Map<string, SessionSummary>();
+  for await (const event of events) {
+    if (event.type === "session-start") {
+      found.set(event.session, {
+        session: event.session,
+        started: new Date(event.atMs).toISOString(),
+        sub: showLine(event.principal.sub),
+        kind: event.principal.kind,
+        onBehalfOf: event.principal.onBehalfOf,
+        connection: event.connection,
+        statements: 0,
+        denied: 0,
+        ended: undefined,
+      });
+      continue;
+    }
+    const session = found.get(event.session);
+    if (session === undefined) continue;
+    if (event.type === "statement") {
+      const denied = session.denied + (event.effect === "deny" ? 1 : 0);
+      found.set(event.session, { ...session, statements: session.statements + 1, denied });
+    } else if (event.type === "session-end") found.set(event.session, { ...session, ended: event.reason });
+  }
+  return [...found.values()];
+}
+
+/** A session as a page: a head, then each statement with its decision, what was done to it, and how it ended. */
+export function renderSession(events: readonly SessionEvent[]): string {
+  const lines: string[] = [];
+  for (const event of events) lines.push(...renderEvent(event));
+  return `${lines.join("\n")}\n`;
+}
+
+const clock = (atMs: number): string => new Date(atMs).toISOString().slice(11, 23);
+const indent = "              ";
+
+function renderEvent(event: SessionEvent): readonly string[] {
+  switch (event.type) {
+    case "session-start": {
+      const { sub, kind, groups, onBehalfOf } = event.principal;
+      const owner = onBehalfOf === undefined ? "" : ` on behalf of ${showLine(onBehalfOf)}`;
+      return [
+        `session ${event.session} on ${event.connection} (${event.protocol}), ${new Date(event.atMs).toISOString()}`,
+        `  ${showLine(sub)} (${kind})${owner}, groups ${groups.map(showLine).join(", ") || "none"}`,
+        `  from ${event.client}${event.application === undefined ? "" : ` as ${showLine(event.application)}`}`,
+        "",
+      ];
+    }
+    case "statement":
+      return renderStatement(event);
+    case "completion": {
+      const how = event.outcome === "ok" ? (event.tag ?? "ok") : `${event.outcome} ${event.sqlstate ?? ""}`.trim();
+      return [`${clock(event.atMs)}    → ${how}, ${event.rows} rows, ${(event.durationUs / 1_000).toFixed(1)} ms`];
+    }
+    case "approval": {
+      const by = event.by === undefined ? "" : ` by ${showLine(event.by)}`;
+      const reason = event.reason === undefined ? "" : `: ${showLine(event.reason)}`;
+      return [`${clock(event.atMs)}    approval ${event.id} ${event.state}${by}${reason}`];
+    }
+    case "alert":
+      return [`${clock(event.atMs)}    ! ${event.channel} ${event.rule}: ${showLine(event.message)}`];
+    case "session-end":
+      return ["", `${clock(event.atMs)}  end: ${event.reason}`];
+    case "policy":
+      return [`${clock(event.atMs)}  policies ${event.state} ${event.hash}`];
+    case "recorder":
+      return [`${clock(event.atMs)}  recorder ${event.state} on ${event.node}`];
+  }
+}
+
+const marks = { allow: "✓", deny: "✗", approval: "…" } as const;
+
+function renderStatement(event: Extract<SessionEvent, { readonly type: "statement" }>): readonly string[] {
+  const text = showText(event.statement.trim()).split("\n");
+  const lines = [`${clock(event.atMs)}  ${marks[event.effect]} ${text[0] ?? ""}`];
+  for (const line of text.slice(1)) lines.push(`${indent}  ${line}`);
+  if (event.isCut) lines.push(`${indent}  [cut here; the whole text has sha256 ${event.statementSha256}]`);
+  const note = (what: string, items: readonly string[]): void => {
+    if (items.length > 0) lines.push(`${indent}${what} ${items.map(showLine).join("; ")}`);
+  };
+  note("accesses", event.accesses);
+  note("rules   ", event.rules);
+  note("masks   ", event.masks);
+  note("filters ", event.filters);
+  note("because ", event.causes.map(describeCause));
+  lines.push(`${indent}id       ${event.id}`);
+  return lines;
+}
+
+function describeCause(cause: unknown): string {
+  if (typeof cause !== "object" || cause === null) return String(cause);
+  const fields = Object.entries(cause);
+  const message = fields.find(([name]) => name === "message")?.[1];
+  const source = fields.find(([name]) => name === "rule" || name === "code")?.[1];
+  return [source, message].filter((part) => typeof part === "string").join(": ");
+}
