@@ -1,24 +1,25 @@
 // gw demo: a company, an issuer and the gateway on this machine; prints what to try, stops on Ctrl-C
 import { spawnSync } from "node:child_process";
-import { Command, InvalidArgumentError } from "commander";
-import { approvalsClient } from "../demo/approvals-client.ts";
+import { type Command, InvalidArgumentError } from "commander";
+import { adminClient } from "../admin-client.ts";
 import { people } from "../demo/people.ts";
 import { recordingOf } from "../demo/recording-of.ts";
 import { type Demo, demoConnection, startDemo } from "../demo/start-demo.ts";
 import { runTour } from "../demo/tour.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import type { CommandContext } from "../main.ts";
 import type { Terminal } from "../terminal.ts";
-import type { CommandContext } from "./context.ts";
 
 export type DemoFlags = { readonly script: boolean; readonly port: number; readonly adminPort: number };
 
-export function demoCommand(context: CommandContext): Command {
-  return new Command("demo")
+export function register(program: Command, { terminal, exit }: CommandContext): void {
+  program
+    .command("demo")
     .description("start a small company's database, a token issuer and the gateway, and say what to try")
     .option("--script", "no terminal: take a tour, check each stop, end with 0 only if all behaved", false)
-    .option("--port <port>", "where the gateway listens; the next free one if it is taken", portNumber, 15_432)
-    .option("--admin-port <port>", "where the admin interface listens", portNumber, 15_480)
-    .action(async (flags: DemoFlags) => context.finish(await demo(context.terminal, flags)));
+    .option("--port <port>", "where the gateway listens; a free one if it is taken", portNumber, 15_432)
+    .option("--admin-port <port>", "where the admin interface listens; a free one if it is taken", portNumber, 15_480)
+    .action(async (flags: DemoFlags) => exit(await demo(terminal, flags)));
 }
 
 export async function demo(terminal: Terminal, flags: DemoFlags): Promise<ExitCode> {
@@ -40,7 +41,7 @@ export async function demo(terminal: Terminal, flags: DemoFlags): Promise<ExitCo
 async function tour(terminal: Terminal, running: Demo): Promise<ExitCode> {
   const findings = await runTour({
     demo: running,
-    approvals: approvalsClient(running.adminUrl, running.tokens.approver.token),
+    admin: adminClient(running.adminUrl, running.tokens.approver.token),
     recordingOf: (sub) => recordingOf(running.recordingDirectory, sub),
     print: terminal.out,
   });
@@ -49,14 +50,16 @@ async function tour(terminal: Terminal, running: Demo): Promise<ExitCode> {
   return findings.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
-/** Resolves at the first signal to stop. A second one ends the process at once; PostgreSQL is killed with it. */
+/** Resolves at the first signal to stop. Another one later ends the process without waiting for what is left. */
 function onSignal(running: Demo): Promise<void> {
   return new Promise((resolve) => {
-    let signals = 0;
+    let firstAt: number | undefined;
     const handle = () => {
-      signals += 1;
-      if (signals === 1) resolve();
-      else void running.stop().finally(() => process.exit(130));
+      const now = performance.now();
+      firstAt ??= now;
+      resolve();
+      // A terminal sends Ctrl-C to a whole process group, so that one may arrive twice.
+      if (now - firstAt > 1_000) void running.stop().finally(() => process.exit(130));
     };
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, handle);
   });
@@ -67,7 +70,7 @@ const hasPsql = (): boolean => spawnSync("psql", ["--version"], { stdio: "ignore
 function instructions(demo: Demo, psql: boolean): string {
   const line = (role: "agent" | "onCall") =>
     `PGPASSWORD="$(cat ${demo.tokens[role].path})" psql "host=${demo.host} port=${demo.port} user=${people[role].sub} dbname=${demoConnection} sslmode=require"`;
-  const approve = `npm run -s gw -- approvals`;
+  const gw = "npm run -s gw --";
   const admin = `--admin ${demo.adminUrl} --token-file ${demo.tokens.approver.path}`;
   return `
 Larch Supply's database is at ${demo.host}:${demo.port}, behind the gateway. The password is a token.
@@ -93,13 +96,13 @@ ${people.onCall.sub}: ${people.onCall.what}
 
 In another terminal, as ${people.approver.sub}:
 
-  ${approve} list ${admin}
-  ${approve} approve ID ${admin}
+  ${gw} approvals list ${admin}
+  ${gw} approvals approve ID ${admin}
 
 What happened, and the rules:
 
-  npm run -s gw -- sessions list --dir ${demo.recordingDirectory}
-  npm run -s gw -- sessions show ID --dir ${demo.recordingDirectory}
+  ${gw} sessions list --config ${demo.configPath}
+  ${gw} sessions show ID --config ${demo.configPath}
   ${demo.policiesDirectory}/demo/shop.policy      edit it: the gateway takes it over, or says what is wrong and keeps the old one
   ${demo.configPath}      the configuration it runs with
 

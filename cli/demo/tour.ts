@@ -1,6 +1,6 @@
 // The demo without a terminal: six things to see, each checked.
+import type { AdminClient } from "../admin-client.ts";
 import { cellOf, renderTable } from "../table.ts";
-import type { ApprovalsClient } from "./approvals-client.ts";
 import { people, type Role } from "./people.ts";
 import { ask, connectSql, type SqlAnswer, type SqlClient } from "./sql-client.ts";
 import { type Demo, demoConnection } from "./start-demo.ts";
@@ -10,7 +10,8 @@ export type Finding = string;
 
 export type TourDeps = {
   readonly demo: Demo;
-  readonly approvals: ApprovalsClient;
+  /** The approver's. */
+  readonly admin: AdminClient;
   /** The recording of one session, as `gw sessions show` prints it. */
   readonly recordingOf: (sub: string) => Promise<string>;
   readonly print: (text: string) => void;
@@ -83,9 +84,10 @@ export async function runTour(deps: TourDeps): Promise<readonly Finding[]> {
     await stop("A change that waits for a lead", async () => {
       const sql = "update orders set status = 'shipped' where id = 7";
       const waiting = asked(onCall, "onCall", sql);
-      const request = await deps.approvals.next(10_000);
+      waiting.catch(() => undefined); // awaited below
+      const request = await nextPending(deps.admin, 10_000);
       deps.print(`   … waits as ${request.id}; ${people.approver.sub} approves it\n`);
-      await deps.approvals.approve(request.id, "checked with the warehouse");
+      await deps.admin.decide(request.id, "approve", "checked with the warehouse");
       const answer = await waiting;
       const after = await asked(onCall, "onCall", "select id, status from orders where id = 7");
       return [
@@ -107,6 +109,17 @@ export async function runTour(deps: TourDeps): Promise<readonly Finding[]> {
     await onCall.end().catch(() => undefined);
   }
   return findings;
+}
+
+/** The oldest request that waits. */
+async function nextPending(admin: AdminClient, timeoutMs: number): Promise<{ id: string; statement: string }> {
+  const deadline = performance.now() + timeoutMs;
+  while (performance.now() < deadline) {
+    const oldest = (await admin.list("pending")).at(-1);
+    if (oldest) return oldest;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`no request for approval came within ${timeoutMs} ms`);
 }
 
 const login = (demo: Demo, role: Role): Promise<SqlClient> =>
