@@ -33,7 +33,9 @@ export function parseConfig(text: string, path: string, environment: Environment
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true });
   const reader = new Reader(path, document, lines, environment);
-  for (const error of document.errors) reader.complainAt(error.pos[0], firstLine(error.message));
+  for (const error of document.errors) {
+    reader.complainAt(error.pos[0], firstLine(error.message).replace(/ at line \d+, column \d+:$/, ""));
+  }
   reader.finish();
   const parsed = configSchema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
   if (!parsed.success) {
@@ -64,7 +66,10 @@ export async function readRecordingDirectory(path: string): Promise<string> {
 // ---- the schema: strict objects, so that an unknown key is a mistake
 
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "a name has letters, digits, `.`, `_` and `-`");
-const address = z.string().regex(/^(?:\[[0-9A-Fa-f:.]+\]|[^:[\]\s]+):\d{1,5}$/, "write an address as `host:port`");
+const address = z.string().refine((text) => {
+  const port = /^(?:\[[0-9A-Fa-f:.]+\]|[^:[\]\s]+):(\d{1,5})$/.exec(text)?.[1];
+  return port !== undefined && Number(port) <= 65_535;
+}, "write an address as `host:port`");
 const duration = z.string().regex(/^\d+(?:ms|s|m|h)$/, "write a duration like `110s`");
 const secret = z.strictObject({ env: z.string().min(1).optional(), file: z.string().min(1).optional() });
 const functionName = z.string().regex(/^[^.\s]+\.[^.\s]+$/, "write a function as `schema.name`");
