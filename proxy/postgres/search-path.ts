@@ -91,23 +91,3 @@ const rolledBack = (path: SearchPath): SearchPath => ({
   isInBlock: false,
   savepoints: [],
 });
-
-/**
- * Splits a search_path as PostgreSQL's SplitIdentifierString does: names fold to lower case unless quoted. Malformed
- * text gives the names up to the fault.
- */
-export function splitSearchPath(value: string): readonly string[] {
-  const names: string[] = [];
-  const item = /\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|$)/y;
-  for (let match = item.exec(value); match; match = item.exec(value)) {
-    names.push(match[1] !== undefined ? match[1].replaceAll('""', '"') : (match[2] ?? "").toLowerCase());
-    if (item.lastIndex >= value.length) break;
-  }
-  return names;
-}
-
-/** The schemas of a search_path in order, for a session of `user`: `$user` resolved, absent schemas and pg_temp left out. */
-export function schemasOf(value: string, user: string, schemas: ReadonlySet<string>): readonly string[] {
-  const names = splitSearchPath(value).map((name) => (name === "$user" ? user : name));
-  return names.filter((name, i) => names.indexOf(name) === i && schemas.has(name));
-}

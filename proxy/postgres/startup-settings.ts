@@ -1,5 +1,6 @@
 // startup parameters -> what goes into the upstream's startup packet, or a FATAL.
 import { err, ok, type Result } from "../../engine/lib/result.ts";
+import { isReadableSetting, isSettingAllowed } from "../../engine/sql/settings.ts";
 import type { ErrorText } from "./protocol/encode.ts";
 import { sqlstate } from "./protocol/sqlstate.ts";
 
@@ -14,90 +15,22 @@ export type StartupRequest = {
   readonly protocolOptions: readonly string[];
 };
 
-/** Settings that change how a session looks or how long it may take, not what it may see or how text is read. */
-const free: ReadonlySet<string> = new Set([
-  "application_name",
-  "backend_flush_after",
-  "bytea_output",
-  "client_connection_check_interval",
-  "client_min_messages",
-  "cursor_tuple_fraction",
-  "datestyle",
-  "deadlock_timeout",
-  "debug_print_plan",
-  "default_statistics_target",
-  "default_transaction_deferrable",
-  "default_transaction_isolation",
-  "default_transaction_read_only",
-  "effective_cache_size",
-  "enable_hashjoin",
-  "enable_indexonlyscan",
-  "enable_indexscan",
-  "enable_mergejoin",
-  "enable_nestloop",
-  "enable_seqscan",
-  "enable_sort",
-  "extra_float_digits",
-  "from_collapse_limit",
-  "geqo",
-  "idle_in_transaction_session_timeout",
-  "idle_session_timeout",
-  "intervalstyle",
-  "jit",
-  "join_collapse_limit",
-  "lc_messages",
-  "lc_monetary",
-  "lc_numeric",
-  "lc_time",
-  "lock_timeout",
-  "maintenance_work_mem",
-  "max_parallel_workers_per_gather",
-  "plan_cache_mode",
-  "random_page_cost",
-  "search_path",
-  "seq_page_cost",
-  "statement_timeout",
-  "synchronous_commit",
-  "tcp_keepalives_count",
-  "tcp_keepalives_idle",
-  "tcp_keepalives_interval",
-  "tcp_user_timeout",
-  "timezone",
-  "transaction_timeout",
-  "work_mem",
-  "xmlbinary",
-]);
-
-/** Settings that change what text or names mean, who one is or what row security sees: only this value passes. */
-const pinned: ReadonlyMap<string, readonly string[]> = new Map([
-  ["standard_conforming_strings", ["on", "true", "yes", "1"]],
-  ["escape_string_warning", ["on", "true", "yes", "1"]],
-  ["row_security", ["on", "true", "yes", "1"]],
-  ["transform_null_equals", ["off", "false", "no", "0"]],
-  ["backslash_quote", ["safe_encoding", "off"]],
-  ["session_replication_role", ["origin"]],
-  ["xmloption", ["content"]],
-]);
-
-/** Exist at the server and are not for a client here. */
+/** Exist at the server and are not for a client here; any other name that isn't known gets PostgreSQL's 42704. */
 const refused: ReadonlySet<string> = new Set([
-  "role",
-  "session_authorization",
-  "session_preload_libraries",
-  "local_preload_libraries",
-  "dynamic_library_path",
-  "default_tablespace",
-  "temp_tablespaces",
-  "default_table_access_method",
-  "log_statement",
-  "log_min_messages",
-  "log_min_duration_statement",
-  "track_activities",
-  "array_nulls",
   "allow_system_table_mods",
-  "zero_damaged_pages",
+  "dynamic_library_path",
   "ignore_system_indexes",
+  "local_preload_libraries",
+  "log_min_duration_statement",
+  "log_min_messages",
+  "log_statement",
+  "maintenance_work_mem",
   "post_auth_delay",
+  "session_preload_libraries",
+  "session_replication_role",
+  "temp_tablespaces",
+  "track_activities",
+  "zero_damaged_pages",
 ]);
 
 /** Client encodings that UTF-8 bytes satisfy. SQL_ASCII (psql under LANG=C) takes bytes as they come. */
@@ -153,13 +86,8 @@ function checkSetting(given: string, value: string): Result<readonly [string, st
       hint: "Connect with client_encoding UTF8.",
     });
   }
-  if (free.has(name)) return ok([name, value]);
-  const allowed = pinned.get(name);
-  if (allowed) {
-    if (allowed.includes(value.toLowerCase())) return ok(undefined);
-    return err(notHere(given, `It is fixed to \`${allowed[0]}\` for sessions through the gateway.`));
-  }
-  if (refused.has(name) || name.includes(".")) {
+  if (isSettingAllowed(name, value)) return ok([name, value]);
+  if (isReadableSetting(name) || refused.has(name) || name.includes(".")) {
     return err(notHere(given, "Leave it out of the connection's parameters."));
   }
   return err(fatal(sqlstate.undefinedObject, `unrecognized configuration parameter "${given.slice(0, 200)}"`));

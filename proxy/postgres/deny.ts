@@ -1,0 +1,93 @@
+// a refusal -> what the client is told and what the server is sent in its place.
+import type { RewrittenSql } from "../../engine/sql/types.ts";
+import { encodeError, encodeParse, encodeQuery } from "./protocol/encode.ts";
+import { sqlstate } from "./protocol/sqlstate.ts";
+import type { Refusal } from "./session-state.ts";
+import type { SqlRefusal } from "./sql-gate.ts";
+
+/**
+ * Not SQL: the server answers with a syntax error. A refused message is replaced by one with this text, so that the
+ * server itself brings the order of answers, the failed transaction and the skipping up to Sync: nothing of that has
+ * to be imitated, and both sides agree on it by construction. It is what the server's log shows.
+ */
+const notSql = "gatewright_refused_this_statement";
+const placeholderName = "gatewright_refused";
+
+/** In the place of a refused Query or FunctionCall. */
+export const failingQuery: Buffer = encodeQuery(notSql);
+/** In the place of a refused Bind, or of a Parse with a name: it leaves the unnamed statement alone. */
+export const failingNamedParse: Buffer = encodeParse(placeholderName, notSql, []);
+/** In the place of a refused Parse without a name: the server drops the unnamed statement before it reads the text. */
+export const failingUnnamedParse: Buffer = encodeParse("", notSql, []);
+
+export const encodeRefusal = (refusal: Refusal): Buffer => encodeError({ severity: "ERROR", ...refusal });
+
+export function refusalOf(refusal: SqlRefusal): Refusal {
+  return {
+    sqlstate: refusal.sqlstate,
+    message: refusal.message,
+    detail: refusal.detail === "" ? undefined : refusal.detail,
+    hint: refusal.hint,
+    position: refusal.position === undefined ? undefined : refusal.position + 1,
+  };
+}
+
+const quoted = (name: string): string => `"${name}"`;
+
+/** PostgreSQL's own words, where the gateway has to say them because it must not ask. */
+export const refusals = {
+  badLayout: { sqlstate: sqlstate.protocolViolation, message: "invalid message format" },
+  functionCall: {
+    sqlstate: sqlstate.featureNotSupported,
+    message: "function call messages are not available through the gateway",
+    hint: "Call the function in a SELECT; for large objects use `lo_get` and `lo_put`.",
+  },
+  badEncoding: { sqlstate: sqlstate.characterNotInRepertoire, message: 'invalid byte sequence for encoding "UTF8"' },
+  notRecorded: {
+    sqlstate: sqlstate.internalError,
+    message: "the decision could not be recorded, so nothing was run",
+    hint: "Try again later; the operator finds the reason in the gateway's log.",
+  },
+  cancelled: { sqlstate: sqlstate.queryCanceled, message: "canceling statement due to user request" },
+  severalStatements: {
+    sqlstate: sqlstate.syntaxError,
+    message: "cannot insert multiple commands into a prepared statement",
+  },
+  portalRunsNothing: {
+    sqlstate: sqlstate.undefinedPreparedStatement,
+    message: "unnamed prepared statement does not exist",
+  },
+  tooManyNames: (max: number): Refusal => ({
+    sqlstate: sqlstate.programLimitExceeded,
+    message: `a session may hold ${max} prepared statements and portals`,
+    hint: "Close or DEALLOCATE those that are not needed.",
+  }),
+  textTooLong: (max: number): Refusal => ({
+    sqlstate: sqlstate.programLimitExceeded,
+    message: `a statement text of more than ${max} bytes is not accepted`,
+    hint: "Pass large values as parameters, or use COPY.",
+  }),
+  unknownStatement: (name: string): Refusal =>
+    name === ""
+      ? refusals.portalRunsNothing
+      : {
+          sqlstate: sqlstate.undefinedPreparedStatement,
+          message: `prepared statement ${quoted(name)} does not exist`,
+        },
+  takenStatement: (name: string): Refusal => ({
+    sqlstate: sqlstate.duplicatePreparedStatement,
+    message: `prepared statement ${quoted(name)} already exists`,
+  }),
+} as const;
+
+const encodedQueries = new WeakMap<RewrittenSql, Buffer>();
+
+/** The Query message of one rewritten text; the gate hands out the same object for a statement it knows. */
+export function queryOf(rewritten: RewrittenSql): Buffer {
+  let bytes = encodedQueries.get(rewritten);
+  if (!bytes) {
+    bytes = encodeQuery(rewritten.text);
+    encodedQueries.set(rewritten, bytes);
+  }
+  return bytes;
+}

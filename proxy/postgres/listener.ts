@@ -1,0 +1,189 @@
+// A listening port: accepts, logs clients in, opens their upstream session, and counts what is open.
+import { createServer, type Server, type Socket } from "node:net";
+import { createSecureContext, type SecureContext } from "node:tls";
+import { CancelKeys } from "./cancel.ts";
+import { addressOf, type LoggedIn, loginClient, refuse } from "./client-login.ts";
+import type { PostgresListener, PostgresListenerOptions } from "./options.ts";
+import { encodeAuthenticationOk, encodeBackendKey, encodeError, encodeReady } from "./protocol/encode.ts";
+import { sqlstate } from "./protocol/sqlstate.ts";
+import { Relay } from "./relay.ts";
+import type { GateSession } from "./sql-gate.ts";
+import { openUpstream, type UpstreamSession } from "./upstream.ts";
+
+/** @throws what node:tls says when the key or certificate can't be used */
+export function createPostgresListener(options: PostgresListenerOptions): PostgresListener {
+  return new Listener(options);
+}
+
+class Listener implements PostgresListener {
+  readonly #options: PostgresListenerOptions;
+  readonly #secureContext: SecureContext | undefined;
+  readonly #server: Server;
+  readonly #keys = new CancelKeys<Relay>();
+  readonly #relays = new Set<Relay>();
+  /** Accepted, not yet a session. */
+  readonly #arriving = new Set<Socket>();
+  #whenEmpty: (() => void) | undefined;
+  #isClosing = false;
+
+  constructor(options: PostgresListenerOptions) {
+    this.#options = options;
+    const { tls } = options;
+    this.#secureContext = tls && createSecureContext({ key: tls.key, cert: tls.cert, minVersion: "TLSv1.2" });
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, pauseOnConnect: true });
+    this.#server.on("connection", (socket) => this.#accept(socket));
+  }
+
+  listen = (): Promise<{ readonly port: number }> =>
+    new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ ...this.#options.listen, backlog: 1_024 }, () => {
+        this.#server.removeListener("error", reject);
+        this.#server.on("error", () => this.#log("warn", "accept-failed"));
+        const address = this.#server.address();
+        resolve({ port: typeof address === "object" && address ? address.port : this.#options.listen.port });
+      });
+    });
+
+  close = async (graceMs: number): Promise<void> => {
+    this.#isClosing = true;
+    this.#server.close();
+    for (const socket of this.#arriving) socket.destroy();
+    for (const relay of this.#relays) relay.drain();
+    const timer = setTimeout(() => {
+      for (const relay of this.#relays) relay.shutDown();
+    }, graceMs);
+    if (this.#relays.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenEmpty = resolve;
+      });
+    }
+    clearTimeout(timer);
+  };
+
+  sessions = (): number => this.#relays.size + this.#arriving.size;
+
+  #accept(socket: Socket): void {
+    socket.on("error", () => undefined);
+    const { limits } = this.#options;
+    if (this.sessions() >= limits.sessionsMax) {
+      this.#log("warn", "sessions-max", addressOf(socket));
+      refuse(socket, "sessions-max", {
+        severity: "FATAL",
+        sqlstate: sqlstate.tooManyConnections,
+        message: "sorry, too many clients already",
+      });
+      return;
+    }
+    this.#arriving.add(socket);
+    const deadline = AbortSignal.timeout(limits.loginTimeoutMs);
+    const late = () => socket.destroy();
+    deadline.addEventListener("abort", late);
+    void this.#arrive(socket)
+      .catch((bug) => {
+        this.#log("error", "login-bug", bug instanceof Error ? bug.name : undefined);
+        socket.destroy();
+      })
+      .finally(() => {
+        if (deadline.aborted) this.#log("warn", "login-timeout");
+        deadline.removeEventListener("abort", late);
+        this.#arriving.delete(socket);
+      });
+  }
+
+  async #arrive(accepted: Socket): Promise<void> {
+    const login = await loginClient(accepted, this.#secureContext, this.#options);
+    if (login.kind === "none") {
+      this.#log("info", login.reason, addressOf(accepted));
+      return;
+    }
+    if (login.kind === "cancel") {
+      const relay = this.#keys.find(login.processId, login.secret);
+      this.#log("info", relay ? "cancel-request" : "cancel-unknown-key", addressOf(accepted));
+      await relay?.cancel();
+      login.socket.destroy();
+      return;
+    }
+    const left = new AbortController();
+    const leave = () => left.abort();
+    login.socket.once("close", leave);
+    const options = this.#options;
+    const deadline = AbortSignal.timeout(options.limits.upstreamConnectTimeoutMs);
+    const signal = AbortSignal.any([left.signal, deadline]);
+    const upstream = await openUpstream(options.upstream, login.request.settings, signal);
+    login.socket.removeListener("close", leave);
+    if (!upstream.ok) {
+      this.#log("warn", upstream.error.code);
+      refuse(login.socket, upstream.error.code, upstream.error.error);
+      return;
+    }
+    if (login.socket.destroyed || this.#isClosing) {
+      upstream.value.socket.destroy();
+      login.socket.destroy();
+      return;
+    }
+    this.#begin(login, upstream.value);
+  }
+
+  #begin(login: LoggedIn, upstream: UpstreamSession): void {
+    const options = this.#options;
+    const { socket, who, request } = login;
+    const session: GateSession = {
+      id: options.newId("ses"),
+      identity: who.identity,
+      connection: options.connection,
+      startedAtMs: options.nowMs(),
+      purpose: who.purpose,
+      application: request.application,
+      expiresAtS: who.expiresAtS,
+    };
+    try {
+      options.gate.open(session);
+    } catch {
+      this.#log("error", "record-failed");
+      upstream.socket.destroy();
+      socket.end(
+        encodeError({
+          severity: "FATAL",
+          sqlstate: sqlstate.internalError,
+          message: "the session could not be recorded",
+        }),
+      );
+      return;
+    }
+    const relay = new Relay({
+      options,
+      session,
+      client: socket,
+      clientRest: login.rest,
+      upstream,
+      searchPath: upstream.parameters.get("search_path") ?? searchPathOf(login) ?? options.catalog.defaultSearchPath(),
+      onClosed: () => {
+        this.#keys.revoke(upstream.processId, relay);
+        this.#relays.delete(relay);
+        if (this.#relays.size === 0) this.#whenEmpty?.();
+      },
+    });
+    const key = this.#keys.issue(upstream.processId, login.takesLongSecret ? "long" : "short", relay);
+    this.#relays.add(relay);
+    socket.write(
+      Buffer.concat([
+        encodeAuthenticationOk(),
+        ...upstream.greeting,
+        encodeBackendKey(key.processId, key.secret),
+        encodeReady("idle"),
+      ]),
+    );
+    options.log.info({ session: session.id, connection: options.name, client: addressOf(socket) }, "session started");
+    relay.start();
+  }
+
+  #log(level: "info" | "warn" | "error", code: string, detail?: string): void {
+    const { log, name } = this.#options;
+    log[level]({ connection: name, code, detail }, "connection");
+  }
+}
+
+/** Servers before 18 don't report search_path: what the client asked for stands. */
+const searchPathOf = (login: LoggedIn): string | undefined =>
+  login.request.settings.find(([name]) => name === "search_path")?.[1];

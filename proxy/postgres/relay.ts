@@ -1,0 +1,431 @@
+// Two sockets after login: one loop per direction, backpressure, half-close, cancel and the end of a session.
+import type { Socket } from "node:net";
+import type { CancelKey } from "./cancel.ts";
+import { cancelUpstream } from "./cancel.ts";
+import { ClientSide, type Handled } from "./client-side.ts";
+import type { PostgresListenerOptions } from "./options.ts";
+import { Outbox } from "./outbox.ts";
+import { backendType } from "./protocol/backend.ts";
+import { type ErrorText, encodeError, encodeParameterStatus, encodeTerminate } from "./protocol/encode.ts";
+import { type Frame, FrameReader, type FrameRules } from "./protocol/frame.ts";
+import { frontendType } from "./protocol/frontend.ts";
+import { sqlstate } from "./protocol/sqlstate.ts";
+import { SessionState } from "./session-state.ts";
+import type { GateSession } from "./sql-gate.ts";
+import type { UpstreamSession } from "./upstream.ts";
+import { UpstreamSide } from "./upstream-side.ts";
+
+export type RelayParts = {
+  readonly options: PostgresListenerOptions;
+  readonly session: GateSession;
+  readonly client: Socket;
+  /** Bytes that the client sent behind its password. */
+  readonly clientRest: Buffer;
+  readonly upstream: UpstreamSession;
+  readonly searchPath: string;
+  readonly onClosed: () => void;
+};
+
+/** Rows and COPY data above this size are handed on in pieces; smaller ones wait until they are whole. */
+const streamedAboveBytes = 65_536;
+/** How long a client that must go is still read, so that it sees why: unread bytes would turn our FIN into a reset. */
+const lingerMs = 1_000;
+const cancelTimeoutMs = 2_000;
+/** While a half-closed client waits for an answer: is anybody there? A dead process answers with a reset. */
+const probeIntervalMs = 250;
+
+const fromServer: FrameRules = {
+  lengthMax: () => 0x7fff_ffff,
+  isStreamed: (type, total) =>
+    total > streamedAboveBytes && (type === backendType.dataRow || type === backendType.copyData),
+};
+
+export class Relay {
+  readonly #parts: RelayParts;
+  readonly #state: SessionState;
+  readonly #client: Socket;
+  readonly #upstream: Socket;
+  readonly #toClient: Outbox;
+  readonly #toUpstream: Outbox;
+  readonly #fromClient: FrameReader;
+  readonly #fromUpstream = new FrameReader(fromServer);
+  readonly #clientSide: ClientSide;
+  readonly #upstreamSide: UpstreamSide;
+  /** The message that waits for the server's answer. */
+  #waiting: Frame | undefined;
+  /** People, or the catalog, are waited for: no message is handled. */
+  #isHeld = false;
+  #isRefreshing = false;
+  #isClientDone = false;
+  #isTerminating = false;
+  #isDraining = false;
+  #isClosed = false;
+  /** A piece of a long server message was the last that the client got. */
+  #isMidMessage = false;
+  /** For the client, as soon as it is between two messages. */
+  #betweenMessages: Buffer[] = [];
+  #isForwardingPieces = false;
+  #probe: NodeJS.Timeout | undefined;
+
+  constructor(parts: RelayParts) {
+    const { options, session, client, upstream } = parts;
+    this.#parts = parts;
+    this.#client = client;
+    this.#upstream = upstream.socket;
+    this.#state = new SessionState(parts.searchPath);
+    this.#toClient = new Outbox(client);
+    this.#toUpstream = new Outbox(upstream.socket);
+    this.#fromClient = new FrameReader(clientRules(options));
+    const shared = { options, session, state: this.#state };
+    this.#clientSide = new ClientSide({
+      ...shared,
+      toUpstream: this.#toUpstream,
+      tellClient: (bytes) => this.#tellClient(bytes),
+      flush: () => this.#flushUpstream(),
+      resume: (failure) => this.#resume(failure),
+    });
+    this.#upstreamSide = new UpstreamSide({ ...shared, toClient: this.#toClient });
+  }
+
+  start(): void {
+    const { clientRest, upstream } = this.#parts;
+    this.#listen();
+    if (upstream.rest.length > 0) this.#guard(() => this.#onUpstreamData(upstream.rest));
+    if (clientRest.length > 0) this.#guard(() => this.#onClientData(clientRest));
+    this.#client.resume();
+    this.#upstream.resume();
+  }
+
+  /** A CancelRequest with this session's key. Resolves when it has had its effect or can't have one. */
+  async cancel(): Promise<void> {
+    if (this.#clientSide.withdrawHold()) return;
+    await cancelUpstream(this.#parts.options.upstream, this.#upstreamKey, cancelTimeoutMs);
+  }
+
+  /** Ends as soon as no transaction is open. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#endIfDrained();
+  }
+
+  /** Ends now. */
+  shutDown(): void {
+    this.#end("shutdown", goingDown);
+  }
+
+  get #upstreamKey(): CancelKey {
+    const { processId, secret } = this.#parts.upstream;
+    return { processId, secret };
+  }
+
+  #listen(): void {
+    const client = this.#client;
+    const upstream = this.#upstream;
+    client.on("data", (chunk: Buffer) => this.#guard(() => this.#onClientData(chunk)));
+    client.on("end", () => this.#guard(() => this.#onClientEnd()));
+    client.on("error", () => this.#end("client-reset", undefined));
+    client.on("close", () => this.#end("client-closed", undefined));
+    client.on("drain", () => {
+      if (!this.#isClosed) this.#upstream.resume();
+    });
+    upstream.on("data", (chunk: Buffer) => this.#guard(() => this.#onUpstreamData(chunk)));
+    upstream.on("end", () => this.#onUpstreamGone());
+    upstream.on("error", () => this.#onUpstreamGone());
+    upstream.on("close", () => this.#onUpstreamGone());
+    upstream.on("drain", () => {
+      if (!this.#isClosed) this.#client.resume();
+    });
+  }
+
+  /** What throws here is a bug: the session ends, the others go on. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (bug) {
+      const { log } = this.#parts.options;
+      const cause = bug instanceof Error ? bug.name : "unknown";
+      const at = bug instanceof Error ? /[\w-]+\.[jt]s:\d+:\d+/.exec(bug.stack ?? "")?.[0] : undefined;
+      log.error({ session: this.#parts.session.id, code: "session-bug", cause, at }, "a session broke");
+      this.#end("internal-error", internalError);
+    }
+  }
+
+  // From the client.
+
+  #onClientData(chunk: Buffer): void {
+    if (this.#isClosed || this.#isTerminating) return;
+    this.#fromClient.push(chunk);
+    if (this.#isHeld || this.#isRefreshing || this.#waiting) this.#boundWaiting();
+    else this.#readClient();
+  }
+
+  /** Somebody else must move first: a client that talks on is held by TCP, one that leaves is still noticed. */
+  #boundWaiting(): void {
+    if (this.#fromClient.waitingBytes > this.#parts.options.limits.relayHighWaterBytes) this.#client.pause();
+  }
+
+  #readClient(): void {
+    while (!this.#isClosed && !this.#isHeld && !this.#isRefreshing && !this.#isTerminating) {
+      const waiting = this.#waiting;
+      this.#waiting = undefined;
+      const step = waiting ? ({ kind: "frame", frame: waiting } as const) : this.#fromClient.next();
+      if (step.kind === "more") break;
+      if (step.kind === "fault") {
+        const { code, declared } = step.fault;
+        this.#end(`frame-${code}`, frameFault(code, declared));
+        return;
+      }
+      if (step.kind === "piece") {
+        this.#forwardPiece(step.bytes, step.isLast);
+        continue;
+      }
+      const { type, bytes } = step.frame;
+      if (!this.#act(this.#clientSide.handle(type, bytes), step.frame)) break;
+    }
+    if (this.#isClosed) return;
+    this.#flushUpstream();
+    this.#flushClient();
+    if (this.#isClientDone) this.#finishClient();
+  }
+
+  /** False where no further message may be handled now. */
+  #act(handled: Handled, frame: Frame): boolean {
+    if (handled === "done") return true;
+    if (handled === "again") {
+      this.#waiting = frame;
+      return false;
+    }
+    if (handled === "held") {
+      this.#isHeld = true;
+      return false;
+    }
+    if (handled === "terminate") {
+      this.#terminate();
+      return false;
+    }
+    this.#end(handled.reason, handled.end);
+    return false;
+  }
+
+  /** COPY data is not decided upon piece by piece: the statement that asked for it was. */
+  #forwardPiece(bytes: Buffer, isLast: boolean): void {
+    // A message that was begun is finished, or the server would take the next one for the rest of it.
+    if (this.#state.copy === "in" || this.#isForwardingPieces) {
+      this.#toUpstream.add(bytes);
+      this.#isForwardingPieces = !isLast;
+    }
+  }
+
+  #flushUpstream(): void {
+    if (this.#toUpstream.isEmpty) return;
+    try {
+      this.#clientSide.recordRest();
+    } catch {
+      // INVARIANT: nothing is forwarded before it is recorded.
+      this.#toUpstream.clear();
+      this.#end("record-failed", notRecorded);
+      return;
+    }
+    if (!this.#toUpstream.flush()) this.#client.pause();
+  }
+
+  #resume(failure?: { readonly end: ErrorText; readonly reason: string }): void {
+    if (this.#isClosed) return;
+    this.#isHeld = false;
+    this.#client.resume();
+    if (failure) this.#end(failure.reason, failure.end);
+    else this.#guard(() => this.#readClient());
+  }
+
+  #onClientEnd(): void {
+    this.#isClientDone = true;
+    if (this.#clientSide.withdrawHold()) return;
+    if (!this.#waiting && !this.#isRefreshing) this.#finishClient();
+  }
+
+  /** The client has sent its last: the server answers what is out and leaves. */
+  #finishClient(): void {
+    if (this.#isTerminating || this.#isHeld || this.#isRefreshing || this.#waiting) return;
+    if (this.#state.copy === "in") this.#end("client-left-in-copy", undefined);
+    else this.#terminate();
+  }
+
+  #terminate(): void {
+    if (this.#isTerminating) return;
+    this.#toUpstream.add(encodeTerminate());
+    this.#flushUpstream();
+    this.#isTerminating = true;
+    if (this.#isClosed) return;
+    this.#upstream.end();
+    this.#upstream.resume();
+    this.#client.resume();
+    this.#probe = setInterval(() => {
+      if (this.#isClientDone && !this.#isMidMessage) this.#client.write(probe);
+    }, probeIntervalMs);
+  }
+
+  // From the upstream.
+
+  #onUpstreamData(chunk: Buffer): void {
+    if (this.#isClosed) return;
+    this.#fromUpstream.push(chunk);
+    const fault = this.#readUpstream();
+    if (fault) {
+      this.#end(fault, surprised);
+      return;
+    }
+    this.#flushClient();
+    if (this.#state.isCatalogStale && this.#state.status === "idle") this.#refreshCatalog();
+    else if (this.#waiting && !this.#isHeld && !this.#isRefreshing) {
+      this.#client.resume();
+      this.#readClient();
+    }
+    if (this.#isDraining) this.#endIfDrained();
+  }
+
+  /** The reason why the session must end, if there is one. */
+  #readUpstream(): string | undefined {
+    for (;;) {
+      const bulk = this.#fromUpstream.takeRun(backendType.dataRow) ?? this.#fromUpstream.takeRun(backendType.copyData);
+      if (bulk) {
+        const fault = this.#upstreamSide.handleBulk(bulk.bytes, bulk.count);
+        if (fault) return fault.reason;
+        continue;
+      }
+      const step = this.#fromUpstream.next();
+      if (step.kind === "more") return undefined;
+      if (step.kind === "fault") return "upstream-frame";
+      const fault =
+        step.kind === "piece"
+          ? this.#upstreamSide.handleBulk(step.bytes, step.isLast ? 1 : 0)
+          : this.#upstreamSide.handle(step.frame.type, step.frame.bytes);
+      if (fault) return fault.reason;
+      if (step.kind === "piece") {
+        this.#isMidMessage = !step.isLast;
+        if (step.isLast) this.#addBetween();
+      }
+    }
+  }
+
+  #tellClient(bytes: Buffer): void {
+    this.#betweenMessages.push(bytes);
+    if (!this.#isMidMessage) this.#addBetween();
+    this.#flushClient();
+  }
+
+  #addBetween(): void {
+    for (const bytes of this.#betweenMessages) this.#toClient.add(bytes);
+    this.#betweenMessages = [];
+  }
+
+  #flushClient(): void {
+    if (!this.#toClient.flush()) this.#upstream.pause();
+  }
+
+  #refreshCatalog(): void {
+    if (this.#isRefreshing) return;
+    this.#state.isCatalogStale = false;
+    this.#isRefreshing = true;
+    const { options, session } = this.#parts;
+    options.catalog
+      .refresh()
+      .catch(() => {
+        options.log.warn(
+          { session: session.id, connection: options.name, code: "catalog-refresh" },
+          "the catalog could not be read again",
+        );
+      })
+      .finally(() => {
+        this.#isRefreshing = false;
+        if (this.#isClosed || this.#isHeld) return;
+        this.#client.resume();
+        this.#guard(() => this.#readClient());
+      });
+  }
+
+  #onUpstreamGone(): void {
+    if (this.#isClosed) return;
+    if (this.#isTerminating) this.#end("client-done", undefined);
+    else this.#end("upstream-closed", upstreamLost);
+  }
+
+  // The end.
+
+  #endIfDrained(): void {
+    const isIdle = this.#state.isQuiet && this.#state.status === "idle";
+    if (isIdle && !this.#isHeld && !this.#waiting) this.#end("shutdown", goingDown);
+  }
+
+  /** Once. The client hears why where it can still be told; the upstream is left at once, and cancelled if it works. */
+  #end(reason: string, error: ErrorText | undefined): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearInterval(this.#probe);
+    this.#clientSide.withdrawHold();
+    this.#leaveUpstream();
+    if (this.#isMidMessage) this.#client.destroy();
+    else this.#leaveClient(error);
+    const { options, session, onClosed } = this.#parts;
+    const fields = { session: session.id, connection: options.name, reason };
+    if (quietReasons.has(reason)) options.log.info(fields, "session ended");
+    else options.log.warn(fields, "session ended by the gateway");
+    this.#upstreamSide.abandon();
+    options.gate.close(session, reason);
+    onClosed();
+  }
+
+  #leaveUpstream(): void {
+    const isBusy = this.#state.answers.length > 0;
+    this.#toUpstream.clear();
+    if (isBusy && this.#upstream.writable) void this.#cancelQuietly();
+    if (!isBusy && this.#upstream.writable) this.#upstream.end(encodeTerminate());
+    else this.#upstream.destroy();
+    // A server that doesn't take the goodbye gets no say in when the socket goes.
+    setTimeout(() => this.#upstream.destroy(), lingerMs).unref();
+    this.#upstream.resume();
+  }
+
+  async #cancelQuietly(): Promise<void> {
+    await cancelUpstream(this.#parts.options.upstream, this.#upstreamKey, cancelTimeoutMs).catch(() => undefined);
+  }
+
+  #leaveClient(error: ErrorText | undefined): void {
+    if (error) this.#toClient.add(encodeError(error));
+    this.#toClient.flush();
+    this.#client.end();
+    this.#client.resume();
+    setTimeout(() => this.#client.destroy(), lingerMs).unref();
+  }
+}
+
+const clientRules = ({ limits }: PostgresListenerOptions): FrameRules => ({
+  lengthMax: (type) =>
+    type === frontendType.bind || type === frontendType.copyData
+      ? limits.frontendDataBytesMax
+      : limits.frontendMessageBytesMax,
+  isStreamed: (type) => type === frontendType.copyData,
+});
+
+const quietReasons: ReadonlySet<string> = new Set(["client-done", "client-closed", "client-reset", "shutdown"]);
+
+/** A setting that has not changed: every client takes note of it, none is bothered. */
+const probe = encodeParameterStatus("client_encoding", "UTF8");
+
+const fatal = (code: string, message: string): ErrorText => ({ severity: "FATAL", sqlstate: code, message });
+
+const goingDown = fatal(sqlstate.adminShutdown, "terminating connection due to administrator command");
+const internalError = fatal(sqlstate.internalError, "the gateway met an internal error and ended the session");
+const notRecorded = fatal(sqlstate.internalError, "the decision could not be recorded, so nothing was run");
+const surprised = fatal(
+  sqlstate.internalError,
+  "the gateway ended the session: the database's answer was not as expected",
+);
+const upstreamLost = fatal(sqlstate.connectionFailure, "the connection to the database behind the gateway was lost");
+
+function frameFault(code: "length-too-small" | "length-too-large", declared: number): ErrorText {
+  if (code === "length-too-small") return fatal(sqlstate.protocolViolation, "invalid message length");
+  return {
+    ...fatal(sqlstate.programLimitExceeded, `a message of ${declared} bytes is more than the gateway accepts`),
+    hint: "Send large values as parameters, in several rows, or with COPY.",
+  };
+}

@@ -1,0 +1,51 @@
+// an upstream's ErrorResponse or NoticeResponse -> what of it the client may see.
+import { kindOfVerb } from "../../engine/model/statement.ts";
+import { decodeErrorFields, fieldOf } from "./protocol/backend.ts";
+import { encodeFields } from "./protocol/encode.ts";
+import type { Release } from "./session-state.ts";
+
+/** Which statement the message is about, as far as the order of answers tells. */
+export type About = {
+  readonly release: Release | undefined;
+  /** A write to a protected relation is part of the transaction: deferred constraints and triggers may speak of it. */
+  readonly hasProtectedWrite: boolean;
+};
+
+/** Fields that show a row (D, H), or statements and code that the client did not write (W, q, p). */
+const afterWrite: ReadonlySet<string> = new Set(["D", "H", "W", "q", "p", "P"]);
+/** A read computes on masked rows, so its message and detail quote masked values only. */
+const afterRead: ReadonlySet<string> = new Set(["W", "q", "p", "P"]);
+const onlyPosition: ReadonlySet<string> = new Set(["P"]);
+const nothing: ReadonlySet<string> = new Set();
+
+/** The frame to send, the very same one where nothing has to go; `undefined` where the message must not pass at all. */
+export function scrub(type: number, frame: Buffer, about: About, isNotice: boolean): Buffer | undefined {
+  const rewritten = about.release?.rewritten;
+  const isProtectedWrite = about.hasProtectedWrite || (rewritten?.touchesProtected === true && isWrite(about.release));
+  if (isNotice && isProtectedWrite) return undefined;
+  const dropped = isProtectedWrite
+    ? afterWrite
+    : rewritten?.touchesProtected
+      ? afterRead
+      : rewritten && !isVerbatim(about.release)
+        ? onlyPosition
+        : nothing;
+  if (dropped.size === 0) return frame;
+  const fields = decodeErrorFields(frame);
+  if (!fields.some(([field]) => dropped.has(field))) return frame;
+  // A context means that a trigger or function raised it: its words are whatever that code made of the row.
+  const isFromCode = isProtectedWrite && fieldOf(fields, "W") !== undefined;
+  return encodeFields(
+    type,
+    fields
+      .filter(([field]) => !dropped.has(field))
+      .map(([field, value]) => [field, field === "M" && isFromCode ? "server-side code ended the statement" : value]),
+  );
+}
+
+const isWrite = (release: Release | undefined): boolean =>
+  release?.statement === undefined || release.statement.facts.accesses.some((a) => kindOfVerb[a.verb] !== "read");
+
+/** The server's character positions are the client's only where it saw the client's text. */
+const isVerbatim = (release: Release | undefined): boolean =>
+  release?.statement !== undefined && release.statement.facts.text === release.rewritten.text;

@@ -1,0 +1,363 @@
+// backend messages -> matched with what was sent, checked, and passed on to the client.
+
+import { stopwatchUs } from "./client-side.ts";
+import { encodeRefusal } from "./deny.ts";
+import type { PostgresListenerOptions } from "./options.ts";
+import type { Outbox } from "./outbox.ts";
+import {
+  backendType,
+  decodeCommandTag,
+  decodeErrorFields,
+  decodeOrigins,
+  decodeParameterStatus,
+  decodeReady,
+  fieldOf,
+} from "./protocol/backend.ts";
+import { sqlstate } from "./protocol/sqlstate.ts";
+import { scrub } from "./scrub.ts";
+import type { Answer, Release, Run, SessionState } from "./session-state.ts";
+import type { Completion, GateSession } from "./sql-gate.ts";
+
+/** The session must end, with this reason; the message that shows it is not passed on. */
+export type UpstreamFault = { readonly reason: string };
+
+export type UpstreamSideParts = {
+  readonly options: PostgresListenerOptions;
+  readonly session: GateSession;
+  readonly state: SessionState;
+  readonly toClient: Outbox;
+};
+
+/** Settings whose value decides how text is read. */
+const pinnedStatus: ReadonlyMap<string, string> = new Map([
+  ["client_encoding", "UTF8"],
+  ["standard_conforming_strings", "on"],
+]);
+
+/** Handles one server message at a time. A message that no sent message explains ends the session. */
+export class UpstreamSide {
+  readonly #parts: UpstreamSideParts;
+  readonly #state: SessionState;
+  readonly #out: Outbox;
+
+  constructor(parts: UpstreamSideParts) {
+    this.#parts = parts;
+    this.#state = parts.state;
+    this.#out = parts.toClient;
+  }
+
+  /** Whole messages of a type that is only counted: rows and COPY data. */
+  handleBulk(bytes: Buffer, rows: number): UpstreamFault | undefined {
+    const run = this.#bulkRun();
+    if (run && isFault(run)) return run;
+    if (run) {
+      run.rows += rows;
+      run.bytes += bytes.length;
+    }
+    this.#out.add(bytes);
+    return undefined;
+  }
+
+  handle(type: number, frame: Buffer): UpstreamFault | undefined {
+    switch (type) {
+      case backendType.dataRow:
+      case backendType.copyData:
+        return this.handleBulk(frame, 1);
+      case backendType.commandComplete:
+        return this.#completed(frame);
+      case backendType.readyForQuery:
+        return this.#ready(frame);
+      case backendType.parseComplete:
+        return this.#parsed(frame);
+      case backendType.bindComplete:
+        return this.#bound(frame);
+      case backendType.closeComplete:
+        return this.#closed(frame);
+      case backendType.parameterDescription:
+      case backendType.noData:
+      case backendType.rowDescription:
+        return this.#described(type, frame);
+      case backendType.emptyQuery:
+      case backendType.portalSuspended:
+        return this.#executed(type, frame);
+      case backendType.error:
+        return this.#failed(frame);
+      case backendType.notice:
+        return this.#notice(frame);
+      case backendType.notification:
+        if (this.#state.isListening) this.#out.add(frame);
+        return undefined;
+      case backendType.parameterStatus:
+        return this.#parameterStatus(frame);
+      case backendType.copyIn:
+        return this.#copyIn(frame);
+      case backendType.copyOut:
+      case backendType.copyDone:
+        if (type === backendType.copyOut && this.#state.copy === "expected") this.#state.copy = "none";
+        this.#out.add(frame);
+        return undefined;
+      default:
+        // CopyBoth exists in replication only, function call results and logins aren't asked for.
+        return { reason: `upstream-message-${String.fromCharCode(type)}` };
+    }
+  }
+
+  /** The session is over: what is still open will not be finished. */
+  abandon(): void {
+    for (const run of this.#state.openRuns) this.#complete(run, "aborted", undefined, undefined);
+  }
+
+  #bulkRun(): Run | UpstreamFault | undefined {
+    const head = this.#state.answers.first();
+    if (head?.kind === "execute") return head.run;
+    if (head?.kind === "query") return head.runs[head.at];
+    return outOfStep;
+  }
+
+  #completed(frame: Buffer): UpstreamFault | undefined {
+    const state = this.#state;
+    const head = state.answers.first();
+    const run = this.#bulkRun();
+    if (!head || (run && isFault(run))) return outOfStep;
+    if (run) {
+      const tag = decodeCommandTag(frame);
+      const effects = run.release.statement?.effects;
+      if (effects && effects.length > 0) state.confirm(effects, tag);
+      if (isProtectedWrite(run.release) && state.status !== "idle") state.hasProtectedWrite = true;
+      this.#complete(run, "ok", tag, undefined);
+    }
+    this.#pass(head, frame);
+    if (head.kind === "query") head.at += 1;
+    else {
+      state.answers.take();
+      if (state.copy === "expected") state.copy = "none";
+    }
+    return undefined;
+  }
+
+  #executed(type: number, frame: Buffer): UpstreamFault | undefined {
+    const head = this.#state.answers.first();
+    if (head?.kind === "execute") {
+      this.#state.answers.take();
+      if (type === backendType.emptyQuery && head.run) this.#complete(head.run, "ok", undefined, undefined);
+    } else if (head?.kind !== "query" || type !== backendType.emptyQuery) return outOfStep;
+    this.#out.add(frame);
+    return undefined;
+  }
+
+  #parsed(frame: Buffer): UpstreamFault | undefined {
+    const head = this.#state.answers.take();
+    if (head?.kind !== "parse") return outOfStep;
+    this.#state.statements.confirm(head.name, head.prepared);
+    if (head.decisionId !== undefined) this.#completeParse(head.decisionId, "ok", undefined);
+    this.#pass(head, frame);
+    return undefined;
+  }
+
+  #bound(frame: Buffer): UpstreamFault | undefined {
+    const head = this.#state.answers.take();
+    if (head?.kind !== "bind") return outOfStep;
+    this.#state.portals.confirm(head.portal, head.run);
+    this.#pass(head, frame);
+    return undefined;
+  }
+
+  #closed(frame: Buffer): UpstreamFault | undefined {
+    const head = this.#state.answers.take();
+    if (head?.kind !== "close") return outOfStep;
+    if (head.target.of === "statement") this.#state.statements.confirm(head.target.name, head.remains);
+    else this.#state.portals.confirm(head.target.name, undefined);
+    this.#pass(head, frame);
+    return undefined;
+  }
+
+  #described(type: number, frame: Buffer): UpstreamFault | undefined {
+    const head = this.#state.answers.first();
+    let rewritten: Release["rewritten"] | undefined;
+    if (head?.kind === "describe") {
+      rewritten = head.rewritten;
+      if (type !== backendType.parameterDescription) this.#state.answers.take();
+    } else {
+      // A Query's rows; an Execute never describes them.
+      if (head?.kind !== "query" || type !== backendType.rowDescription) return outOfStep;
+      rewritten = head.runs[head.at]?.release.rewritten;
+    }
+    if (type === backendType.rowDescription && rewritten && rewritten.maskedOrigins.size > 0) {
+      const masked = rewritten.maskedOrigins;
+      if (decodeOrigins(frame).some((origin) => masked.has(origin))) return { reason: "masked-origin" };
+    }
+    this.#pass(head, frame);
+    return undefined;
+  }
+
+  #copyIn(frame: Buffer): UpstreamFault | undefined {
+    const state = this.#state;
+    const head = state.answers.first();
+    // Not foreseen: messages behind it may be on their way already, and the server would take them for something else.
+    if (state.copy !== "expected" || (head?.kind !== "execute" && head?.kind !== "query")) return outOfStep;
+    state.copy = "in";
+    this.#out.add(frame);
+    return undefined;
+  }
+
+  #ready(frame: Buffer): UpstreamFault | undefined {
+    const state = this.#state;
+    const head = state.answers.take();
+    if (!head || (head.kind !== "sync" && head.kind !== "query" && head.kind !== "refusal")) return outOfStep;
+    if (head.kind === "refusal" && !(head.isSimple && head.isAnswered)) return outOfStep;
+    const hasFailed = head.kind === "refusal" || head.hasFailed;
+    const status = decodeReady(frame);
+    state.copy = "none";
+    const isCorrected = state.ready(head.segment, status, hasFailed);
+    if (isCorrected) {
+      const { log, name } = this.#parts.options;
+      log.warn(
+        { session: this.#parts.session.id, connection: name, code: "search-path-corrected" },
+        "search_path was not as modelled",
+      );
+    }
+    if (state.openRuns.size > 0) this.#endRuns(head.segment, status === "idle");
+    this.#out.add(frame);
+    return undefined;
+  }
+
+  /** Portals end with their transaction: read in part is done, bound and never run is not. */
+  #endRuns(segment: number, isIdle: boolean): void {
+    if (!isIdle) return;
+    for (const run of this.#state.openRuns) {
+      if (run.segment <= segment) this.#complete(run, run.rows > 0 ? "ok" : "aborted", undefined, undefined);
+    }
+  }
+
+  #failed(frame: Buffer): UpstreamFault | undefined {
+    const state = this.#state;
+    const fields = decodeErrorFields(frame);
+    const severity = fieldOf(fields, "V") ?? fieldOf(fields, "S");
+    if (severity === "FATAL" || severity === "PANIC") {
+      // The server ends the session; its reason reaches the client, then the close does.
+      this.#out.add(frame);
+      return undefined;
+    }
+    const head = state.answers.first();
+    if (!head) return outOfStep;
+    const code = fieldOf(fields, "C");
+    const release = releaseOf(head);
+    state.failed();
+    if (state.copy !== "none") state.copy = "none";
+    if (head.kind === "refusal") this.#out.add(encodeRefusal(head.refusal));
+    else {
+      const about = { release, hasProtectedWrite: state.hasProtectedWrite || this.#hasProtectedRun(head) };
+      const scrubbed = scrub(backendType.error, frame, about, false);
+      if (scrubbed) this.#out.add(scrubbed);
+    }
+    this.#skip(head, code);
+    return undefined;
+  }
+
+  /** A simple message still gets its ReadyForQuery; in the extended protocol the server now skips up to Sync. */
+  #skip(head: Answer, code: string | undefined): void {
+    const { answers, statements } = this.#state;
+    if (head.kind === "query") {
+      head.hasFailed = true;
+      head.runs.slice(head.at).forEach((run, i) => {
+        this.#complete(run, i > 0 ? "aborted" : outcomeOf(code), undefined, i > 0 ? undefined : code);
+      });
+      return;
+    }
+    if (head.kind === "sync") {
+      head.hasFailed = true;
+      return;
+    }
+    if (head.kind === "refusal" && head.dropsUnnamed) statements.confirm("", undefined);
+    if (head.kind === "parse" && head.name === "") statements.confirm("", undefined);
+    if (head.kind === "parse" && head.decisionId !== undefined) this.#completeParse(head.decisionId, "error", code);
+    if (head.kind === "refusal" && head.isSimple) {
+      head.isAnswered = true;
+      return;
+    }
+    const run = runOf(head);
+    if (run) this.#complete(run, outcomeOf(code), undefined, code);
+    for (let next = answers.first(); next && next.kind !== "sync"; next = answers.first()) {
+      answers.take();
+      if (next.kind === "query") for (const r of next.runs) this.#complete(r, "aborted", undefined, undefined);
+      const skipped = runOf(next);
+      if (skipped) this.#complete(skipped, "aborted", undefined, undefined);
+      if (next.kind === "parse" && next.decisionId !== undefined) {
+        this.#completeParse(next.decisionId, "aborted", undefined);
+      }
+    }
+    const sync = answers.first();
+    if (sync?.kind === "sync") sync.hasFailed = true;
+    else this.#state.isSkippingAtServer = true;
+  }
+
+  #notice(frame: Buffer): UpstreamFault | undefined {
+    const head = this.#state.answers.first();
+    const about = {
+      release: head && releaseOf(head),
+      hasProtectedWrite: this.#state.hasProtectedWrite,
+    };
+    const scrubbed = scrub(backendType.notice, frame, about, true);
+    if (scrubbed) this.#out.add(scrubbed);
+    return undefined;
+  }
+
+  #parameterStatus(frame: Buffer): UpstreamFault | undefined {
+    const [name, value] = decodeParameterStatus(frame);
+    const pinned = pinnedStatus.get(name);
+    if (pinned !== undefined && value !== pinned) return { reason: `unexpected-${name}` };
+    if (name === "search_path") this.#state.reportSearchPath(value);
+    this.#out.add(frame);
+    return undefined;
+  }
+
+  #hasProtectedRun(head: Answer): boolean {
+    return head.kind === "query" && head.runs.slice(0, head.at).some((run) => isProtectedWrite(run.release));
+  }
+
+  #pass(head: Answer | undefined, frame: Buffer): void {
+    if (head && "isHidden" in head && head.isHidden) return;
+    this.#out.add(frame);
+  }
+
+  #complete(run: Run, outcome: Completion["outcome"], tag: string | undefined, state: string | undefined): void {
+    if (!this.#state.openRuns.delete(run)) return;
+    this.#parts.options.gate.complete(this.#parts.session, run.release.decisionId, {
+      outcome,
+      tag,
+      sqlstate: state,
+      rows: run.rows,
+      bytes: run.bytes,
+      durationUs: stopwatchUs() - run.startedUs,
+    });
+  }
+
+  #completeParse(decisionId: string, outcome: Completion["outcome"], code: string | undefined): void {
+    this.#parts.options.gate.complete(this.#parts.session, decisionId, {
+      outcome,
+      tag: undefined,
+      sqlstate: code,
+      rows: 0,
+      bytes: 0,
+      durationUs: 0,
+    });
+  }
+}
+
+const outOfStep: UpstreamFault = { reason: "upstream-out-of-step" };
+
+const isFault = (run: Run | UpstreamFault): run is UpstreamFault => "reason" in run;
+
+const outcomeOf = (code: string | undefined): Completion["outcome"] =>
+  code === sqlstate.queryCanceled ? "cancelled" : "error";
+
+function runOf(answer: Answer): Run | undefined {
+  return answer.kind === "execute" || answer.kind === "bind" ? answer.run : undefined;
+}
+
+function releaseOf(answer: Answer): Release | undefined {
+  return answer.kind === "query" ? answer.runs[answer.at]?.release : runOf(answer)?.release;
+}
+
+const isProtectedWrite = (release: Release): boolean =>
+  release.rewritten.touchesProtected && (release.statement?.facts.writeTables.length ?? 1) > 0;
