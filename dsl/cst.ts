@@ -9,7 +9,21 @@ import {
   type TokenType,
 } from "chevrotain";
 import { limits } from "../engine/limits.ts";
-import { Duration, Float, Int, kw, mark, Name, PlainName, Size, Str, Tagged, vocabulary } from "./tokens.ts";
+import {
+  AllowValue,
+  DenyValue,
+  Duration,
+  Float,
+  Int,
+  kw,
+  mark,
+  Name,
+  PlainName,
+  Size,
+  Str,
+  Tagged,
+  vocabulary,
+} from "./tokens.ts";
 
 const labelsOf = (paths: readonly (readonly TokenType[])[]): readonly string[] =>
   [...new Set(paths.map((path) => path[0]).filter((t) => t !== undefined))].map((t) => t.LABEL ?? t.name);
@@ -757,8 +771,8 @@ export class PolicyParser extends CstParser {
       },
       { ALT: () => this.SUBRULE(this.list) },
       { ALT: () => this.SUBRULE(this.record) },
-      { ALT: () => this.CONSUME(kw.allow) },
-      { ALT: () => this.CONSUME(kw.deny) },
+      { ALT: () => this.CONSUME(AllowValue) },
+      { ALT: () => this.CONSUME(DenyValue) },
     ]);
   });
 

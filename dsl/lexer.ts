@@ -5,6 +5,8 @@ import { limits } from "../engine/limits.ts";
 import { type Diagnostic, diagnose } from "./diagnostic.ts";
 import { scanQuoted } from "./scan-string.ts";
 import {
+  AllowValue,
+  DenyValue,
   Duration,
   Float,
   Identifier,
@@ -180,7 +182,7 @@ export function tokenize(path: string, text: string, from = 0, to = text.length)
       if (foreign) {
         report(foreign.diagnostic);
         if (foreign.meaning === "text") push(QuotedString, foreign.end);
-        else if (foreign.meaning !== "nothing") push(wordTypes.get(foreign.meaning) ?? mark["=="], foreign.end);
+        else if (foreign.meaning !== "nothing") push(meaningOf(foreign.meaning), foreign.end);
         at = foreign.end;
         continue;
       }
@@ -189,6 +191,7 @@ export function tokenize(path: string, text: string, from = 0, to = text.length)
       else {
         const unknown = unknownCharacter(path, text, at, to);
         report(unknown.diagnostic);
+        if (unknown.isName) push(Identifier, unknown.end);
         at = unknown.end;
       }
     }
@@ -197,12 +200,39 @@ export function tokenize(path: string, text: string, from = 0, to = text.length)
   return { tokens, comments, diagnostics };
 }
 
+const unitSpellings: Readonly<Record<string, string>> = {
+  sec: "s",
+  secs: "s",
+  second: "s",
+  seconds: "s",
+  min: "m",
+  mins: "m",
+  minute: "m",
+  minutes: "m",
+  hr: "h",
+  hrs: "h",
+  hour: "h",
+  hours: "h",
+  day: "d",
+  days: "d",
+  millis: "ms",
+  msec: "ms",
+  k: "KB",
+  kb: "KB",
+  mb: "MB",
+  gb: "GB",
+  kib: "KiB",
+  mib: "MiB",
+  gib: "GiB",
+};
+
 /** What is wrong with a number, if anything is. */
 function wrongNumber(digits: string, unit: string): Pick<Diagnostic, "message" | "label" | "help"> | undefined {
   if (unit !== "" && unitOf(unit) === undefined) {
+    const meant = unitSpellings[unit.toLowerCase()];
     return {
       message: `\`${unit}\` is not a unit`,
-      label: "a number with an unknown unit",
+      label: meant ? `did you mean \`${digits}${meant}\`?` : "a number with an unknown unit",
       help: ["durations end in ms, s, m, h or d; sizes in B, KB, MB, GB, TB, KiB, MiB, GiB or TiB"],
     };
   }
@@ -236,7 +266,24 @@ const neverDeclares: ReadonlySet<TokenType> = new Set([kw.http, kw.mcp, kw.llm, 
 const nameWords: ReadonlySet<TokenType> = new Set(
   [...wordTypes.values(), Identifier].filter((t) => t === Identifier || (t.CATEGORIES ?? []).length > 0),
 );
-const missingNameFollowers: ReadonlySet<TokenType> = new Set([kw.of, kw.to, kw.on, mark["="], mark[":"]]);
+const missingNameFollowers: ReadonlySet<TokenType> = new Set([
+  kw.of,
+  kw.to,
+  kw.on,
+  kw.because,
+  mark["="],
+  mark[":"],
+  mark["{"],
+]);
+/** After these, `allow` is a value; anywhere else it starts a rule (or completes `default`, `expect`). */
+const valueIntroducers: ReadonlySet<TokenType> = new Set([
+  ...(["==", "!=", "<", "<=", ">", ">=", "(", "[", ",", ":", "|", "??", "=", "+", "-", "{"] as const).map(
+    (m) => mark[m],
+  ),
+  ...(["in", "contains", "and", "or", "not", "when", "unless", "if", "then", "else", "where"] as const).map(
+    (w) => kw[w],
+  ),
+]);
 
 /**
  * A word such as `data` starts a declaration only where a name or a text follows it. Elsewhere it becomes a plain name,
@@ -244,10 +291,19 @@ const missingNameFollowers: ReadonlySet<TokenType> = new Set([kw.of, kw.to, kw.o
  */
 function settleSoftWords(tokens: IToken[]): void {
   for (const [i, token] of tokens.entries()) {
-    if (!starters.has(token.tokenType)) continue;
+    const isEffect = token.tokenType === kw.allow || token.tokenType === kw.deny;
+    if (!isEffect && !starters.has(token.tokenType)) continue;
     const next = tokens[i + 1];
     const previous = tokens[i - 1];
     const startsLine = previous === undefined || (previous.startLine ?? 0) < (token.startLine ?? 0);
+    if (isEffect) {
+      const startsRule =
+        startsLine && next !== undefined && (nameWords.has(next.tokenType) || next.tokenType === kw.on);
+      const isExpected = previous?.tokenType === kw.not && tokens[i - 2]?.tokenType === kw.expect;
+      if (!previous || startsRule || isExpected || !valueIntroducers.has(previous.tokenType)) continue;
+      retype(token, token.tokenType === kw.allow ? AllowValue : DenyValue);
+      continue;
+    }
     const isStarter =
       next !== undefined &&
       (nameWords.has(next.tokenType) ||
@@ -257,7 +313,14 @@ function settleSoftWords(tokens: IToken[]): void {
         next.tokenType === kw.allow ||
         (startsLine && missingNameFollowers.has(next.tokenType)));
     if (isStarter || neverDeclares.has(token.tokenType)) continue;
-    token.tokenType = Identifier;
-    token.tokenTypeIdx = Identifier.tokenTypeIdx ?? 0;
+    retype(token, Identifier);
   }
+}
+
+const isMark = (text: string): text is Mark => text in marks;
+const meaningOf = (text: string): TokenType => wordTypes.get(text) ?? (isMark(text) ? mark[text] : Identifier);
+
+function retype(token: IToken, type: TokenType): void {
+  token.tokenType = type;
+  token.tokenTypeIdx = type.tokenTypeIdx ?? 0;
 }

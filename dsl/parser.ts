@@ -10,8 +10,8 @@ import { type Comment, tokenize } from "./lexer.ts";
 import { lowerFile } from "./lower.ts";
 import { ExprLowering, tooDeep } from "./lower-expr.ts";
 import type { TextSource } from "./lower-text.ts";
-import { describeProblem, type SyntaxProblem } from "./syntax-errors.ts";
-import { kw, mark } from "./tokens.ts";
+import { describeProblem, type SyntaxProblem, type Word } from "./syntax-errors.ts";
+import { Identifier, kw, mark } from "./tokens.ts";
 import { unsafeCharacter } from "./unsafe-text.ts";
 
 export type Parsed = { readonly file: SourceFile; readonly diagnostics: readonly Diagnostic[] };
@@ -43,7 +43,12 @@ export function parsePolicyWithComments(path: string, text: string): ParsedWithC
   };
   const source: TextSource = { path, text, report, readExpr: (span) => readPlaceholder(source, span) };
   const parsed = parseTokens(lexed.tokens, "File", text.trimEnd().length);
-  for (const problem of parsed.problems) report(describeProblem(source, problem));
+  const lost = lexed.diagnostics.filter((d) => textLoss.has(d.code)).map((d) => d.span.start);
+  for (const problem of withoutCascades(lexed.tokens, parsed.problems, lost)) report(describeProblem(source, problem));
+  const [first] = lexed.tokens;
+  if (first && first.tokenType !== kw.package && parsed.problems[0]?.found.span.start !== first.startOffset) {
+    report(noPackage(path, spanOfToken(first)));
+  }
   const file = lowerFile(source, parsed.cst, docsOf(text, lexed.comments));
   return { file, diagnostics: sortDiagnostics(withoutEchoes(diagnostics)), comments: lexed.comments };
 }
@@ -79,6 +84,92 @@ function readPlaceholder(source: TextSource, span: Span): Expr {
   for (const problem of parsed.problems) source.report(describeProblem(source, problem));
   return new ExprLowering(source).wholeExpr(parsed.cst, span.start);
 }
+
+// ---- one diagnostic for one slip
+
+/** Problems of the lexer after which a part of the text is missing, so that the parser stumbles too. */
+const textLoss: ReadonlySet<string> = new Set(["P0001", "P0002", "P0003"]);
+
+const declarationStarts: ReadonlySet<TokenType> = new Set(
+  [
+    ...(["import", "export", "let", "func", "allow", "deny", "mask", "require", "alert", "property"] as const),
+    ...([
+      "package",
+      "type",
+      "schema",
+      "catalog",
+      "data",
+      "counter",
+      "fixture",
+      "default",
+      "filter",
+      "limit",
+      "test",
+    ] as const),
+  ].map((word) => kw[word]),
+);
+const testParts: ReadonlySet<TokenType> = new Set([kw.given, kw.expect]);
+
+/**
+ * After a slip the parser may trip again over the rest of the same declaration. Only the first problem of a declaration
+ * (in a test: of each `given` and `expect`) is kept, and none where the lexer has lost text before it.
+ */
+function withoutCascades(
+  tokens: readonly IToken[],
+  problems: readonly SyntaxProblem[],
+  lost: readonly number[],
+): readonly SyntaxProblem[] {
+  const startsLine = (token: IToken, i: number): boolean => (tokens[i - 1]?.startLine ?? 0) < (token.startLine ?? 0);
+  const starts: number[] = [];
+  const parts: number[] = [];
+  for (const [i, token] of tokens.entries()) {
+    if (!startsLine(token, i)) continue;
+    const isDeclaration = declarationStarts.has(token.tokenType) || token.tokenType === mark["@"];
+    if (isDeclaration) starts.push(token.startOffset);
+    if (isDeclaration || testParts.has(token.tokenType)) parts.push(token.startOffset);
+  }
+  const seen = new Set<string>();
+  const regionOf = (at: number): string => `declaration ${countUpTo(starts, at)}`;
+  const partOf = (at: number): string => `part ${countUpTo(parts, at)}`;
+  for (const at of lost) seen.add(regionOf(at)).add(partOf(at));
+  return [...problems]
+    .sort((a, b) => a.found.span.start - b.found.span.start)
+    .filter((problem) => {
+      const at = problem.found.span.start;
+      // a misspelt declaration that recovery skipped is a slip of its own
+      if (problem.before.length === 0 && problem.rules.length === 1) return true;
+      // a declaration word at which a declaration breaks off belongs to what it breaks
+      const isInTest = problem.rules.includes("TestDecl") || problem.rules.includes("PropertyDecl");
+      const place = starts.includes(at) && problem.rules.length > 1 ? at - 1 : at;
+      const region = isInTest ? partOf(place) : regionOf(place);
+      if (seen.has(region)) return false;
+      seen.add(regionOf(place)).add(partOf(place));
+      return true;
+    });
+}
+
+/** How many of the sorted `offsets` are at or before `at`. */
+function countUpTo(offsets: readonly number[], at: number): number {
+  let low = 0;
+  let high = offsets.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((offsets[middle] ?? 0) <= at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const noPackage = (path: string, span: Span): Diagnostic =>
+  diagnose({
+    code: "P0021",
+    path,
+    span,
+    message: "this file does not say its package",
+    label: "expected `package` before this",
+    notes: ["decision logs and imports name a rule by its package"],
+    help: ["start the file with a line such as `package acme.postgres.pii`"],
+  });
 
 // ---- bounds
 
@@ -165,23 +256,73 @@ function parseTokens(
   } catch (error) {
     if (!(error instanceof TooManyProblemsError)) throw error;
   }
-  return { cst, problems: parser.errors.map((error) => problemOf(error, tokens, textEnd)) };
+  const problems = parser.errors.flatMap((error) => [
+    problemOf(error, tokens, textEnd, root === "Expr"),
+    ...skippedDeclarations(error, tokens),
+  ]);
+  return { cst, problems };
 }
 
-function problemOf(error: IRecognitionException, tokens: readonly IToken[], textEnd: number): SyntaxProblem {
+/** Words before a problem that a message may look at. */
+const wordsBefore = 8;
+
+function problemOf(
+  error: IRecognitionException,
+  tokens: readonly IToken[],
+  textEnd: number,
+  isInPlaceholder: boolean,
+): SyntaxProblem {
   const isEnd = error.token.tokenType === EOF;
   const at = isEnd ? tokens.length : indexOfToken(tokens, error.token);
-  const wordAt = (index: number) => {
-    const token = tokens[index];
-    return token && { text: token.image, span: spanOfToken(token), kind: token.tokenType.name };
-  };
+  const words = (from: number, to: number): readonly Word[] => tokens.slice(Math.max(0, from), to).map(wordOf);
   return {
     rules: error.context.ruleStack,
-    expected: JSON.parse(error.message) as readonly string[],
-    found: wordAt(at) ?? { text: "", span: spanOf(textEnd, textEnd), kind: "end" },
-    previous: wordAt(at - 1),
-    next: wordAt(at + 1),
+    expected: JSON.parse(error.message) as readonly string[], // SAFETY: written by Messages in cst.ts
+    found: words(at, at + 1)[0] ?? { text: "", span: spanOf(textEnd, textEnd), kind: "end" },
+    before: [...words(at - wordsBefore, at)].reverse(),
+    next: words(at + 1, at + 2)[0],
+    opener: openerBefore(tokens, at),
+    isInPlaceholder,
   };
+}
+
+/** What recovery skipped may hold a declaration whose first word is misspelt: a name at the very start of a line. */
+function skippedDeclarations(error: IRecognitionException, tokens: readonly IToken[]): readonly SyntaxProblem[] {
+  return error.resyncedTokens.flatMap((token): readonly SyntaxProblem[] => {
+    if (token.tokenType !== Identifier || token.startOffset === error.token.startOffset) return [];
+    const at = indexOfToken(tokens, token);
+    const next = tokens[at + 1];
+    const isFirst = (tokens[at - 1]?.startLine ?? 0) < (token.startLine ?? 0);
+    if (!isFirst || next?.tokenType !== Identifier || tokens[at - 1]?.tokenType === mark[","]) return [];
+    return [
+      {
+        rules: ["File"],
+        expected: [],
+        found: wordOf(token),
+        before: [],
+        next: wordOf(next),
+        opener: undefined,
+        isInPlaceholder: false,
+      },
+    ];
+  });
+}
+
+const wordOf = (token: IToken): Word => ({ text: token.image, span: spanOfToken(token), kind: token.tokenType.name });
+
+/** The bracket that is still open at a token. */
+function openerBefore(tokens: readonly IToken[], at: number): Word | undefined {
+  let depth = 0;
+  for (let i = at - 1; i >= 0; i -= 1) {
+    const token = tokens[i];
+    if (token === undefined) break;
+    if (closers.has(token.tokenType)) depth += 1;
+    else if (openers.has(token.tokenType)) {
+      if (depth === 0) return wordOf(token);
+      depth -= 1;
+    }
+  }
+  return undefined;
 }
 
 /** Binary search by place: errors can be as many as tokens. */
@@ -200,9 +341,13 @@ function indexOfToken(tokens: readonly IToken[], token: IToken): number {
 function withoutEchoes(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
   const kept: Diagnostic[] = [];
   const starts = new Set<number>();
+  let lastRowEnd = -1;
   for (const diagnostic of diagnostics) {
     if (starts.has(diagnostic.span.start)) continue;
     starts.add(diagnostic.span.start);
+    // a row with an empty cell falls apart into two that share a bar: said once
+    if (diagnostic.code === "P0019" && diagnostic.span.start < lastRowEnd) continue;
+    if (diagnostic.code === "P0019") lastRowEnd = diagnostic.span.end;
     kept.push(diagnostic);
   }
   return kept;

@@ -18,6 +18,10 @@ export const Size = createToken({ name: "SIZE", label: "a size, like 5MB" });
 export const Float = createToken({ name: "FLOAT", label: "a number" });
 export const Int = createToken({ name: "INT", label: "a whole number" });
 
+/** `allow` and `deny` as values (`decision.effect == deny`), apart from those that start a rule. */
+export const AllowValue = createToken({ name: "ALLOW", label: "`allow`" });
+export const DenyValue = createToken({ name: "DENY", label: "`deny`" });
+
 /** Words that start or join constructs and are never names (except after a dot). */
 export const reservedWords = [
   "import",
@@ -161,6 +165,8 @@ export const vocabulary: readonly TokenType[] = [
   Size,
   Float,
   Int,
+  AllowValue,
+  DenyValue,
   ...Object.values(kw),
   ...Object.values(mark),
 ];

@@ -70,7 +70,7 @@ export function unknownCharacter(
   text: string,
   at: number,
   to: number,
-): { readonly end: number; readonly diagnostic: Diagnostic } {
+): { readonly end: number; readonly isName?: boolean; readonly diagnostic: Diagnostic } {
   const char = String.fromCodePoint(text.codePointAt(at) ?? 0);
   const end = at + char.length;
   const plain = lookAlikes[char];
@@ -95,6 +95,7 @@ export function unknownCharacter(
     const first = others[0] ?? char;
     return {
       end: word.end,
+      isName: word.start === at,
       diagnostic: diagnose({
         code: isMixed ? "E0003" : "P0001",
         path,
@@ -126,12 +127,16 @@ type Foreign = {
   readonly diagnostic: Diagnostic;
 };
 
+/** A text in foreign quotes is looked for this far. */
+const quotedCharsMax = 2_000;
+
 const foreignMarks: readonly (readonly [string, string])[] = [
   ["&&", "and"],
   ["||", "or"],
   ["===", "=="],
   ["!==", "!="],
   ["<>", "!="],
+  [":=", "="],
 ];
 
 /** `&&`, `;`, `'text'`, `// comment`: understood, refused, and answered with the way it is written here. */
@@ -159,15 +164,17 @@ export function foreignWriting(path: string, text: string, at: number, to: numbe
     return say("P0005", at + 1, "not", "`!` is written `not`", "did you mean `not`?", "not ");
   }
   if (char === ";") return say("P0006", at + 1, "nothing", "`;` is not needed", "a new line is enough", "");
-  if (char === "'") {
+  if (char === "'" || char === "“" || char === "„" || char === "‘") {
     const newline = text.indexOf("\n", at);
     const lineEnd = newline === -1 || newline > to ? to : newline;
-    const closing = text.indexOf("'", at + 1);
+    const line = text.slice(at + 1, Math.min(lineEnd, at + 1 + quotedCharsMax));
+    const found = line.search(char === "'" ? /'/ : /["”“’]/);
+    const closing = found === -1 ? -1 : at + 1 + found;
     const isClosed = closing !== -1 && closing < lineEnd;
     const end = isClosed ? closing + 1 : at + 1;
     const quoted = JSON.stringify(text.slice(at + 1, end - 1));
     if (isClosed) {
-      return say("P0006", end, "text", "texts stand in double quotes", `write \`${quoted}\``, quoted);
+      return say("P0006", end, "text", "texts stand in straight double quotes", `write \`${quoted}\``, quoted);
     }
   }
   if (text.startsWith("//", at) || text.startsWith("/*", at)) {
