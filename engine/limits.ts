@@ -13,6 +13,10 @@ export const limits = {
   policyDiagnosticsMax: 200,
   /** Elements of a set or list that a policy may range over (section 6 of the language). */
   policySetElementsMax: 4_096,
+  /** Steps that one evaluation of one rule may take, about 1 ms: `dsl/check/cost.ts` adds them up (E0602). */
+  policyRuleCostMax: 100_000,
+  /** How long a granted approval lives where the rule doesn't say `within`. */
+  approvalGrantMs: 3_600_000,
   /** Text of one SQL message, bytes. libpg-query runs in 32-bit WASM memory; see test/hostile. */
   sqlTextBytesMax: 1_048_576,
   /** Nesting of a SQL parse tree. PostgreSQL's own parser stops near 5,000 by its stack limit. */
@@ -87,6 +91,30 @@ export const limits = {
   policyReloadDebounceMs: 100,
   /** The policy folder is read at least this often: network file systems report no changes. */
   policyPollMs: 10_000,
+  /** `input` of a Rego policy, bytes of JSON: beyond it the request is denied. Evaluation may be quadratic in it. */
+  regoInputBytesMax: 1_048_576,
+  /** Nesting of `input` and of `data` of a Rego policy: the parser inside the module is recursive on a small C stack. */
+  regoJsonDepthMax: 64,
+  /** A Rego policy's answer, bytes of JSON. */
+  regoAnswerBytesMax: 262_144,
+  /** Entries of one list of a Rego policy's answer. */
+  regoAnswerEntriesMax: 10_000,
+  /** A text (message, name) of a Rego policy's answer, UTF-16 units. */
+  regoTextCharsMax: 2_048,
+  /** Pages of 64 KiB that an instance of a Rego module may grow to. It never shrinks: past a quarter of it (or twice its start) it is renewed. */
+  regoMemoryPagesMax: 4_096,
+  /** A Rego bundle as it lies on disk, bytes. */
+  bundleBytesMax: 67_108_864,
+  /** The same unpacked: bounds what a small archive can blow up to. */
+  bundleUnpackedBytesMax: 268_435_456,
+  /** Files in a bundle. */
+  bundleEntriesMax: 10_000,
+  /** A WASM module of a Rego bundle, bytes. OPA's own run-time is 0.2 MB of it. */
+  regoModuleBytesMax: 33_554_432,
+  /** One evaluation of a Rego policy. The gateway's thread waits for it, so it bounds what a slow policy costs everybody. */
+  regoDeadlineMs: 100,
+  /** To start a worker thread for a Rego policy and load the policy in it; one is kept in reserve. */
+  regoWorkerStartMs: 5_000,
 } as const;
 
 export type Limits = { readonly [K in keyof typeof limits]: number };

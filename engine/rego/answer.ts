@@ -1,0 +1,267 @@
+// a Rego policy's answer -> Decision. docs/rego.md documents the shape; whatever else comes is no answer, hence a deny.
+import { unreachable } from "../lib/assert.ts";
+import { isNonEmpty, type NonEmpty } from "../lib/non-empty.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import type { Limits } from "../limits.ts";
+import { type Relation, relationKey } from "../model/catalog.ts";
+import {
+  type Alert,
+  type ApprovalRequirement,
+  type Cause,
+  type ColumnMask,
+  type Decision,
+  type LimitObligation,
+  noObligations,
+  type Obligations,
+  type RuleId,
+  type TableFilter,
+} from "../model/decision.ts";
+import { joinMasks } from "../model/mask.ts";
+import type { PolicyRequest } from "../model/request.ts";
+import { renderRowPredicate } from "../model/row-predicate.ts";
+import { AnswerReader, BadAnswer } from "./answer-reader.ts";
+import { readMask, readPredicate } from "./answer-values.ts";
+import type { RegoFault } from "./fault.ts";
+
+export type Answer = {
+  readonly decision: Decision;
+  /** Facts that the policy says it doesn't rest on: they may be unknown. */
+  readonly tolerates: ReadonlySet<string>;
+};
+
+/** `packageName` qualifies the names of rules: `larch.shop` makes `own_region` to `larch.shop.own_region`. */
+export function readAnswer(
+  answer: unknown,
+  request: PolicyRequest,
+  packageName: string,
+  limits: Limits,
+): Result<Answer, RegoFault> {
+  try {
+    const said =
+      typeof answer === "boolean" ? bare(answer, packageName) : readSaid(answer, request, packageName, limits);
+    return ok({ decision: decisionOf(said, request, packageName), tolerates: new Set(said.tolerates) });
+  } catch (error) {
+    if (!(error instanceof BadAnswer)) throw error;
+    return err({ code: "rego-answer-invalid", message: `the policy's answer is not a decision: ${error.message}` });
+  }
+}
+
+/** The answer after reading: nothing of its shape is in doubt any more. */
+type Said = {
+  readonly allow: boolean;
+  readonly message: string | undefined;
+  readonly rules: NonEmpty<RuleId>;
+  readonly denied: readonly Cause[];
+  readonly uncovered: readonly string[];
+  readonly obligations: Obligations;
+  readonly requirements: readonly ApprovalRequirement[];
+  readonly alerts: readonly { readonly alert: Alert; readonly on: readonly Decision["effect"][] }[];
+  readonly shadow: readonly Cause[];
+  readonly tolerates: readonly string[];
+};
+
+const effects = ["allow", "deny", "approval"] as const;
+
+const ruleId = (packageName: string, name: string): RuleId =>
+  (name.includes(".") ? name : `${packageName}.${name}`) as RuleId; // the brand of a Rego rule is made here
+
+const bare = (allow: boolean, packageName: string): Said => ({
+  allow,
+  message: undefined,
+  rules: [ruleId(packageName, "allow")],
+  denied: [],
+  uncovered: [],
+  obligations: noObligations,
+  requirements: [],
+  alerts: [],
+  shadow: [],
+  tolerates: [],
+});
+
+/** Lasts as long as the language's own default. */
+const approvalTtlMs = 3_600_000;
+
+function readSaid(answer: unknown, request: PolicyRequest, packageName: string, limits: Limits): Said {
+  const top = new AnswerReader(answer, "the decision", limits);
+  const ruleOf = (entry: AnswerReader, usual: string): RuleId =>
+    ruleId(packageName, entry.optionalName("rule") ?? usual);
+  const causes = (key: "deny" | "shadow"): readonly Cause[] =>
+    top.list(
+      key,
+      (entry): Cause => ({
+        kind: "rule",
+        rule: ruleOf(entry, key),
+        message: entry.text("message"),
+        severity: entry.optionalText("severity"),
+      }),
+      "message",
+    );
+  const named = [...new Set(top.names("rules").map((name) => ruleId(packageName, name)))].sort();
+  const said: Said = {
+    allow: top.boolean("allow"),
+    message: top.optionalText("message"),
+    rules: isNonEmpty(named) ? named : [ruleId(packageName, "allow")],
+    denied: causes("deny"),
+    uncovered: top.texts("uncovered"),
+    obligations: readObligations(top, ruleOf, request),
+    requirements: top.list(
+      "approval",
+      (entry): ApprovalRequirement => ({
+        rule: ruleOf(entry, "approval"),
+        approvers: entry.list("approvers", (approver) => ({
+          count: approver.optionalCount("count") ?? 1,
+          kind: approver.oneOf("kind", ["group", "user"]),
+          name: approver.text("name"),
+        })),
+        withinMs: entry.optionalCount("within_ms") ?? approvalTtlMs,
+        message: entry.text("message"),
+      }),
+      "message",
+    ),
+    alerts: top.list("alerts", (entry) => ({
+      alert: {
+        rule: ruleOf(entry, "alert"),
+        channel: entry.text("channel"),
+        severity: entry.optionalText("severity"),
+        message: entry.optionalText("message") ?? "",
+      },
+      on: entry.names("on").map((name) => {
+        const effect = effects.find((e) => e === name);
+        if (effect === undefined) throw entry.bad("on", `must be of ${effects.join(", ")}`);
+        return effect;
+      }),
+    })),
+    shadow: causes("shadow"),
+    tolerates: top.names("tolerates"),
+  };
+  top.end();
+  return said;
+}
+
+type RuleOf = (entry: AnswerReader, usual: string) => RuleId;
+
+/**
+ * A mask or filter must name a table of this request and columns that the table has: one for a table that doesn't exist
+ * would protect nothing, and nobody would know.
+ */
+function readObligations(top: AnswerReader, ruleOf: RuleOf, request: PolicyRequest): Obligations {
+  const relations = relationsOf(request);
+  const relationOf = (entry: AnswerReader): readonly [string, Relation] => {
+    const key = entry.text("table");
+    const relation = relations.get(key);
+    if (!relation) throw entry.bad("table", "is not a table of this request");
+    return [key, relation];
+  };
+  const masks = top.list("masks", (entry) => {
+    const [key, relation] = relationOf(entry);
+    const column = entry.text("column");
+    if (!columnNames(relation).has(column)) throw entry.bad("column", "is not a column of the table");
+    return { key, column, mask: entry.object("mask", readMask), rule: ruleOf(entry, "mask") };
+  });
+  const filters = top.list("filters", (entry) => {
+    const [key, relation] = relationOf(entry);
+    const predicate = readPredicate(entry.take("where"), columnNames(relation), entry);
+    return { key, predicate, rule: ruleOf(entry, "filter") };
+  });
+  const limits = top.list("limits", (entry): LimitObligation => {
+    const unit = entry.oneOf("unit", ["rows", "bytes", "items"]);
+    return { rule: ruleOf(entry, "limit"), unit, max: entry.count("max"), window: undefined };
+  });
+  return {
+    masks: new Map(
+      [...Map.groupBy(masks, (m) => m.key)].map(([key, ofTable]) => [
+        key,
+        new Map(
+          [...Map.groupBy(ofTable, (m) => m.column)].map(([column, given]) => [column, joinGiven(given)] as const),
+        ),
+      ]),
+    ),
+    filters: new Map([...Map.groupBy(filters, (f) => f.key)].map(([key, given]) => [key, andGiven(given)] as const)),
+    limits: limits.toSorted((a, b) => byText(a.unit, b.unit) || a.max - b.max || byText(a.rule, b.rule)),
+  };
+}
+
+function relationsOf(request: PolicyRequest): ReadonlyMap<string, Relation> {
+  if (request.protocol !== "sql") return new Map();
+  const all = [...request.sql.tables, ...request.sql.accesses.flatMap((a) => (a.relation ? [a.relation] : []))];
+  return new Map(all.map((relation) => [relationKey(relation.schema, relation.name), relation]));
+}
+
+const columnNames = (relation: Relation): ReadonlySet<string> => new Set(relation.columns.map((c) => c.name));
+
+const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+function sortedRules(given: readonly { readonly rule: RuleId }[]): NonEmpty<RuleId> {
+  const [first, ...rest] = [...new Set(given.map((g) => g.rule))].sort();
+  if (first === undefined) throw new BadAnswer("an obligation has no rule");
+  return [first, ...rest];
+}
+
+function joinGiven(given: readonly { readonly mask: ColumnMask["mask"]; readonly rule: RuleId }[]): ColumnMask {
+  const mask = joinMasks(given.map((g) => g.mask)) ?? { kind: "redact" };
+  return { mask, rules: sortedRules(given) };
+}
+
+function andGiven(
+  given: readonly { readonly predicate: TableFilter["predicate"]; readonly rule: RuleId }[],
+): TableFilter {
+  const distinct = [...new Map(given.map((g) => [renderRowPredicate(g.predicate), g.predicate])).entries()]
+    .sort(([a], [b]) => byText(a, b))
+    .map(([, predicate]) => predicate);
+  const [only] = distinct;
+  const predicate = only !== undefined && distinct.length === 1 ? only : ({ kind: "and", parts: distinct } as const);
+  return { predicate, rules: sortedRules(given) };
+}
+
+function decisionOf(said: Said, request: PolicyRequest, packageName: string): Decision {
+  const waiting = sortByRule(said.requirements.filter((r) => !request.approved.has(r.rule)));
+  const denied = said.denied.length > 0 || !said.allow;
+  const effect = denied ? "deny" : waiting.length > 0 ? "approval" : "allow";
+  const raised = said.alerts.filter(({ on }) => on.length === 0 || on.includes(effect)).map(({ alert }) => alert);
+  const common = { alerts: sortByRule(raised), shadow: sortCauses(said.shadow) };
+  if (denied) {
+    const [first, ...rest] = [...sortCauses(said.denied), ...uncoveredCauses(said, request, packageName)];
+    if (first === undefined) throw new BadAnswer("it denies without a cause");
+    return { ...common, effect: "deny", causes: [first, ...rest], rules: [] };
+  }
+  const { rules, obligations } = said;
+  if (isNonEmpty(waiting)) return { ...common, effect: "approval", rules, requirements: waiting, obligations };
+  return { ...common, effect: "allow", rules, obligations };
+}
+
+/** What no rule allows: as the policy says it; else, where nothing else denies either, the request as a whole. */
+function uncoveredCauses(said: Said, request: PolicyRequest, packageName: string): readonly Cause[] {
+  if (said.allow) return [];
+  const message = said.message ?? `No rule of ${packageName} allows this`;
+  const named = [...new Set(said.uncovered)].sort();
+  const accesses = named.length > 0 ? named : said.denied.length > 0 ? [] : [describeRequest(request)];
+  return accesses.map((access) => ({ kind: "uncovered", access, message }));
+}
+
+/** `select public.orders`, `GET /v1/users`: names only. */
+export function describeRequest(request: PolicyRequest): string {
+  switch (request.protocol) {
+    case "sql": {
+      const [first, ...more] = new Set(
+        request.sql.accesses.map(({ verb, relation }) =>
+          relation ? `${verb} ${relationKey(relation.schema, relation.name)}` : verb,
+        ),
+      );
+      return more.length === 0 ? (first ?? request.sql.verb) : `${first} and ${more.length} more`;
+    }
+    case "http":
+      return `${request.http.method} ${request.http.path}`;
+    case "mcp":
+      return request.mcp.method;
+    case "llm":
+      return request.llm.model;
+    default:
+      return unreachable(request);
+  }
+}
+
+const sortByRule = <T extends { readonly rule: RuleId; readonly message: string }>(items: readonly T[]): readonly T[] =>
+  items.toSorted((a, b) => byText(a.rule, b.rule) || byText(a.message, b.message));
+
+const sortCauses = (causes: readonly Cause[]): readonly Cause[] =>
+  causes.toSorted((a, b) => byText(JSON.stringify(a), JSON.stringify(b)));
