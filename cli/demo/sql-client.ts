@@ -39,11 +39,12 @@ export async function connectSql(to: SqlTarget): Promise<SqlClient> {
   return client;
 }
 
-/** Runs one text over the simple protocol. An error of the server is an answer; a lost connection throws. */
+/** Runs one text over the simple protocol; of several statements the last one answers. An error of the server is an answer; a lost connection throws. */
 export async function ask(client: SqlClient, sql: string): Promise<SqlAnswer> {
   try {
-    const result = await client.query<Record<string, unknown>>(sql);
-    return { ok: true, columns: result.fields.map((field) => field.name), rows: result.rows };
+    // node-postgres gives a list for a text with several statements, which its types don't say.
+    const result = [await client.query<Record<string, unknown>>(sql)].flat().at(-1);
+    return { ok: true, columns: result?.fields.map((field) => field.name) ?? [], rows: result?.rows ?? [] };
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw error;
     return {
