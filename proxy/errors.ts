@@ -20,10 +20,8 @@ export const faultCodes = {
   "token-revoked": "the token's `jti` or `sub` is in the deny list of the configuration",
   "issuer-unreachable": "the issuer's keys can't be fetched and no cached ones are young enough",
   // statements
-  "policy-denied": "a rule, a limit or the default denies the statement",
   "internal-error": "an invariant of the gateway broke: the statement was refused and the cause recorded",
   "record-failed": "the recording can't be written: nothing runs until it can",
-  "session-expired": "the session's token ended",
   // approvals
   "approval-pending": "nobody decided within the hold limit; an identical repeat passes once after approval",
   "approval-denied": "an approver refused the statement",

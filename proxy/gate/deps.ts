@@ -9,6 +9,7 @@ import type { ApprovalDesk } from "../approvals/desk.ts";
 import type { Clock, Log, NewId } from "../deps.ts";
 import type { Recorder } from "../recording/recorder.ts";
 import type { WindowCounters } from "./counters.ts";
+import type { GateMetrics } from "./gate-metrics.ts";
 
 /** Analysis and rewriting, with the connection's mask key already in it. */
 export type SqlEngine = {
@@ -32,6 +33,7 @@ export type GateDeps = {
   readonly timeFacts: (nowMs: number) => TimeFacts;
   /** Version of the catalog in force: what waited for people is not released against an older one. */
   readonly catalogVersion: () => string;
+  readonly metrics: GateMetrics;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly newId: NewId;

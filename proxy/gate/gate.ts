@@ -1,5 +1,6 @@
 // analyze -> evaluate -> (hold) -> record -> release: the one ordering
 import { BugError } from "../../engine/lib/assert.ts";
+import { isKnown } from "../../engine/lib/truth.ts";
 import type { Decision, RuleId } from "../../engine/model/decision.ts";
 import type { PolicySet } from "../../engine/model/policy.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
@@ -43,6 +44,9 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     return verdict;
   };
 
+  /** What earlier statements of the same message would add: none of them is counted before the message is recorded. */
+  let tentative = new Map<string, number>();
+
   const requestOf = (
     session: GateSession,
     statement: AnalyzedStatement,
@@ -56,7 +60,11 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       connection: session.connection,
       session: { id: session.id, age: Math.max(0, nowMs - session.startedAtMs), purpose: session.purpose },
       time: deps.timeFacts(nowMs),
-      counter: (name, key) => deps.counters.read(name, key),
+      counter: (name, key) => {
+        const counted = deps.counters.read(name, key);
+        const more = tentative.size === 0 ? undefined : tentative.get(`${name}\u0000${key}`);
+        return more === undefined || !isKnown(counted) ? counted : counted + more;
+      },
       approved,
     };
   };
@@ -138,25 +146,38 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     try {
       const analyzed = cache.analyze(text, context);
       if (!analyzed.ok) return [refuseFault(text, undefined, analyzed.error)];
-      return analyzed.value.map((statement) => judgeSafely(session, context, statement, [], noRules));
+      return analyzed.value.map((statement, i) => {
+        const verdict = judgeSafely(session, context, statement, [], noRules);
+        if (i < analyzed.value.length - 1) countTentatively(verdict);
+        return verdict;
+      });
     } catch (error) {
       return [refuseBug(text, undefined, error)];
+    } finally {
+      tentative = new Map();
+    }
+  };
+
+  const countTentatively = (verdict: SqlVerdict): void => {
+    const state = stateOf(verdict);
+    if (verdict.kind === "refuse") return;
+    for (const { name, key, amount } of contributionsOf(verdict.decision, state)) {
+      const id = `${name}\u0000${key}`;
+      tentative.set(id, (tentative.get(id) ?? 0) + amount);
     }
   };
 
   const count = (verdict: SqlVerdict & { kind: "release" }, state: VerdictState): void => {
     if (state.isCounted || state.request === undefined) return;
     state.isCounted = true;
-    for (const counter of state.policies.counters) {
-      const part = counter.contribution(state.request);
-      if (part) deps.counters.add(counter.name, part.key, counter.windowMs, part.amount);
+    for (const { name, key, windowMs, amount } of contributionsOf(verdict.decision, state)) {
+      deps.counters.add(name, key, windowMs, amount);
     }
-    const windows: MeasuredWindow[] = [];
     if (verdict.decision.effect === "deny") return;
+    const windows: MeasuredWindow[] = [];
     for (const { rule, unit, window } of verdict.decision.obligations.limits) {
-      if (window === undefined) continue;
-      if (unit === "rows" || unit === "bytes") windows.push({ rule, key: window.key, ms: window.ms, unit });
-      else deps.counters.add(rule, window.key, window.ms, 1);
+      if (window === undefined || (unit !== "rows" && unit !== "bytes")) continue;
+      windows.push({ rule, key: window.key, ms: window.ms, unit });
     }
     if (windows.length > 0) measured.set(verdict.decisionId, windows);
   };
@@ -164,10 +185,9 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   const record: SqlGate["record"] = (session, verdicts, parameters) => {
     const atMs = deps.clock.nowMs();
     const events: SessionEvent[] = [];
-    for (const verdict of verdicts) {
-      const state = stateOf(verdict);
-      if (state.isHoldRecorded) continue;
-      const { text, policies, internalCause } = state;
+    const fresh = verdicts.filter((verdict) => !stateOf(verdict).isHoldRecorded);
+    for (const verdict of fresh) {
+      const { text, policies, internalCause } = stateOf(verdict);
       events.push(
         statementEvent({
           atMs,
@@ -183,9 +203,10 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     }
     // INVARIANT: throws before anything is counted or released when the intent isn't written.
     deps.recorder.recordIntent(events);
-    for (const verdict of verdicts) {
+    for (const verdict of fresh) {
       if (verdict.kind === "hold") stateOf(verdict).isHoldRecorded = true;
       if (verdict.kind === "release") count(verdict, stateOf(verdict));
+      deps.metrics.count(deps.connection, effectOf(verdict));
       if (verdict.decision) logAlerts(verdict.decisionId, verdict.decision);
     }
   };
@@ -267,6 +288,34 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     close: (session, reason) =>
       recordLate({ atMs: deps.clock.nowMs(), session: session.id, type: "session-end", reason }),
   };
+}
+
+function effectOf(verdict: SqlVerdict): "allow" | "deny" | "approval" | "fault" {
+  if (verdict.kind === "release") return "allow";
+  if (verdict.kind === "hold") return "approval";
+  return verdict.fault === undefined ? "deny" : "fault";
+}
+
+type Contribution = {
+  readonly name: string;
+  readonly key: string;
+  readonly windowMs: number;
+  readonly amount: number;
+};
+
+/** What letting it through adds to counters and to windows of requests; rows and bytes are known at completion only. */
+function contributionsOf(decision: Decision, { policies, request }: VerdictState): readonly Contribution[] {
+  const found: Contribution[] = [];
+  if (request === undefined || decision.effect === "deny") return found;
+  for (const { name, windowMs, contribution } of policies.counters) {
+    const part = contribution(request);
+    if (part) found.push({ name, key: part.key, windowMs, amount: part.amount });
+  }
+  for (const { rule, unit, window } of decision.obligations.limits) {
+    if (window === undefined || unit === "rows" || unit === "bytes") continue;
+    found.push({ name: rule, key: window.key, windowMs: window.ms, amount: 1 });
+  }
+  return found;
 }
 
 type NewState = Omit<VerdictState, "isCounted" | "isHoldRecorded">;
