@@ -27,6 +27,8 @@ export const limits = {
   sqlViewDepthMax: 32,
   /** Nodes of one statement's parse tree: bounds analysis and rewriting. */
   sqlNodesMax: 100_000,
+  /** Parsed mask expressions kept: one per mask and column type in use. Over it the cache starts again. */
+  sqlTemplatesMax: 5_000,
   /** Bytes of a frontend message other than Bind and CopyData. Above `sqlTextBytesMax`, so that the SQL limit answers first. */
   frontendMessageBytesMax: 4_194_304,
   /** Bytes of a Bind or CopyData message (PostgreSQL's own maximum is 1 GB). */
@@ -115,6 +117,10 @@ export const limits = {
   regoDeadlineMs: 100,
   /** To start a worker thread for a Rego policy and load the policy in it; one is kept in reserve. */
   regoWorkerStartMs: 5_000,
+  /** The gateway's thread waits this long for a worker that is still starting, after its predecessor was stopped. */
+  regoWorkerWaitMs: 500,
+  /** JavaScript heap of such a thread, MB: the policy's data as objects while it is loaded, and one answer. */
+  regoWorkerHeapMbMax: 1_024,
 } as const;
 
 export type Limits = { readonly [K in keyof typeof limits]: number };

@@ -33,11 +33,20 @@ export type LimitObligation = {
   readonly window: { readonly ms: number; readonly key: string } | undefined;
 };
 
+/** A mask of what a JSON or text answer carries: JSON paths such as `$.iban`, or kinds of text such as `email`. */
+export type ContentMask = {
+  readonly content: { readonly format: "json" | "text"; readonly patterns: readonly string[] };
+  readonly mask: Mask;
+  readonly rule: RuleId;
+};
+
 /** What must be done to a request that passes. Keys of the maps: relation key, then column name. */
 export type Obligations = {
   readonly masks: ReadonlyMap<string, ReadonlyMap<string, ColumnMask>>;
   readonly filters: ReadonlyMap<string, TableFilter>;
   readonly limits: readonly LimitObligation[];
+  /** Left out where no rule masks content. An adapter that can't carry it out denies. */
+  readonly content?: readonly ContentMask[];
 };
 
 export const noObligations: Obligations = { masks: new Map(), filters: new Map(), limits: [] };

@@ -8,6 +8,8 @@ export type PolicySet = {
   /** `sha256:` and 64 hex digits over the content of the bundle. Named in each decision. */
   readonly hash: string;
   readonly revision: string;
+  /** IANA name, e.g. `Europe/Berlin`: what `time.hour` and `time.weekday` of a request are told in; UTC where it is left out. */
+  readonly timeZone?: string;
   /** Packages that take part, sorted. */
   readonly packages: readonly string[];
   readonly decide: (request: PolicyRequest) => Decision;

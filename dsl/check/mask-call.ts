@@ -1,0 +1,140 @@
+// `using partial(keep_domain: true)` -> Mask; and which mask fits which column.
+import type { Column } from "../../engine/model/catalog.ts";
+import type { DateUnit, Mask, MaskKind } from "../../engine/model/mask.ts";
+import type { Arg, MaskCall } from "../ast.ts";
+import { suggest } from "../suggest.ts";
+import { type Env, report } from "./context.ts";
+
+const maskNames = ["partial", "bucket", "hash", "tokenize", "redact", "nullify"] as const;
+const dateUnits: readonly DateUnit[] = ["year", "quarter", "month", "week", "day", "hour"];
+
+const parameters: Readonly<Record<(typeof maskNames)[number], Readonly<Record<string, "int" | "text" | "bool">>>> = {
+  partial: { first: "int", last: "int", keep_domain: "bool", fill: "text" },
+  bucket: { size: "int", unit: "text" },
+  hash: { salt: "text" },
+  tokenize: { salt: "text" },
+  redact: {},
+  nullify: {},
+};
+
+export function checkMaskCall(env: Env, call: MaskCall): Mask | undefined {
+  const name = maskNames.find((m) => m === call.name.text);
+  if (!name) {
+    const near = suggest(call.name.text, maskNames);
+    report(env, "E0301", call.name.span, `there is no mask called \`${call.name.text}\``, {
+      label: near === undefined ? "not a mask" : `did you mean \`${near}\`?`,
+      help: [`masks are ${maskNames.join(", ")}`],
+    });
+    return undefined;
+  }
+  const values = new Map<string, string | number | boolean>();
+  for (const arg of call.args) {
+    const value = checkArg(env, name, arg);
+    if (value === undefined) return undefined;
+    values.set(arg.name?.text ?? "", value);
+  }
+  return buildMask(env, call, name, values);
+}
+
+function checkArg(env: Env, mask: (typeof maskNames)[number], arg: Arg): string | number | boolean | undefined {
+  const known = parameters[mask];
+  const name = arg.name?.text;
+  const wanted = name !== undefined && Object.hasOwn(known, name) ? known[name] : undefined;
+  if (name === undefined || wanted === undefined) {
+    const near = name === undefined ? undefined : suggest(name, Object.keys(known));
+    const names = Object.keys(known).map((k) => `\`${k}\``);
+    report(
+      env,
+      "E0302",
+      arg.name?.span ?? arg.span,
+      name === undefined ? `arguments of \`${mask}\` are named` : `\`${mask}\` has no argument \`${name}\``,
+      {
+        label:
+          near !== undefined
+            ? `did you mean \`${near}\`?`
+            : names.length === 0
+              ? "takes no arguments"
+              : `arguments are ${names.join(", ")}`,
+      },
+    );
+    return undefined;
+  }
+  const { value } = arg;
+  if (wanted === "int" && value.kind === "int" && value.value >= 0) return value.value;
+  if (wanted === "bool" && value.kind === "bool") return value.value;
+  if (wanted === "text" && value.kind === "string" && value.text.parts.every((p) => p.kind === "text"))
+    return value.text.raw;
+  const what = { int: "a whole number", bool: "`true` or `false`", text: "a text without placeholders" }[wanted];
+  report(env, "E0302", value.span, `\`${name}\` of \`${mask}\` is ${what}`, { label: "something else here" });
+  return undefined;
+}
+
+function buildMask(
+  env: Env,
+  call: MaskCall,
+  name: (typeof maskNames)[number],
+  values: ReadonlyMap<string, string | number | boolean>,
+): Mask | undefined {
+  switch (name) {
+    case "partial": {
+      const mask: Mask = {
+        kind: "partial",
+        first: Number(values.get("first") ?? 0),
+        last: Number(values.get("last") ?? 0),
+        keepDomain: values.get("keep_domain") === true,
+        fill: String(values.get("fill") ?? "*"),
+      };
+      return mask;
+    }
+    case "bucket": {
+      const size = values.get("size");
+      const unit = dateUnits.find((u) => u === values.get("unit"));
+      if ((size === undefined) === (unit === undefined) || size === 0) {
+        report(env, "E0302", call.span, "`bucket` needs a `size` for numbers or a `unit` for dates", {
+          label:
+            values.has("unit") && !unit
+              ? `units are ${dateUnits.join(", ")}`
+              : 'write `bucket(size: 10)` or `bucket(unit: "month")`',
+        });
+        return undefined;
+      }
+      return { kind: "bucket", size: size === undefined ? undefined : Number(size), unit };
+    }
+    case "hash":
+    case "tokenize":
+      return { kind: name, salt: String(values.get("salt") ?? "") };
+    case "redact":
+    case "nullify":
+      return { kind: name };
+    default:
+      return name satisfies never;
+  }
+}
+
+/** What the masked column must be, in words; undefined when it fits. The same table as `engine/sql/masks.ts`. */
+export function misfit(mask: Mask, column: Column): string | undefined {
+  const { category, sql } = column.type;
+  const isText = category === "S";
+  switch (mask.kind) {
+    case "partial":
+    case "hash":
+    case "tokenize":
+      return isText ? undefined : "text";
+    case "bucket":
+      if (mask.size !== undefined) return category === "N" ? undefined : "a number";
+      return category === "D" && !sql.startsWith("time ") ? undefined : "a date or a moment";
+    case "redact":
+    case "nullify":
+    case "constant":
+      return undefined;
+    default:
+      return mask satisfies never;
+  }
+}
+
+export const fittingMasks = (column: Column): readonly MaskKind[] =>
+  column.type.category === "S"
+    ? ["partial", "hash", "tokenize", "redact", "nullify"]
+    : column.type.category === "N" || column.type.category === "D"
+      ? ["bucket", "redact", "nullify"]
+      : ["redact", "nullify"];

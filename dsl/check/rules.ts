@@ -1,0 +1,11 @@
+// The checks that look at whole rules, in the order that reads best. One file per rule.
+import type { Checked } from "../checked.ts";
+import type { CheckContext } from "./context.ts";
+
+export type RuleCheck = (context: CheckContext, checked: Checked) => void;
+
+const ruleChecks: readonly RuleCheck[] = [];
+
+export function checkRules(context: CheckContext, checked: Checked): void {
+  for (const check of ruleChecks) check(context, checked);
+}
