@@ -1,7 +1,31 @@
 // The one place where the parts are wired together.
-import type { Clock, Log } from "../proxy/deps.ts";
-import type { GatewayConfig } from "../proxy/gateway-config.ts";
-import type { PolicyStatus } from "../proxy/policy-holder.ts";
+import { hostname } from "node:os";
+import { limits } from "../engine/limits.ts";
+import type { ConnectionFacts } from "../engine/model/principal.ts";
+import type { Metric } from "../proxy/admin/metrics.ts";
+import { startAdminServer } from "../proxy/admin/server.ts";
+import { type ApprovalDesk, createApprovalDesk } from "../proxy/approvals/desk.ts";
+import { openApprovalStore } from "../proxy/approvals/store.ts";
+import type { Clock, Log, NewId } from "../proxy/deps.ts";
+import { causeCode, GatewayError } from "../proxy/errors.ts";
+import { WindowCounters } from "../proxy/gate/counters.ts";
+import { createSqlGate } from "../proxy/gate/gate.ts";
+import { GateMetrics } from "../proxy/gate/gate-metrics.ts";
+import { taggedCatalog } from "../proxy/gate/tagged-catalog.ts";
+import { timeFactsOf } from "../proxy/gate/time-facts.ts";
+import type { GatewayConfig, PostgresConnectionConfig } from "../proxy/gateway-config.ts";
+import { createAuthenticate, createVerifyToken, type VerifyToken } from "../proxy/identity/authenticate.ts";
+import { silentLog } from "../proxy/log.ts";
+import { createNewId } from "../proxy/new-id.ts";
+import { type CompileBundle, holdPolicies, type PolicyHolder, type PolicyStatus } from "../proxy/policy-holder.ts";
+import { loadCatalog } from "../proxy/postgres/catalog-loader.ts";
+import { openCatalogSource } from "../proxy/postgres/catalog-source.ts";
+import { createPostgresListener } from "../proxy/postgres/listener.ts";
+import type { PostgresListener } from "../proxy/postgres/options.ts";
+import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
+import { type Certificate, makeSelfSigned } from "../proxy/tls/self-signed.ts";
+import { compileBundleIn } from "./compile-bundle.ts";
+import { createSqlEngine } from "./sql-engine.ts";
 
 /** A running gateway. Ports are the real ones: `listen: 127.0.0.1:0` picks a free one. */
 export type Gateway = {
@@ -16,12 +40,195 @@ export type Gateway = {
   readonly stop: (drainMs?: number) => Promise<void>;
 };
 
-export type GatewayOverrides = { readonly log?: Log; readonly clock?: Clock };
+export type GatewayOverrides = { readonly log?: Log; readonly clock?: Clock; readonly compile?: CompileBundle };
+
+type Parts = {
+  readonly config: GatewayConfig;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly recorder: Recorder;
+  readonly policies: PolicyHolder;
+  readonly approvals: ApprovalDesk;
+  readonly counters: WindowCounters;
+  readonly verify: VerifyToken;
+  readonly metrics: GateMetrics;
+};
 
 /**
  * Starts everything that `config` names, or nothing: on a failure what was started is stopped again.
  * @throws GatewayError with the code and the way out: policies that don't compile, an address in use, an unreachable catalog.
  */
-export async function startGateway(_config: GatewayConfig, _overrides: GatewayOverrides = {}): Promise<Gateway> {
-  throw new Error("not wired yet");
+export async function startGateway(config: GatewayConfig, overrides: GatewayOverrides = {}): Promise<Gateway> {
+  const undo: ((drainMs: number) => Promise<void> | void)[] = [];
+  let stopping: Promise<void> | undefined;
+  const stop = (drainMs = 5_000): Promise<void> => {
+    stopping ??= (async () => {
+      for (const step of undo.toReversed()) await step(drainMs);
+    })();
+    return stopping;
+  };
+  try {
+    const parts = await openParts(config, overrides, undo);
+    const connections = await Promise.all(config.connections.map((connection) => serve(connection, parts, undo)));
+    const admin = config.admin && (await startAdmin(config.admin, parts, connections));
+    if (admin) undo.push(() => admin.close());
+    return {
+      connections: connections.map(({ name, host, port }) => ({ name, host, port })),
+      admin: admin && { host: admin.host, port: admin.port },
+      policy: { status: parts.policies.status, reload: parts.policies.reload },
+      stop,
+    };
+  } catch (error) {
+    await stop(0);
+    throw error;
+  }
+}
+
+type Undo = ((drainMs: number) => Promise<void> | void)[];
+
+/** What all connections share, in the order in which each needs the one before. */
+async function openParts(config: GatewayConfig, overrides: GatewayOverrides, undo: Undo): Promise<Parts> {
+  const log = overrides.log ?? silentLog;
+  const clock = overrides.clock ?? { nowMs: () => Date.now() };
+  const newId = createNewId(clock);
+  const { directory, durability } = config.recording;
+  const recorder = openRecorder({ directory, durability, node: config.node, clock, log });
+  undo.push(() => recorder.close());
+  const policies = await holdPolicies({
+    folder: config.policies.path,
+    compile: overrides.compile ?? compileBundleIn(config.policies.timeZone),
+    clock,
+    log,
+    onChange: ({ state, hash, message }) =>
+      recorder.recordOutcome({ atMs: clock.nowMs(), session: "", type: "policy", state, hash, message }),
+  });
+  undo.push(() => policies.close());
+  const approvals = createApprovalDesk({
+    store: openApprovalStore(config.approvals.file),
+    clock,
+    record: (event) => recorder.recordIntent([event]),
+  });
+  undo.push(() => approvals.close());
+  return {
+    config,
+    log,
+    clock,
+    newId,
+    recorder,
+    policies,
+    approvals,
+    counters: new WindowCounters(clock),
+    verify: createVerifyToken({ ...config.identity, clock, log }),
+    metrics: new GateMetrics(),
+  };
+}
+
+type Serving = {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly listener: PostgresListener;
+};
+
+async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: Undo): Promise<Serving> {
+  const { log, clock, newId, policies, config } = parts;
+  const { name } = connection;
+  const live = await openCatalogSource({ name, target: connection.upstream, load: loadCatalog, clock, log });
+  undo.push(() => live.close());
+  const catalog = taggedCatalog(live, name, policies.current);
+  const gate = createSqlGate({
+    connection: name,
+    engine: createSqlEngine(connection.maskKey),
+    policies: policies.current,
+    counters: parts.counters,
+    recorder: parts.recorder,
+    approvals: parts.approvals,
+    approvalHoldMs: config.approvals.holdMs,
+    timeFacts: timeFactsOf(policies.current),
+    catalogVersion: () => catalog.current().version,
+    metrics: parts.metrics,
+    limits,
+    clock,
+    newId,
+    log,
+  });
+  const facts: ConnectionFacts = { name, env: connection.env, tags: new Set(connection.tags) };
+  const listener = createPostgresListener({
+    name,
+    listen: connection.listen,
+    tls: tlsOf(connection, clock),
+    upstream: connection.upstream,
+    gate,
+    authenticate: createAuthenticate(parts.verify, log),
+    catalog,
+    connection: facts,
+    allowedFunctions: new Set(connection.allowedFunctions),
+    limits,
+    log,
+    nowMs: clock.nowMs,
+    newId,
+  });
+  const { host, port } = connection.listen;
+  const listening = await listener.listen().catch((error: unknown) => {
+    throw new GatewayError(
+      "listen-failed",
+      `connection \`${name}\` can't listen on ${host}:${port}: ${causeCode(error)}`,
+      "change its `listen`, or stop what uses the port",
+    );
+  });
+  undo.push((drainMs) => listener.close(drainMs));
+  return { name, host, port: listening.port, listener };
+}
+
+function tlsOf(
+  { tls, listen }: PostgresConnectionConfig,
+  clock: Clock,
+): (Certificate & { readonly required: boolean }) | undefined {
+  if (tls.kind === "off") return undefined;
+  if (tls.kind === "files") return { cert: tls.certificate, key: tls.key, required: tls.isRequired };
+  const isAny = listen.host === "0.0.0.0" || listen.host === "::";
+  const hosts = new Set(["localhost", "127.0.0.1", isAny ? hostname() : listen.host]);
+  return { ...makeSelfSigned([...hosts], clock.nowMs()), required: tls.isRequired };
+}
+
+function startAdmin(admin: NonNullable<GatewayConfig["admin"]>, parts: Parts, connections: readonly Serving[]) {
+  const { approvals, verify, recorder, log, policies } = parts;
+  return startAdminServer({
+    listen: admin.listen,
+    approvals,
+    verify,
+    whyNotReady: () => (recorder.failure() === undefined ? undefined : "record-failed"),
+    metrics: (): readonly Metric[] => [
+      ...parts.metrics.read(),
+      {
+        name: "gw_sessions",
+        help: "open client sessions",
+        type: "gauge",
+        samples: connections.map(({ name, listener }) => ({
+          labels: { connection: name },
+          value: listener.sessions(),
+        })),
+      },
+      {
+        name: "gw_approvals_pending",
+        help: "requests that wait for people",
+        type: "gauge",
+        samples: [{ labels: {}, value: approvals.list("pending").length }],
+      },
+      {
+        name: "gw_policy_rejected",
+        help: "1 while the policy folder holds an edit that doesn't compile",
+        type: "gauge",
+        samples: [{ labels: {}, value: policies.status().rejected === undefined ? 0 : 1 }],
+      },
+      {
+        name: "gw_recording_failed",
+        help: "1 while the recording can't be written, and so nothing runs",
+        type: "gauge",
+        samples: [{ labels: {}, value: recorder.failure() === undefined ? 0 : 1 }],
+      },
+    ],
+    log,
+  });
 }

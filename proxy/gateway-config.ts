@@ -59,6 +59,7 @@ export type GatewayConfig = {
   /** Name of this gateway in records. */
   readonly node: string;
   readonly logLevel: LogLevel;
+  /** `timeZone` is for bundles whose manifest names none. */
   readonly policies: { readonly path: string; readonly timeZone: string };
   readonly recording: { readonly directory: string; readonly durability: Durability };
   readonly approvals: { readonly file: string; readonly holdMs: number };

@@ -9,7 +9,7 @@ import type { PolicySet } from "../engine/model/policy.ts";
 import type { Clock, Log } from "./deps.ts";
 import { causeCode, GatewayError } from "./errors.ts";
 
-/** The files of a bundle: paths relative to the folder, with `/`, sorted. */
+/** The files of a bundle (policies, JSON documents, manifest.yaml): paths relative to the folder, with `/`, sorted. */
 export type BundleFiles = ReadonlyMap<string, string>;
 
 /** Text → policies; the error is the rendered diagnostics, with file, line and column. The language is handed in: the proxy doesn't know it. */
@@ -107,7 +107,7 @@ async function tryReadBundleFiles(folder: string): Promise<Result<BundleFiles, s
 }
 
 /**
- * The `.policy` and `.json` files of a folder, hidden ones and `node_modules` left out.
+ * The `.policy` and `.json` files of a folder and its manifest, hidden ones and `node_modules` left out.
  * @throws GatewayError `config-unreadable`, naming the file
  */
 export async function readBundleFiles(folder: string): Promise<BundleFiles> {
@@ -115,7 +115,7 @@ export async function readBundleFiles(folder: string): Promise<BundleFiles> {
     throw unreadable(folder, error);
   });
   const paths = names
-    .filter((entry) => entry.isFile() && /\.(?:policy|json)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && (/\.(?:policy|json)$/.test(entry.name) || entry.name === "manifest.yaml"))
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
     .filter((path) => !path.split("/").some((part) => part.startsWith(".") || part === "node_modules"))
     .sort();

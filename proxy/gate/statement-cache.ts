@@ -7,8 +7,7 @@ import type { SqlEngine } from "./deps.ts";
 import { obligationsKey } from "./obligations-key.ts";
 
 /**
- * Pure functions remembered. The key holds everything that analysis depends on; sessions with temporary tables are not
- * cached, their names mean something to them alone.
+ * Pure functions remembered. The key holds everything that analysis depends on.
  */
 export class StatementCache {
   readonly #engine: SqlEngine;
@@ -23,7 +22,7 @@ export class StatementCache {
   }
 
   analyze(text: string, context: SqlContext): Result<readonly AnalyzedStatement[], SqlFault> {
-    if (text.length > this.#limits.statementCacheTextCharsMax || context.temporary.size > 0) {
+    if (text.length > this.#limits.statementCacheTextCharsMax || meansSomethingHereOnly(text, context)) {
       return this.#engine.analyze(text, context);
     }
     const key = contextKey(context) + text;
@@ -66,6 +65,10 @@ export class StatementCache {
     this.#statements.set(key, statements);
   }
 }
+
+/** Temporary tables, and what EXECUTE runs, belong to one session. A keyword has one spelling but for its case. */
+const meansSomethingHereOnly = (text: string, context: SqlContext): boolean =>
+  context.temporary.size > 0 || ((context.prepared?.size ?? 0) > 0 && /execute/i.test(text));
 
 /** Length-prefixed parts: no two contexts share a key. */
 function contextKey(context: SqlContext): string {

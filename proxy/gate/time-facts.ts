@@ -1,4 +1,5 @@
 // ms since the epoch -> the `time` root in the bundle's zone
+import type { PolicySet } from "../../engine/model/policy.ts";
 import type { TimeFacts, Weekday } from "../../engine/model/principal.ts";
 
 const weekdays: Readonly<Record<string, Weekday>> = {
@@ -38,4 +39,27 @@ export function timeFactsIn(timeZone: string): (nowMs: number) => TimeFacts {
     }
     return { now: nowMs, hour, minute, weekday };
   };
+}
+
+/** In the zone of the policies in force, which an edit may change. */
+export function timeFactsOf(policies: () => Pick<PolicySet, "timeZone">): (nowMs: number) => TimeFacts {
+  let zone = "UTC";
+  let facts = timeFactsIn(zone);
+  return (nowMs) => {
+    const wanted = policies().timeZone ?? "UTC";
+    if (wanted !== zone) {
+      facts = timeFactsIn(wanted);
+      zone = wanted;
+    }
+    return facts(nowMs);
+  };
+}
+
+export function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
 }

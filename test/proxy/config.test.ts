@@ -139,7 +139,7 @@ const cases: readonly (readonly [what: string, edit: (text: string) => string, e
   [
     "a time zone that doesn't exist",
     (t) => t.replace("Europe/Berlin", "Europe/Atlantis"),
-    ["gw.yaml:3:40: `Europe/Atlantis` isn't a time zone: write one like `Europe/Berlin`"],
+    ["gw.yaml:3:40: `policies.time_zone`: this isn't a time zone: write one like `Europe/Berlin`"],
   ],
   [
     "two sources of keys for one issuer",

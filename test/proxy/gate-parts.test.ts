@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { Unknown } from "../../engine/lib/truth.ts";
 import type { Catalog, Relation } from "../../engine/model/catalog.ts";
 import { withTags } from "../../engine/model/catalog-tags.ts";
-import type { Obligations, RuleId } from "../../engine/model/decision.ts";
+import type { ColumnMask, Obligations, RuleId } from "../../engine/model/decision.ts";
 import { WindowCounters } from "../../proxy/gate/counters.ts";
 import { obligationsKey } from "../../proxy/gate/obligations-key.ts";
 import { timeFactsIn } from "../../proxy/gate/time-facts.ts";
@@ -121,7 +121,11 @@ test("the obligations' key doesn't depend on order or on who demands them, and d
       ["a", { mask: { kind: "redact" as const }, rules: rules(rule) }],
       ["b", { mask: { kind: "partial" as const, first: 1, last, keepDomain: false, fill: "*" }, rules: rules(rule) }],
     ] as const;
-    return { masks: new Map([["public.t", new Map(columns.toSorted(() => order))]]), filters: new Map(), limits: [] };
+    return {
+      masks: new Map([["public.t", new Map<string, ColumnMask>(columns.toSorted(() => order))]]),
+      filters: new Map(),
+      limits: [],
+    };
   };
   assert.equal(obligationsKey(make("x", 1, 0)), obligationsKey(make("y", -1, 0)));
   assert.notEqual(obligationsKey(make("x", 1, 0)), obligationsKey(make("x", 1, 2)));

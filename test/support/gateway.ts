@@ -1,0 +1,168 @@
+// issuer + PostgreSQL + gateway, as `gw serve` would run them: for end-to-end tests
+import { execFile } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after } from "node:test";
+import pg from "pg";
+import { type Gateway, startGateway } from "../../cli/compose.ts";
+import { startTokenIssuer, type TokenIssuer } from "../../cli/demo/token-issuer.ts";
+import { readConfig } from "../../proxy/config.ts";
+import type { Log } from "../../proxy/deps.ts";
+import { type RecordedEvent, readEvents } from "../../proxy/recording/read.ts";
+import { type TestServer, testDatabase } from "./postgres.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+export type TestGateway = {
+  readonly gateway: Gateway;
+  readonly issuer: TokenIssuer;
+  readonly folder: string;
+  readonly recording: string;
+  readonly configPath: string;
+  readonly port: number;
+  readonly adminUrl: string;
+  readonly database: TestServer & { readonly database: string };
+  /** Logs in with a token of these claims. Ended after the test file at the latest. */
+  readonly connect: (claims: Claims) => Promise<pg.Client>;
+  readonly psql: (claims: Claims, args: readonly string[]) => Promise<PsqlOutcome>;
+  readonly writePolicy: (text: string) => void;
+  readonly events: () => Promise<readonly RecordedEvent[]>;
+};
+
+export type Claims = Readonly<Record<string, unknown>> & { readonly sub: string };
+export type PsqlOutcome = { readonly code: number; readonly out: string; readonly err: string };
+
+export type TestGatewayOptions = {
+  readonly schema: string;
+  readonly policy: string;
+  /** Lines for gw.yaml: at the top, and in the connection. */
+  readonly config?: string;
+  readonly connection?: string;
+  readonly files?: Readonly<Record<string, string>>;
+  readonly log?: Log;
+};
+
+/** The connection is called `test-pg`. Everything is stopped after the test file. */
+export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
+  const folder = temporaryFolder();
+  const database = await testDatabase(options.schema);
+  const issuer = await startTokenIssuer({ audience: "gatewright" });
+  after(() => issuer.stop());
+  const policies = join(folder, "policies");
+  mkdirSync(policies);
+  const writePolicy = (text: string): void => writeFileSync(join(policies, "test.policy"), text);
+  writePolicy(options.policy);
+  for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(policies, name), text);
+  writeFileSync(join(folder, "password"), database.password);
+  const configPath = join(folder, "gw.yaml");
+  writeFileSync(
+    configPath,
+    `
+policies: { path: policies }
+recording: { directory: recording }
+admin: { listen: 127.0.0.1:0 }
+identity:
+  issuers:
+    - { issuer: "${issuer.issuer}", audience: gatewright, jwks_url: "${issuer.jwksUrl}", algorithms: [EdDSA] }
+${options.config ?? ""}
+connections:
+  - name: test-pg
+    kind: postgres
+    listen: 127.0.0.1:0
+    tls: { required: false }
+    upstream:
+      host: ${database.host}
+      port: ${database.port}
+      database: ${database.database}
+      user: ${database.user}
+      password: { file: password }
+      sslmode: disable
+${options.connection ?? ""}
+`,
+  );
+  const config = await readConfig(configPath, {});
+  const gateway = await startGateway(config, options.log === undefined ? {} : { log: options.log });
+  after(() => gateway.stop(0));
+  const port = gateway.connections[0]?.port ?? 0;
+  const token = (claims: Claims) => issuer.issue(claims);
+  return {
+    gateway,
+    issuer,
+    folder,
+    recording: join(folder, "recording"),
+    configPath,
+    port,
+    adminUrl: `http://127.0.0.1:${gateway.admin?.port}`,
+    database,
+    connect: async (claims) => {
+      const client = new pg.Client({
+        host: "127.0.0.1",
+        port,
+        user: claims.sub,
+        database: database.database,
+        password: await token(claims),
+        ssl: { rejectUnauthorized: false },
+      });
+      client.on("error", () => undefined);
+      await client.connect();
+      after(() => client.end().catch(() => undefined));
+      return client;
+    },
+    psql: async (claims, args) =>
+      run("psql", ["-X", "-A", "-t", ...args], {
+        PGHOST: "127.0.0.1",
+        PGPORT: String(port),
+        PGUSER: claims.sub,
+        PGDATABASE: database.database,
+        PGPASSWORD: await token(claims),
+        PGSSLMODE: "require",
+      }),
+    writePolicy,
+    events: async () => {
+      const events: RecordedEvent[] = [];
+      for await (const event of readEvents(join(folder, "recording"))) events.push(event);
+      return events;
+    },
+  };
+}
+
+/** Runs a program to its end. */
+export function run(
+  program: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<PsqlOutcome> {
+  return new Promise((resolve) => {
+    const env = { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...environment };
+    execFile(program, [...args], { env, timeout: 60_000, maxBuffer: 64 * 1_048_576 }, (error, out, err) => {
+      const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
+      resolve({ code, out, err });
+    });
+  });
+}
+
+/** What the client was told, whole. */
+export type Refused = {
+  readonly severity: string | undefined;
+  readonly code: string | undefined;
+  readonly message: string;
+  readonly detail: string | undefined;
+  readonly hint: string | undefined;
+};
+
+/** Runs `sql` and gives the server's error. */
+export async function refusalOf(client: pg.Client, sql: string, values: readonly unknown[] = []): Promise<Refused> {
+  try {
+    await client.query(sql, [...values]);
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) throw error;
+    const { severity, code, message, detail, hint } = error;
+    return {
+      severity,
+      code,
+      message,
+      detail: detail?.replace(/dec_\w+/, "dec_…").replace(/apr_\w+/, "apr_…"),
+      hint: hint?.replace(/dec_\w+/, "dec_…").replace(/apr_\w+/g, "apr_…"),
+    };
+  }
+  throw new Error(`this was let through: ${sql}`);
+}
