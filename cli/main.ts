@@ -16,6 +16,13 @@ const commands: readonly Entry[] = [
   { name: "serve", summary: "run the gateway", load: () => import("./commands/serve.ts") },
   { name: "sessions", summary: "list and show recorded sessions", load: () => import("./commands/sessions.ts") },
   { name: "approvals", summary: "see and decide what waits for people", load: () => import("./commands/approvals.ts") },
+  { name: "policy", summary: "check, test and understand policies", load: () => import("./commands/policy.ts") },
+  {
+    name: "catalog",
+    summary: "write down what policies are checked against",
+    load: () => import("./commands/catalog.ts"),
+  },
+  { name: "demo", summary: "try it on this machine", load: () => import("./commands/demo.ts") },
   { name: "audit", summary: "verify the recording", load: () => import("./commands/audit.ts") },
 ];
 

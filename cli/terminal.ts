@@ -12,6 +12,11 @@ export type Terminal = {
 
 /** @see https://no-color.org; FORCE_COLOR wins, as in other tools of this ecosystem. */
 export function processTerminal(): Terminal {
+  // `gw … | head` ends when the reader has enough.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
   const { NO_COLOR: no, FORCE_COLOR: force, TERM: term } = process.env;
   const isForced = force !== undefined && force !== "0" && force !== "";
   const isOff = (no !== undefined && no !== "") || term === "dumb" || process.argv.includes("--no-color");

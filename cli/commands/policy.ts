@@ -1,9 +1,11 @@
 // gw policy …: one file per subcommand
 import type { Command } from "commander";
 import type { CommandContext } from "../main.ts";
+import { addCheck } from "./policy-check.ts";
+import { addFmt } from "./policy-fmt.ts";
 import { addInit } from "./policy-init.ts";
 
 export function register(program: Command, context: CommandContext): void {
   const policy = program.command("policy").description("check, test and understand policies");
-  for (const add of [addInit]) add(policy, context);
+  for (const add of [addCheck, addFmt, addInit]) add(policy, context);
 }
