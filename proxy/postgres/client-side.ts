@@ -282,6 +282,8 @@ export class ClientSide {
     }
     const verdict = this.#decideAgain(context, prepared, prepared.statement, message.parameters);
     if (verdict.kind === "refuse") return this.#recordAndRefuse([verdict], refusalOf(verdict.refusal), false, false);
+    // The Bind's own record, with its values, stands for the Parse of the same batch.
+    this.#forgetUnrecorded(prepared);
     if (verdict.kind === "hold") {
       // Collected chunks are reused by nobody, but they would be kept alive for as long as people think.
       const copy = Buffer.from(frame);
@@ -289,7 +291,6 @@ export class ClientSide {
       const then = (releases: readonly Release[]): Handled => this.#releaseBind(message, copy, prepared, releases);
       return this.#hold(context, [verdict], again, then, false);
     }
-    this.#forgetUnrecorded(prepared);
     if (!this.#record([verdict], message.parameters)) return this.#refuse(refusals.notRecorded, false, false);
     return this.#releaseBind(message, frame, prepared, [verdict]);
   }
