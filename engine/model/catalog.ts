@@ -18,6 +18,8 @@ export type Catalog = {
   readonly functions: ReadonlyMap<string, readonly CatalogFunction[]>;
   /** Types outside pg_catalog, by unqualified name. */
   readonly types: ReadonlyMap<string, readonly CatalogType[]>;
+  /** Operators outside pg_catalog, by symbol. Absent in a snapshot: none. */
+  readonly operators?: ReadonlyMap<string, readonly CatalogOperator[]>;
 };
 
 /** pg_class.relkind in words. */
@@ -101,6 +103,15 @@ export type CatalogType = {
   readonly name: string;
   readonly oid: number;
   readonly category: string;
+  /** A domain whose checks call functions of the database's own: a cast would run them. */
+  readonly runsCode?: boolean;
+};
+
+export type CatalogOperator = {
+  readonly schema: string;
+  readonly symbol: string;
+  /** Its function is compiled code of an extension, not SQL or a procedural language. */
+  readonly isNative: boolean;
 };
 
 /** Key of a relation in `Catalog.relations`. Injective: a part with a dot or quote is quoted. */

@@ -118,6 +118,11 @@ export type SqlAccess = {
   readonly whereAlwaysTrue: Fact<boolean>;
   /** Keys of the views through which a base relation is reached, outermost first; [] where the text names it. */
   readonly via: readonly string[];
+  /**
+   * The server reads or judges this relation by itself: a constraint, a partition, the parent of an inheritance child.
+   * Restricting rules, masks and filters hold for it; nobody has to allow it.
+   */
+  readonly isImplied?: true;
 };
 
 /** What a policy can read of a statement beyond its accesses: the statement-wide part of the `sql` root. */

@@ -15,6 +15,8 @@ export type SqlContext = {
   readonly allowedFunctions: ReadonlySet<string>;
   /** Relations made by this session (temporary tables), by name: shadow everything else. */
   readonly temporary: ReadonlyMap<string, import("../model/catalog.ts").Relation>;
+  /** Statements that this session named with SQL's PREPARE (effect `prepare`): what EXECUTE runs. Absent: none. */
+  readonly prepared?: ReadonlyMap<string, AnalyzedStatement>;
 };
 
 /** The statement can't be let through as it stands. `sqlstate` is what the client gets. Never carries row content. */

@@ -1,0 +1,102 @@
+// SQL text -> parse trees -> bound statements with their facts.
+import type { Node, RawStmt } from "@pgsql/types";
+import { err, ok, type Result } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import { type BoundParts, bindStatement } from "./bind-statement.ts";
+import { factsOf, markTargetReads } from "./facts.ts";
+import { FaultError, refuse } from "./fault.ts";
+import { fingerprintSql, parseSql } from "./pg-parser.ts";
+import { effectivePath, parseSearchPath, settingName } from "./settings.ts";
+import type { AnalyzedStatement, SessionEffect, SqlContext, SqlFault } from "./types.ts";
+
+/**
+ * Analyses every statement of a message, in order: what one does to names (`SET search_path`, `PREPARE`) holds for those
+ * after it. A text without statements gives []. The first statement that isn't understood makes the whole text a fault:
+ * PostgreSQL runs a message as one.
+ */
+export function analyzeSql(text: string, context: SqlContext): Result<readonly AnalyzedStatement[], SqlFault> {
+  const parsed = parseSql(text);
+  if (!parsed.ok) return parsed;
+  if (parsed.value.length > limits.sqlStatementsMax)
+    return err(new FaultError("too-many-statements", "there are too many statements in one message").fault);
+  const bytes = isAscii(text) ? undefined : Buffer.from(text, "utf8");
+  const slice = (start: number, end: number | undefined): string =>
+    bytes ? bytes.toString("utf8", start, end) : text.slice(start, end);
+  try {
+    let current = context;
+    const out: AnalyzedStatement[] = [];
+    for (const raw of parsed.value) {
+      const statement = analyzeOne(raw, slice, current, parsed.value.length);
+      out.push(statement);
+      for (const effect of statement.effects) current = after(current, effect, context);
+    }
+    return ok(out);
+  } catch (error) {
+    if (!(error instanceof FaultError)) return err(stackFault(error));
+    const { position } = error.fault;
+    return err({ ...error.fault, position: position === undefined ? undefined : slice(0, position).length });
+  }
+}
+
+/** Our own recursion over a tree within the limits may still be too deep for the stack. Anything else is a bug. */
+export function stackFault(error: unknown): SqlFault {
+  if (error instanceof RangeError) return new FaultError("too-complex", "the statement is too complex").fault;
+  throw error;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the range of ASCII
+const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);
+
+function analyzeOne(
+  raw: RawStmt,
+  slice: (start: number, end: number | undefined) => string,
+  context: SqlContext,
+  statements: number,
+): AnalyzedStatement {
+  const node: Node = raw.stmt ?? refuse("unsupported-statement", "an empty statement is not supported");
+  const start = raw.stmt_location ?? 0;
+  const text = slice(start, raw.stmt_len ? start + raw.stmt_len : undefined);
+  const fingerprint = fingerprintSql(text);
+  const bound: BoundParts = bindStatement(node, context);
+  markTargetReads(bound.bindings);
+  return {
+    facts: factsOf({
+      verb: bound.verb,
+      bindings: bound.bindings,
+      output: bound.output,
+      query: bound.query,
+      statements,
+      text,
+      fingerprint: fingerprint.ok ? fingerprint.value : refuse("parser-failed", "the statement has no fingerprint"),
+    }),
+    effects: bound.effects(text),
+    tree: { node: bound.node, bindings: bound.bindings, form: bound.form },
+    catalogVersion: context.catalog.version,
+    isRowReturning: bound.isRowReturning,
+    isEmpty: false,
+  };
+}
+
+/** Names as the next statement of the same message sees them. A rollback goes back to the message's beginning. */
+function after(current: SqlContext, effect: SessionEffect, atStart: SqlContext): SqlContext {
+  switch (effect.kind) {
+    case "set":
+      if (settingName(effect.name) !== "search_path") return current;
+      return {
+        ...current,
+        searchPath:
+          effect.value === undefined
+            ? atStart.searchPath
+            : effectivePath(parseSearchPath(effect.value), current.user, current.catalog.schemas),
+      };
+    case "reset-all":
+    case "discard-all":
+    case "rollback":
+    case "rollback-to":
+      return { ...current, searchPath: atStart.searchPath };
+    case "prepare":
+      return { ...current, prepared: new Map([...(current.prepared ?? []), [effect.name, effect.statement]]) };
+    default:
+      return current;
+  }
+}

@@ -1,0 +1,213 @@
+// FROM -> sources in scope. Relations are resolved, CTEs found, views opened, functions checked.
+import type { JoinExpr, Node, RangeFunction, RangeVar } from "@pgsql/types";
+import type { Relation } from "../model/catalog.ts";
+import { addUse, type Binder, collect, findCte, touch } from "./bind-context.ts";
+import { bindAll, bindExpression, type Place } from "./bind-expression.ts";
+import { bindQuery } from "./bind-query.ts";
+import type { RelationUse, Place as StatementPlace } from "./bindings.ts";
+import { refuse } from "./fault.ts";
+import { figureName } from "./figure-name.ts";
+import { functionColumns, openFunctions } from "./functions.ts";
+import { kindOf } from "./node-kinds.ts";
+import { checkBareOperator, resolveCollation, resolveRelation, resolveType } from "./resolve-names.ts";
+import {
+  addItem,
+  type FromItem,
+  itemOf,
+  joinColumns,
+  newScope,
+  renameColumns,
+  type Scope,
+  type ScopeColumn,
+} from "./scope.ts";
+import { isSystemSchema } from "./system-catalog.ts";
+import { stringsOf } from "./tree.ts";
+import { bindView } from "./views.ts";
+
+/** Binds the items in order and adds them to `scope`: what is LATERAL sees those before it. */
+export function bindFrom(b: Binder, items: readonly Node[], outside: Place, place: StatementPlace, scope: Scope): void {
+  for (const item of items) addItem(scope, bindFromItem(b, item, outside, place, scope));
+  b.bindings.joins += Math.max(0, items.length - 1);
+}
+
+/** `beside` holds what stands to the left, for LATERAL items. */
+export function bindFromItem(b: Binder, node: Node, outside: Place, place: StatementPlace, beside: Scope): FromItem {
+  if ("RangeVar" in node) return bindRangeVar(b, node.RangeVar, outside, place);
+  if ("JoinExpr" in node) return bindJoin(b, node.JoinExpr, outside, place, beside);
+  if ("RangeSubselect" in node) {
+    const { subquery, alias, lateral } = node.RangeSubselect;
+    if (!subquery || !("SelectStmt" in subquery)) refuse("unsupported-node", "this subquery is not supported");
+    const output = bindQuery(b, subquery.SelectStmt, { scope: lateral ? beside : outside.scope, ctes: outside.ctes });
+    return itemOf({
+      name: alias?.aliasname ?? "",
+      schema: undefined,
+      columns: renameColumns(output.columns, stringsOf(alias?.colnames)),
+      isOpen: output.isOpen,
+      use: undefined,
+      isTarget: false,
+    });
+  }
+  if ("RangeFunction" in node) return bindRangeFunction(b, node.RangeFunction, { scope: beside, ctes: outside.ctes });
+  if ("RangeTableSample" in node) {
+    const { relation, args, repeatable } = node.RangeTableSample;
+    const method = stringsOf(node.RangeTableSample.method).at(-1) ?? "";
+    if (!["system", "bernoulli"].includes(method))
+      refuse("unsupported-clause", `sampling method \`${method}\` is not supported`);
+    if (!relation) refuse("unsupported-node", "this TABLESAMPLE is not supported");
+    const item = bindFromItem(b, relation, outside, place, beside);
+    bindAll(b, args, { scope: beside, ctes: outside.ctes });
+    bindExpression(b, repeatable, { scope: beside, ctes: outside.ctes });
+    for (const source of item.sources) if (source.use) source.use.isSampled = true;
+    return item;
+  }
+  return refuse("unsupported-node", `\`${kindOf(node)}\` is not supported in FROM`);
+}
+
+function bindRangeVar(b: Binder, name: RangeVar, outside: Place, place: StatementPlace): FromItem {
+  const alias = name.alias?.aliasname;
+  const columnNames = stringsOf(name.alias?.colnames);
+  const cte = name.schemaname === undefined ? findCte(outside.ctes, name.relname ?? "") : undefined;
+  if (cte) {
+    if (cte.isPending)
+      refuse("unsupported-clause", `\`${name.relname}\` is used before it is defined`, { position: name.location });
+    return itemOf({
+      name: alias ?? name.relname ?? "",
+      schema: undefined,
+      columns: renameColumns(cte.columns, columnNames),
+      isOpen: cte.isOpen,
+      use: undefined,
+      isTarget: false,
+    });
+  }
+  const relation = resolveRelation(b.sql, name);
+  const use = addUse(b, relation, "select", place);
+  b.bindings.reads.set(name, use);
+  return itemOf({
+    name: alias ?? relation.name,
+    schema: alias === undefined ? relation.schema : undefined,
+    columns: renameColumns(columnsOf(b, name, use), columnNames),
+    isOpen: false,
+    use,
+    isTarget: false,
+  });
+}
+
+/** Columns of a relation; using a view's column also uses what it is made of, a generated column its inputs. */
+function columnsOf(b: Binder, name: RangeVar, use: RelationUse): readonly ScopeColumn[] {
+  const relation = use.relation;
+  const own = relationColumns(use);
+  const opens = (relation.kind === "view" || relation.kind === "materialized-view") && !isSystemSchema(relation.schema);
+  if (!opens) return own;
+  const output = bindView(b, name, use);
+  return own.map((c, i) => ({ name: c.name, bases: [...c.bases, ...(output.columns[i]?.bases ?? [])] }));
+}
+
+export function relationColumns(use: RelationUse): readonly ScopeColumn[] {
+  return use.relation.columns.map((c) => ({
+    name: c.name,
+    bases: [{ use, column: c.name }, ...generatedInputs(use.relation, c.generated).map((column) => ({ use, column }))],
+  }));
+}
+
+/** Columns whose names occur in a generated column's expression: a superset of its inputs. */
+export function generatedInputs(relation: Relation, expression: string | undefined): readonly string[] {
+  if (expression === undefined) return [];
+  return relation.columns.map((c) => c.name).filter((name) => expression.includes(name));
+}
+
+function bindJoin(b: Binder, j: JoinExpr, outside: Place, place: StatementPlace, beside: Scope): FromItem {
+  if (!j.larg || !j.rarg) refuse("unsupported-node", "this join is not supported");
+  b.bindings.joins++;
+  const left = bindFromItem(b, j.larg, outside, place, beside);
+  const lateral = newScope(beside.parent, []);
+  lateral.sources.push(...beside.sources);
+  lateral.columns.push(...beside.columns);
+  lateral.isOpen = beside.isOpen;
+  addItem(lateral, left);
+  const right = bindFromItem(b, j.rarg, outside, place, lateral);
+  const using = j.isNatural
+    ? left.columns.map((c) => c.name).filter((n) => right.columns.some((c) => c.name === n))
+    : stringsOf(j.usingClause);
+  if (using.length > 0) checkBareOperator(b, "=", undefined);
+  for (const column of [...left.columns, ...right.columns]) if (using.includes(column.name)) touch(b, column);
+  bindExpression(b, j.quals, { scope: newScope(outside.scope, [left, right]), ctes: outside.ctes });
+  const columns = joinColumns(left.columns, right.columns, using);
+  const isOpen = left.isOpen || right.isOpen;
+  if (j.alias) {
+    const named = renameColumns(columns, stringsOf(j.alias.colnames));
+    return itemOf({
+      name: j.alias.aliasname ?? "",
+      schema: undefined,
+      columns: named,
+      isOpen,
+      use: undefined,
+      isTarget: false,
+    });
+  }
+  const merged = j.join_using_alias
+    ? [
+        {
+          name: j.join_using_alias.aliasname ?? "",
+          schema: undefined,
+          columns: columns.slice(0, using.length),
+          isOpen: false,
+          use: undefined,
+          isTarget: false,
+        },
+      ]
+    : [];
+  return { sources: [...left.sources, ...right.sources, ...merged], columns, isOpen };
+}
+
+function bindRangeFunction(b: Binder, r: RangeFunction, at: Place): FromItem {
+  const columns: ScopeColumn[] = [];
+  let isOpen = false;
+  const items = r.functions ?? [];
+  const alias = r.alias?.aliasname;
+  for (const item of items) {
+    const [call, defined] = "List" in item ? (item.List.items ?? []) : [];
+    const bases = collect(b, () => bindExpression(b, call, at));
+    const definitions = defined && "List" in defined ? (defined.List.items ?? []) : (r.coldeflist ?? []);
+    if (definitions.length > 0) columns.push(...definitions.map((d) => ({ name: bindColumnDef(b, d), bases })));
+    else if (call) {
+      const found = resultColumns(call, items.length === 1 ? alias : undefined);
+      columns.push(...found.names.map((name) => ({ name, bases })));
+      isOpen ||= found.isOpen;
+    }
+  }
+  if (r.ordinality) columns.push({ name: "ordinality", bases: [] });
+  const first = items[0];
+  const firstCall = first && "List" in first ? first.List.items?.[0] : undefined;
+  return itemOf({
+    name: alias ?? figureName(firstCall),
+    schema: undefined,
+    columns: renameColumns(columns, stringsOf(r.alias?.colnames)),
+    isOpen,
+    use: undefined,
+    isTarget: false,
+  });
+}
+
+function bindColumnDef(b: Binder, node: Node): string {
+  if (!("ColumnDef" in node)) refuse("unsupported-node", "this column definition is not supported");
+  resolveType(b, node.ColumnDef.typeName);
+  if (node.ColumnDef.collClause) resolveCollation(node.ColumnDef.collClause);
+  return node.ColumnDef.colname ?? "";
+}
+
+/** A scalar function's column takes the alias as its name. What can't be told is open. */
+function resultColumns(
+  call: Node,
+  alias: string | undefined,
+): { readonly names: readonly string[]; readonly isOpen: boolean } {
+  const path = "FuncCall" in call ? stringsOf(call.FuncCall.funcname) : [];
+  const name = path.at(-1) ?? figureName(call);
+  const composite = functionColumns.get(name);
+  if (composite)
+    return {
+      names: composite.length === 1 && alias !== undefined ? [alias] : composite,
+      isOpen: composite.length === 1,
+    };
+  const isKnown = path[0] === "pg_catalog" && !openFunctions.has(name);
+  return { names: [alias ?? name], isOpen: !isKnown };
+}

@@ -1,0 +1,63 @@
+// Functions whose arguments are names in disguise: allowed where they are constants that the allowlists know.
+import type { FuncCall, Node } from "@pgsql/types";
+import { addUse, type Binder } from "./bind-context.ts";
+import { refuse } from "./fault.ts";
+import { parseSql } from "./pg-parser.ts";
+import { resolveRelation } from "./resolve-names.ts";
+import { isReadableSetting, isSettingAllowed } from "./settings.ts";
+import { cast, stringConst } from "./tree.ts";
+
+/** The string that a constant, or a cast of one, holds; undefined for anything else. */
+export function constantText(node: Node | undefined): string | undefined {
+  if (!node) return undefined;
+  if ("TypeCast" in node) return constantText(node.TypeCast.arg);
+  if (!("A_Const" in node)) return undefined;
+  const c = node.A_Const;
+  if (c.sval) return c.sval.sval ?? "";
+  if (c.ival) return String(c.ival.ival ?? 0);
+  if (c.fval) return c.fval.fval ?? "0";
+  return c.boolval ? (c.boolval.boolval ? "true" : "false") : undefined;
+}
+
+export function constantFlag(node: Node | undefined): boolean | undefined {
+  const text = constantText(node)?.toLowerCase();
+  if (text === undefined) return undefined;
+  if (["true", "t", "on", "1", "yes", "y"].includes(text)) return true;
+  return ["false", "f", "off", "0", "no", "n"].includes(text) ? false : undefined;
+}
+
+/** @throws FaultError `setting-not-allowed`. */
+export function bindSettingFunction(_b: Binder, f: FuncCall, name: "set_config" | "current_setting"): void {
+  const args = f.args ?? [];
+  const setting = constantText(args[0]);
+  if (setting === undefined || args.some((a) => "NamedArgExpr" in a))
+    refuse("setting-not-allowed", `\`${name}\` needs the name of the setting as a constant`, { position: f.location });
+  if (name === "current_setting") {
+    if (!isReadableSetting(setting))
+      refuse("setting-not-allowed", `setting \`${setting}\` may not be read`, { position: f.location });
+    return;
+  }
+  const value = constantText(args[1]);
+  if (value === undefined || constantFlag(args[2]) === undefined)
+    refuse("setting-not-allowed", "`set_config` needs constants as its arguments", { position: f.location });
+  if (!isSettingAllowed(setting, value))
+    refuse("setting-not-allowed", `setting \`${setting}\` may not be changed`, { position: f.location });
+}
+
+/** `nextval('app.seq')` writes the sequence: it must be a constant, and the sequence is an access of its own. */
+export function bindNextval(b: Binder, f: FuncCall): void {
+  const text = constantText(f.args?.[0]);
+  if (text === undefined)
+    refuse("function-not-allowed", "`nextval` needs the name of the sequence as a constant", { position: f.location });
+  const parsed = parseSql(`SELECT FROM ${text}`);
+  const statement = parsed.ok && parsed.value.length === 1 ? parsed.value[0]?.stmt : undefined;
+  const from = statement && "SelectStmt" in statement ? statement.SelectStmt.fromClause : undefined;
+  const name = from?.length === 1 && from[0] && "RangeVar" in from[0] ? from[0].RangeVar : undefined;
+  if (!name) refuse("function-not-allowed", "the name of the sequence is not understood", { position: f.location });
+  const sequence = resolveRelation(b.sql, name);
+  if (sequence.kind !== "sequence")
+    refuse("function-not-allowed", `\`${sequence.name}\` is not a sequence`, { position: f.location });
+  addUse(b, sequence, "update", { where: undefined });
+  const quoted = [sequence.schema, sequence.name].map((p) => `"${p.replaceAll('"', '""')}"`).join(".");
+  f.args = [cast(stringConst(quoted), "regclass")];
+}

@@ -1,0 +1,191 @@
+// Statements around a statement: PREPARE, EXECUTE, DECLARE, EXPLAIN, COPY.
+import type { Node, SelectStmt } from "@pgsql/types";
+import { addUse, type Binder, keyOf } from "./bind-context.ts";
+import type { BoundParts } from "./bind-statement.ts";
+import { bindStatement } from "./bind-statement.ts";
+import { refuse } from "./fault.ts";
+import { kindOf } from "./node-kinds.ts";
+import { resolveRelation, resolveType } from "./resolve-names.ts";
+import { isBoundStatement } from "./statement.ts";
+import { isSystemSchema } from "./system-catalog.ts";
+import { stringNode, stringsOf } from "./tree.ts";
+
+const dataStatements: ReadonlySet<string> = new Set([
+  "SelectStmt",
+  "InsertStmt",
+  "UpdateStmt",
+  "DeleteStmt",
+  "MergeStmt",
+]);
+
+function bindInner(b: Binder, query: Node | undefined, around: string): BoundParts {
+  if (!query || !dataStatements.has(kindOf(query)))
+    refuse("unsupported-statement", `${around} of this statement is not supported`);
+  return bindStatement(query, b.sql);
+}
+
+const around = (inner: BoundParts, node: Node, form: BoundParts["form"]): BoundParts => ({
+  ...inner,
+  node,
+  form,
+  effects: () => [],
+});
+
+type Kind<K extends string> = Extract<Node, { readonly [P in K]: unknown }>;
+
+export function bindPrepare(b: Binder, node: Kind<"PrepareStmt">): BoundParts {
+  for (const t of node.PrepareStmt.argtypes ?? []) if ("TypeName" in t) resolveType(b, t.TypeName);
+  const inner = bindInner(b, node.PrepareStmt.query, "PREPARE");
+  const name = node.PrepareStmt.name ?? "";
+  return {
+    ...around(inner, node, "prepare"),
+    isRowReturning: false,
+    effects: () => [{ kind: "prepare", name, statement: unfinished(b, inner, node) }],
+  };
+}
+
+/** What EXECUTE finds again: the inner statement, with the declared types of its parameters. */
+function unfinished(b: Binder, inner: BoundParts, node: Kind<"PrepareStmt">): never {
+  return refuse("unsupported-statement", `PREPARE is not supported${b && inner && node ? "" : ""}`);
+}
+
+export function bindExecute(b: Binder, node: Kind<"ExecuteStmt">): BoundParts {
+  const name = node.ExecuteStmt.name ?? "";
+  const prepared = b.sql.prepared?.get(name);
+  if (!prepared || !isBoundStatement(prepared.tree))
+    refuse("unknown-prepared-statement", `prepared statement \`${name}\` does not exist`);
+  return refuse("unsupported-statement", "EXECUTE is not supported");
+}
+
+/** CURSOR_OPT_BINARY 1, SCROLL 2, NO SCROLL 4, INSENSITIVE 8, ASENSITIVE 16, HOLD 32 */
+export function bindCursor(b: Binder, node: Kind<"DeclareCursorStmt">): BoundParts {
+  const query = node.DeclareCursorStmt.query;
+  if (!query || !("SelectStmt" in query)) refuse("unsupported-statement", "a cursor needs a query");
+  const inner = bindInner(b, query, "DECLARE");
+  return { ...around(inner, node, "cursor"), verb: "declare", isRowReturning: false };
+}
+
+export function bindFetch(b: Binder, node: Kind<"FetchStmt">): BoundParts {
+  return {
+    node,
+    bindings: b.bindings,
+    form: "utility",
+    verb: node.FetchStmt.ismove ? "fetch" : "fetch",
+    output: undefined,
+    query: undefined,
+    effects: () => [],
+    isRowReturning: node.FetchStmt.ismove !== true,
+  };
+}
+
+const explainOptions: ReadonlySet<string> = new Set([
+  "verbose",
+  "costs",
+  "format",
+  "settings",
+  "summary",
+  "generic_plan",
+  "memory",
+  "serialize",
+  "timing",
+  "buffers",
+  "wal",
+  "analyze",
+]);
+
+export function bindExplain(b: Binder, node: Kind<"ExplainStmt">): BoundParts {
+  for (const o of node.ExplainStmt.options ?? []) {
+    const name = "DefElem" in o ? (o.DefElem.defname ?? "") : "";
+    if (!explainOptions.has(name)) refuse("unsupported-clause", `EXPLAIN option \`${name}\` is not supported`);
+  }
+  const inner = bindInner(b, node.ExplainStmt.query, "EXPLAIN");
+  return { ...around(inner, node, "explain"), output: undefined, query: undefined, isRowReturning: false };
+}
+
+const copyOptions: ReadonlySet<string> = new Set([
+  "format",
+  "header",
+  "delimiter",
+  "null",
+  "quote",
+  "escape",
+  "force_quote",
+  "encoding",
+  "default",
+]);
+
+/** COPY t TO STDOUT is a query over t; COPY t FROM STDIN an insert. Files and programs are refused. */
+export function bindCopy(b: Binder, node: Kind<"CopyStmt">): BoundParts {
+  const copy = node.CopyStmt;
+  for (const o of copy.options ?? []) {
+    const name = "DefElem" in o ? (o.DefElem.defname ?? "") : "";
+    if (!copyOptions.has(name)) refuse("unsupported-clause", `COPY option \`${name}\` is not supported`);
+    if (name === "force_quote") refuse("unsupported-clause", "COPY option `force_quote` is not supported");
+    if ("DefElem" in o && name === "encoding") refuse("unsupported-clause", "COPY option `encoding` is not supported");
+  }
+  if (copy.is_from) return bindCopyIn(b, node);
+  if (copy.query) {
+    const inner = bindInner(b, copy.query, "COPY");
+    if (!("SelectStmt" in copy.query))
+      refuse("unsupported-statement", "COPY of a statement that writes is not supported");
+    return { ...around(inner, node, "copy-out"), verb: "copy", isRowReturning: false };
+  }
+  const query = tableQuery(b, node);
+  const inner = bindStatement({ SelectStmt: query }, b.sql);
+  return {
+    ...around(inner, { CopyStmt: { query: { SelectStmt: query }, options: copy.options ?? [] } }, "copy-out"),
+    verb: "copy",
+    isRowReturning: false,
+  };
+}
+
+function tableQuery(b: Binder, node: Kind<"CopyStmt">): SelectStmt {
+  const name = node.CopyStmt.relation ?? refuse("unsupported-node", "this COPY is not supported");
+  const relation = resolveRelation(b.sql, name);
+  const listed = stringsOf(node.CopyStmt.attlist);
+  // COPY leaves generated columns out unless they are named.
+  const columns =
+    listed.length > 0 ? listed : relation.columns.filter((c) => c.generated === undefined).map((c) => c.name);
+  return {
+    targetList: columns.map((c) => ({ ResTarget: { val: { ColumnRef: { fields: [stringNode(c)] } } } })),
+    fromClause: [{ RangeVar: { ...name, inh: relation.kind === "partitioned-table" } }],
+    limitOption: "LIMIT_OPTION_DEFAULT",
+    op: "SETOP_NONE",
+  };
+}
+
+function bindCopyIn(b: Binder, node: Kind<"CopyStmt">): BoundParts {
+  const copy = node.CopyStmt;
+  const name = copy.relation ?? refuse("unsupported-node", "this COPY is not supported");
+  const relation = resolveRelation(b.sql, name);
+  if (isSystemSchema(relation.schema))
+    refuse("catalog-not-allowed", `writing to \`${keyOf(relation)}\` is not allowed`);
+  if (relation.kind !== "table" && relation.kind !== "partitioned-table")
+    refuse("relation-not-supported", `writing to \`${keyOf(relation)}\`, a ${relation.kind}, is not supported`);
+  if (relation.hasRules)
+    refuse("rules-not-supported", `\`${keyOf(relation)}\` has rewrite rules; writing to it is not supported`);
+  if (copy.whereClause) refuse("unsupported-clause", "COPY FROM with WHERE is not supported");
+  const listed = stringsOf(copy.attlist);
+  const names = relation.columns.filter((c) => c.generated === undefined).map((c) => c.name);
+  const write = addUse(b, relation, "insert", { where: undefined });
+  for (const c of listed.length > 0 ? listed : names) {
+    if (!names.includes(c)) refuse("unknown-column", `column \`${c}\` of \`${keyOf(relation)}\` does not exist`);
+    write.columns.add(c);
+  }
+  b.bindings.targets.set(name, {
+    relation,
+    verb: "insert",
+    write,
+    read: addUse(b, relation, "select", { where: undefined }),
+  });
+  return {
+    node: { CopyStmt: { ...copy, attlist: [...write.columns].map(stringNode) } },
+    bindings: b.bindings,
+    form: "copy-in",
+    verb: "copy",
+    output: undefined,
+    query: undefined,
+    effects: () => [],
+    isRowReturning: false,
+  };
+}

@@ -1,0 +1,144 @@
+// bindings -> facts that policies read.
+import type { Node, SelectStmt } from "@pgsql/types";
+import { Unknown } from "../lib/truth.ts";
+import type { Relation } from "../model/catalog.ts";
+import { type ColumnRef, kindOfVerb, type SqlAccess, type SqlFacts, type SqlVerb } from "../model/statement.ts";
+import { isAlwaysTrue } from "./always-true.ts";
+import { keyOf } from "./bind-context.ts";
+import type { Output } from "./bind-query.ts";
+import type { Bindings, RelationUse } from "./bindings.ts";
+import { isSystemSchema } from "./system-catalog.ts";
+
+export type StatementSummary = {
+  readonly verb: SqlVerb;
+  readonly bindings: Bindings;
+  readonly output: Output | undefined;
+  /** The query whose LIMIT counts. */
+  readonly query: SelectStmt | undefined;
+  readonly statements: number;
+  readonly text: string;
+  readonly fingerprint: string;
+};
+
+const writes: ReadonlySet<SqlVerb> = new Set(["insert", "update", "delete", "merge", "truncate"]);
+
+export function factsOf(s: StatementSummary): SqlFacts {
+  const uses = s.bindings.uses.filter(isReported);
+  const accesses = accessesOf(uses, s.verb);
+  const reads = uses.filter((u) => u.verb === "select" && !u.isImplied);
+  const written = uses.filter((u) => writes.has(u.verb) && !u.isImplied);
+  const system = s.bindings.uses.filter((u) => isSystemSchema(u.relation.schema));
+  return {
+    accesses,
+    verb: s.verb,
+    statements: s.statements,
+    tables: relations([...uses.filter((u) => !u.isImplied), ...system]),
+    readTables: relations([...reads, ...system]),
+    writeTables: relations(written),
+    columnsRead: columns(reads),
+    columnsWritten: columns(written),
+    columnsReturned: returned(s.output),
+    functions: s.bindings.functions,
+    hasLimit: limitNode(s.query) !== undefined,
+    limit: limitOf(s.query),
+    joins: s.bindings.joins,
+    estimatedRows: new Unknown("the planner was not asked"),
+    text: s.text,
+    fingerprint: s.fingerprint,
+  };
+}
+
+/** Relations of the system schemas are judged by the built-in policy; a target that isn't read isn't a read. */
+const isReported = (use: RelationUse): boolean =>
+  !isSystemSchema(use.relation.schema) && !(isTargetRead(use) && use.columns.size === 0);
+
+const targetReads = new WeakSet<RelationUse>();
+/** Marks the read side of a write's target: without columns it stands for nothing. */
+export function markTargetReads(bindings: Bindings): void {
+  for (const target of bindings.targets.values()) targetReads.add(target.read);
+}
+const isTargetRead = (use: RelationUse): boolean => targetReads.has(use);
+
+/** One access per use; uses that say the same are one. No relation at all: the statement's verb on nothing. */
+function accessesOf(uses: readonly RelationUse[], verb: SqlVerb): readonly SqlAccess[] {
+  const merged = new Map<string, SqlAccess>();
+  for (const use of uses) {
+    const access = accessOf(use);
+    const key = [
+      use.verb,
+      keyOf(use.relation),
+      String(access.hasWhere),
+      String(access.whereAlwaysTrue),
+      String(use.isImplied),
+      ...use.via,
+    ].join("\n");
+    const before = merged.get(key);
+    merged.set(
+      key,
+      before ? { ...access, columns: sorted(use.relation, [...before.columns, ...access.columns]) } : access,
+    );
+  }
+  if (merged.size > 0) return [...merged.values()];
+  return [
+    {
+      verb,
+      kind: kindOfVerb[verb],
+      relation: undefined,
+      columns: [],
+      hasWhere: false,
+      whereAlwaysTrue: true,
+      via: [],
+    },
+  ];
+}
+
+function accessOf(use: RelationUse): SqlAccess {
+  const access = {
+    verb: use.verb,
+    kind: kindOfVerb[use.verb],
+    relation: use.relation,
+    columns: sorted(use.relation, [...use.columns]),
+    hasWhere: use.place.where !== undefined,
+    whereAlwaysTrue: isAlwaysTrue(use.place.where),
+    via: use.via,
+  };
+  return use.isImplied ? { ...access, isImplied: true } : access;
+}
+
+/** In the relation's own order, each once. */
+function sorted(relation: Relation, names: readonly string[]): readonly string[] {
+  const wanted = new Set(names);
+  return relation.columns.map((c) => c.name).filter((n) => wanted.has(n));
+}
+
+const relations = (uses: readonly RelationUse[]): readonly Relation[] => [
+  ...new Map(uses.map((u) => [keyOf(u.relation), u.relation])).values(),
+];
+
+function columns(uses: readonly RelationUse[]): readonly ColumnRef[] {
+  return relations(uses).flatMap((relation) => {
+    const names = uses.filter((u) => u.relation === relation).flatMap((u) => [...u.columns]);
+    return sorted(relation, names).map((column) => ({ relation, column }));
+  });
+}
+
+function returned(output: Output | undefined): readonly ColumnRef[] {
+  const found = new Map<string, ColumnRef>();
+  for (const column of output?.columns ?? [])
+    for (const base of column.bases)
+      if (!isSystemSchema(base.use.relation.schema))
+        found.set(`${keyOf(base.use.relation)} ${base.column}`, { relation: base.use.relation, column: base.column });
+  return [...found.values()];
+}
+
+function limitNode(query: SelectStmt | undefined): Node | undefined {
+  const node = query?.limitCount;
+  return node && "A_Const" in node && node.A_Const.isnull ? undefined : node;
+}
+
+function limitOf(query: SelectStmt | undefined): SqlFacts["limit"] {
+  const node = limitNode(query);
+  if (!node) return undefined;
+  if ("A_Const" in node && node.A_Const.ival) return node.A_Const.ival.ival ?? 0;
+  return new Unknown("the limit is not a constant");
+}

@@ -1,0 +1,17 @@
+// tree -> text -> tree again: what is sent means what was meant (section 3.3).
+import type { Node } from "@pgsql/types";
+import { refuse } from "./fault.ts";
+import { parseSql } from "./pg-parser.ts";
+import { printStatement } from "./print-statement.ts";
+import { sameTree } from "./tree.ts";
+
+/** @throws FaultError `rewrite-mismatch` when the parser reads the printed text in another way. */
+export function renderStatement(node: Node): string {
+  const text = printStatement(node);
+  const parsed = parseSql(text);
+  if (!parsed.ok || parsed.value.length !== 1 || !sameTree(parsed.value[0]?.stmt, node))
+    refuse("rewrite-mismatch", "the statement can't be written out without a change of meaning", {
+      help: "please report the form of the statement: this is a shortcoming of the gateway",
+    });
+  return text;
+}

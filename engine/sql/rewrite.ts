@@ -1,0 +1,188 @@
+// bound statement + obligations -> text that reads masked columns and permitted rows only (section 3.1).
+import type { ColumnRef, Node, RangeVar, SelectStmt } from "@pgsql/types";
+import { err, ok, type Result } from "../lib/result.ts";
+import type { Relation } from "../model/catalog.ts";
+import type { Obligations } from "../model/decision.ts";
+import { stackFault } from "./analyze.ts";
+import { keyOf } from "./bind-context.ts";
+import type { Bindings, RelationUse } from "./bindings.ts";
+import { FaultError, refuse } from "./fault.ts";
+import { filterNode } from "./filter-node.ts";
+import { leakproofConjuncts, moveTo } from "./leakproof.ts";
+import { applyRowLimit } from "./limit-rows.ts";
+import { generated, maskNode } from "./masks.ts";
+import { isProtected, isReduced, type Protection, protectionOf } from "./protection.ts";
+import { renderStatement } from "./render.ts";
+import { reviewUses } from "./review.ts";
+import { rewriteWrite } from "./rewrite-write.ts";
+import { type BoundStatement, isBoundStatement } from "./statement.ts";
+import { allOf, mapBelow, mapTree, numberConst, stringNode } from "./tree.ts";
+import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "./types.ts";
+
+export type RewriteOptions = {
+  /** Key of this connection's `hash` and `tokenize` masks. */
+  readonly maskKey: string;
+};
+
+/** What rewriting needs at every step. */
+export type Rewriting = {
+  readonly bindings: Bindings;
+  readonly context: SqlContext;
+  readonly obligations: Obligations;
+  readonly options: RewriteOptions;
+  readonly protection: (relation: Relation) => Protection;
+};
+
+/**
+ * The statement to send upstream. Fails where an obligation can't be carried out soundly: `mask-not-applicable`,
+ * `masked-column-written`, `constraint-oracle` …
+ */
+export function rewriteSql(
+  statement: AnalyzedStatement,
+  obligations: Obligations,
+  context: SqlContext,
+  options: RewriteOptions,
+): Result<RewrittenSql, SqlFault> {
+  if (!isBoundStatement(statement.tree))
+    return err(new FaultError("unsupported-statement", "the statement was not analysed here").fault);
+  try {
+    return ok(rewriteBound(statement.tree, obligations, context, options));
+  } catch (error) {
+    return err(error instanceof FaultError ? error.fault : stackFault(error));
+  }
+}
+
+function rewriteBound(
+  bound: BoundStatement,
+  obligations: Obligations,
+  context: SqlContext,
+  options: RewriteOptions,
+): RewrittenSql {
+  const known = new Map<Relation, Protection>();
+  const protection = (relation: Relation): Protection => {
+    let p = known.get(relation);
+    if (!p) {
+      p = protectionOf(relation, obligations, context.catalog);
+      known.set(relation, p);
+    }
+    return p;
+  };
+  const r: Rewriting = { bindings: bound.bindings, context, obligations, options, protection };
+  reviewUses(r, bound.form);
+  const masked = rewriteTree(r, bound.node);
+  const node = applyRowLimit(masked, bound.form, obligations);
+  const reduced = bound.bindings.uses.filter((u) => isReduced(protection(u.relation)));
+  return {
+    text: renderStatement(node),
+    touchesProtected: reduced.length > 0,
+    maskedOrigins: new Set(reduced.flatMap((u) => originsOf(u.relation, protection(u.relation)))),
+  };
+}
+
+const originsOf = (relation: Relation, p: Protection): readonly string[] =>
+  relation.columns.filter((c) => p.masks.has(c.name)).map((c) => `${relation.oid}:${c.number}`);
+
+/** Replaces relations, targets and references to targets at every depth. */
+export function rewriteTree<T extends object>(r: Rewriting, tree: T): T {
+  return mapTree(tree, (value) => replaceNode(r, value));
+}
+
+/** As `rewriteTree` for what lies below a node that was handled already. */
+export const rewriteBelow = <T extends object>(r: Rewriting, tree: T): T =>
+  mapBelow(tree, (value) => replaceNode(r, value));
+
+function replaceNode(r: Rewriting, value: object): object | undefined {
+  if ("RangeVar" in value) return replaceRelation(r, value.RangeVar as RangeVar);
+  if ("ColumnRef" in value) return replaceTargetRef(r, value.ColumnRef as ColumnRef);
+  if ("InsertStmt" in value || "UpdateStmt" in value || "DeleteStmt" in value || "MergeStmt" in value)
+    return rewriteWrite(r, value as Node);
+  return undefined;
+}
+
+/** A relation in FROM. undefined: it stays as it is. */
+function replaceRelation(r: Rewriting, name: RangeVar): Node | undefined {
+  const use = r.bindings.reads.get(name);
+  if (!use) return undefined;
+  const p = r.protection(use.relation);
+  const view = r.bindings.views.get(name);
+  const isOpened =
+    view !== undefined && use.relation.kind === "view" && view.uses.some((u) => isReduced(r.protection(u.relation)));
+  if (!isOpened && !isProtected(p)) return undefined;
+  const base: Node = isOpened ? viewBody(r, name, use, view.query) : baseRelation(name);
+  return {
+    RangeSubselect: {
+      subquery: { SelectStmt: maskedImage(r, use, p, base) },
+      alias: name.alias ?? { aliasname: use.relation.name },
+    },
+  };
+}
+
+/** Alias of the real relation inside of its masked image. */
+const inner = "gw";
+
+const baseRelation = (name: RangeVar): Node => {
+  const { alias: _alias, ...rest } = name;
+  return { RangeVar: { ...rest, alias: { aliasname: inner } } };
+};
+
+function viewBody(r: Rewriting, name: RangeVar, use: RelationUse, query: SelectStmt): Node {
+  if (!name.inh) refuse("unsupported-clause", "ONLY on a view is not supported");
+  return {
+    RangeSubselect: {
+      subquery: { SelectStmt: rewriteTree(r, query) },
+      alias: { aliasname: inner, colnames: use.relation.columns.map((c) => stringNode(c.name)) },
+    },
+  };
+}
+
+/**
+ * `SELECT` of all columns in their order, each masked where it must be. With a row filter it is fenced by OFFSET 0: the
+ * planner then evaluates nothing of the client's on a hidden row. Leakproof conditions may go inside (section 4.4).
+ */
+function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node): SelectStmt {
+  const image: SelectStmt = {
+    targetList: use.relation.columns.map((column) => {
+      const mask = p.masks.get(column.name);
+      const constant = p.system?.[column.name];
+      const val: Node = mask
+        ? maskNode(mask, column, inner, r.options)
+        : constant === undefined
+          ? { ColumnRef: { fields: [stringNode(inner), stringNode(column.name)] } }
+          : generated(constant);
+      return { ResTarget: mask || constant !== undefined ? { name: column.name, val } : { val } };
+    }),
+    fromClause: [base],
+    limitOption: "LIMIT_OPTION_DEFAULT",
+    op: "SETOP_NONE",
+  };
+  if (!p.filter) return image;
+  const pushed = leakproofConjuncts(r, use, p).map((c) => moveTo(c, inner));
+  return {
+    ...image,
+    whereClause: allOf([...pushed, filterNode(p.filter, use.relation, inner)]),
+    limitOffset: numberConst(0),
+    limitOption: "LIMIT_OPTION_COUNT",
+  };
+}
+
+/** The mask, in place of a masked column of a write's target. */
+function replaceTargetRef(r: Rewriting, ref: ColumnRef): Node | undefined {
+  const target = r.bindings.targetRefs.get(ref);
+  if (!target) return undefined;
+  const p = r.protection(target.use.relation);
+  if (p.masks.size === 0) return undefined;
+  if (target.column === undefined)
+    refuse(
+      "mask-not-applicable",
+      `the whole row of \`${keyOf(target.use.relation)}\` can't be used in a statement that writes to it`,
+      {
+        help: `name the columns that you need, without ${list(p)}`,
+        position: ref.location,
+      },
+    );
+  const mask = p.masks.get(target.column);
+  const column = target.use.relation.columns.find((c) => c.name === target.column);
+  return mask && column ? maskNode(mask, column, target.row, r.options) : undefined;
+}
+
+const list = (p: Protection): string => [...p.masks.keys()].map((c) => `\`${c}\``).join(", ");

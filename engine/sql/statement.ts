@@ -1,0 +1,23 @@
+// What `AnalyzedStatement.tree` holds: opaque outside of engine/sql.
+import type { Node } from "@pgsql/types";
+import type { Bindings } from "./bindings.ts";
+
+export type BoundStatement = {
+  /** Bound tree: names written out, not yet masked. Never changed after analysis. */
+  readonly node: Node;
+  readonly bindings: Bindings;
+  /** How the rewriter treats it. */
+  readonly form:
+    | "query"
+    | "write"
+    | "utility"
+    | "explain"
+    | "copy-out"
+    | "copy-in"
+    | "cursor"
+    | "prepare"
+    | "definition";
+};
+
+export const isBoundStatement = (tree: unknown): tree is BoundStatement =>
+  typeof tree === "object" && tree !== null && "node" in tree && "bindings" in tree && "form" in tree;
