@@ -14,6 +14,7 @@ import {
   DenyValue,
   Duration,
   Float,
+  IndentedLet,
   Int,
   kw,
   mark,
@@ -199,7 +200,7 @@ export class PolicyParser extends CstParser {
   // LetDecl = [ "export" ] , "let" , Name , [ ":" , Type ] , "=" , Expr ;
   readonly letDecl: Rule = this.RULE("LetDecl", () => {
     this.OPTION(() => this.CONSUME(kw.export));
-    this.CONSUME(kw.let);
+    this.OR([{ ALT: () => this.CONSUME(kw.let) }, { ALT: () => this.CONSUME(IndentedLet) }]);
     this.CONSUME(Name);
     this.OPTION2(() => {
       this.CONSUME(mark[":"]);
@@ -444,7 +445,7 @@ export class PolicyParser extends CstParser {
       },
       {
         ALT: () => {
-          this.CONSUME(kw.let);
+          this.CONSUME(IndentedLet);
           this.CONSUME(Name);
           this.CONSUME(mark["="]);
           this.SUBRULE3(this.expr);

@@ -10,6 +10,7 @@ import {
   Duration,
   Float,
   Identifier,
+  IndentedLet,
   Int,
   kw,
   literalTags,
@@ -25,8 +26,13 @@ import {
 } from "./tokens.ts";
 import { foreignWriting, unknownCharacter } from "./unsafe-text.ts";
 
-/** `#` to the end of its line; `isDoc` marks `##`. `text` has no marks and no surrounding space. */
-export type Comment = { readonly span: Span; readonly text: string; readonly isDoc: boolean; readonly line: number };
+/** `#` to the end of its line; `isDoc` marks `##`; `isAlone` says that nothing else stands on the line. `text` has no marks and no surrounding space. */
+export type Comment = {
+  readonly span: Span;
+  readonly text: string;
+  readonly isDoc: boolean;
+  readonly isAlone: boolean;
+};
 export type Lexed = {
   readonly tokens: IToken[];
   readonly comments: readonly Comment[];
@@ -92,7 +98,7 @@ export function tokenize(path: string, text: string, from = 0, to = text.length)
       span: spanOf(at, at + body.trimEnd().length),
       text: body.replace(/^#+/, "").trim(),
       isDoc,
-      line,
+      isAlone: (tokens.at(-1)?.endLine ?? tokens.at(-1)?.startLine ?? 0) < line,
     });
     at = end;
   };
@@ -135,6 +141,8 @@ export function tokenize(path: string, text: string, from = 0, to = text.length)
     const endLine = line;
     line = startLine;
     push(RawString, end);
+    const token = tokens.at(-1);
+    if (token) token.endLine = endLine;
     line = endLine;
   };
 
@@ -152,7 +160,10 @@ export function tokenize(path: string, text: string, from = 0, to = text.length)
     }
     const previous = tokens.at(-1);
     const isAfterDot = previous?.tokenType === mark["."] && previous.startLine === line;
-    push(isAfterDot ? Identifier : (wordTypes.get(word) ?? Identifier), end);
+    const startsLine = at === 0 || text[at - 1] === "\n" || text[at - 1] === "\ufeff";
+    if (isAfterDot) push(Identifier, end);
+    else if (word === "let" && !startsLine) push(IndentedLet, end);
+    else push(wordTypes.get(word) ?? Identifier, end);
   };
 
   const readNumber = (): void => {
@@ -277,12 +288,33 @@ const missingNameFollowers: ReadonlySet<TokenType> = new Set([
 ]);
 /** After these, `allow` is a value; anywhere else it starts a rule (or completes `default`, `expect`). */
 const valueIntroducers: ReadonlySet<TokenType> = new Set([
-  ...(["==", "!=", "<", "<=", ">", ">=", "(", "[", ",", ":", "|", "??", "=", "+", "-", "{"] as const).map(
-    (m) => mark[m],
-  ),
-  ...(["in", "contains", "and", "or", "not", "when", "unless", "if", "then", "else", "where"] as const).map(
-    (w) => kw[w],
-  ),
+  ...(
+    [
+      "==",
+      "!=",
+      "<",
+      "<=",
+      ">",
+      ">=",
+      "*",
+      "/",
+      "%",
+      "..",
+      "..<",
+      "(",
+      "[",
+      ",",
+      ":",
+      "|",
+      "??",
+      "=",
+      "+",
+      "-",
+      "{",
+    ] as const
+  ).map((m) => mark[m]),
+  ...(["in", "contains", "startswith", "endswith", "like", "matches", "and", "or", "not"] as const).map((w) => kw[w]),
+  ...(["when", "unless", "if", "then", "else", "where", "by"] as const).map((w) => kw[w]),
 ]);
 
 /**
@@ -296,14 +328,15 @@ function settleSoftWords(tokens: IToken[]): void {
     const next = tokens[i + 1];
     const previous = tokens[i - 1];
     const startsLine = previous === undefined || (previous.startLine ?? 0) < (token.startLine ?? 0);
+    const isExpected = previous?.tokenType === kw.not && tokens[i - 2]?.tokenType === kw.expect;
     if (isEffect) {
       const startsRule =
         startsLine && next !== undefined && (nameWords.has(next.tokenType) || next.tokenType === kw.on);
-      const isExpected = previous?.tokenType === kw.not && tokens[i - 2]?.tokenType === kw.expect;
-      if (!previous || startsRule || isExpected || !valueIntroducers.has(previous.tokenType)) continue;
+      if (startsRule || isExpected || (previous && !valueIntroducers.has(previous.tokenType))) continue;
       retype(token, token.tokenType === kw.allow ? AllowValue : DenyValue);
       continue;
     }
+    if (previous?.tokenType === kw.given || previous?.tokenType === kw.expect || isExpected) continue;
     const isStarter =
       next !== undefined &&
       (nameWords.has(next.tokenType) ||

@@ -228,6 +228,8 @@ export class ExprLowering implements TextSource {
       this.report(tooDeep(this.path, spanOfNode(node, at)));
       return { kind: "missing", span: spanOfNode(node, at) };
     }
+    const secondRange = operators.filter((op) => op?.image === ".." || op?.image === "..<")[1];
+    if (secondRange) this.report(chainedRange(this.path, secondRange));
     const end = spanOfNode(node, at).end;
     const values: Expr[] = [this.operand(operandNodes[0], at)];
     const pending: CstToken[] = [];
@@ -260,7 +262,6 @@ export class ExprLowering implements TextSource {
         return { kind: "coalesce", span, left, right };
       case "..":
       case "..<":
-        if (left.kind === "range") this.report(chainedRange(this.path, op));
         return { kind: "range", span, from: left, to: right, isHalfOpen: op.image === "..<" };
       case "+":
       case "-":

@@ -277,7 +277,7 @@ class Lowering {
   #clause(node: Cst): ast.BodyClause {
     const span = spanOfNode(node);
     const value = this.expr.expr(nodeOf(node, "Expr"), span.end);
-    if (tokenOf(node, "KwLet")) return { kind: "let", span, name: this.expr.name(tokenOf(node, "Name")), value };
+    if (tokenOf(node, "LET")) return { kind: "let", span, name: this.expr.name(tokenOf(node, "Name")), value };
     return { kind: tokenOf(node, "KwUnless") ? "unless" : "when", span, condition: value };
   }
 

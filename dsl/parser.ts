@@ -11,7 +11,7 @@ import { lowerFile } from "./lower.ts";
 import { ExprLowering, tooDeep } from "./lower-expr.ts";
 import type { TextSource } from "./lower-text.ts";
 import { describeProblem, type SyntaxProblem, type Word } from "./syntax-errors.ts";
-import { Identifier, kw, mark } from "./tokens.ts";
+import { Identifier, IndentedLet, kw, mark } from "./tokens.ts";
 import { unsafeCharacter } from "./unsafe-text.ts";
 
 export type Parsed = { readonly file: SourceFile; readonly diagnostics: readonly Diagnostic[] };
@@ -193,6 +193,7 @@ const landings: ReadonlySet<TokenType> = new Set([
   kw.when,
   kw.unless,
   kw.let,
+  IndentedLet,
   kw.because,
   kw.on,
   kw.at,
@@ -357,7 +358,7 @@ function withoutEchoes(diagnostics: readonly Diagnostic[]): readonly Diagnostic[
 
 /** The `##` lines that stand right above a declaration, with no empty line between. */
 function docsOf(text: string, comments: readonly Comment[]): (declStart: number) => string | undefined {
-  const docs = comments.filter((comment) => comment.isDoc);
+  const docs = comments.filter((comment) => comment.isDoc && comment.isAlone);
   return (declStart) => {
     let index = lastBefore(docs, declStart);
     let below = declStart;

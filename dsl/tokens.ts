@@ -1,5 +1,6 @@
 // The words and marks of the language, and what a reader calls them.
 import { createToken, type TokenType } from "chevrotain";
+import { type ReservedWord, reservedWords } from "./words.ts";
 
 /** Any name: plain names and the words that matter only in one position. */
 export const Name = createToken({ name: "Name", label: "a name" });
@@ -22,56 +23,11 @@ export const Int = createToken({ name: "INT", label: "a whole number" });
 export const AllowValue = createToken({ name: "ALLOW", label: "`allow`" });
 export const DenyValue = createToken({ name: "DENY", label: "`deny`" });
 
-/** Words that start or join constructs and are never names (except after a dot). */
-export const reservedWords = [
-  "import",
-  "as",
-  "let",
-  "export",
-  "func",
-  "of",
-  "on",
-  "when",
-  "unless",
-  "by",
-  "over",
-  "deny",
-  "allow",
-  "because",
-  "mask",
-  "using",
-  "where",
-  "require",
-  "within",
-  "at",
-  "per",
-  "alert",
-  "tagged",
-  "if",
-  "then",
-  "else",
-  "any",
-  "all",
-  "none",
-  "in",
-  "or",
-  "and",
-  "not",
-  "is",
-  "contains",
-  "startswith",
-  "endswith",
-  "like",
-  "matches",
-  "true",
-  "false",
-  "for",
-  "cases",
-  "property",
-  "forall",
-  "given",
-  "expect",
-] as const;
+/**
+ * `let` anywhere but at the very start of a line. Both a rule's clause and a declaration start with `let`, and a rule has
+ * no end mark: a `let` at the start of a line is a declaration, an indented one after a rule belongs to the rule.
+ */
+export const IndentedLet = createToken({ name: "LET", label: "`let`" });
 
 /** Words that can start a declaration or a `given`, and are names everywhere else. */
 export const softStarters = [
@@ -125,7 +81,6 @@ export const marks = {
   "@": "AtSign",
 } as const;
 
-export type ReservedWord = (typeof reservedWords)[number];
 export type SoftWord = (typeof softWords)[number] | (typeof softStarters)[number];
 export type Mark = keyof typeof marks;
 
@@ -167,6 +122,7 @@ export const vocabulary: readonly TokenType[] = [
   Int,
   AllowValue,
   DenyValue,
+  IndentedLet,
   ...Object.values(kw),
   ...Object.values(mark),
 ];

@@ -1,0 +1,57 @@
+// The reserved words, for those who do not need the tokens.
+
+/** Words that start or join constructs and are never names, except after a dot. */
+export const reservedWords = [
+  "import",
+  "as",
+  "let",
+  "export",
+  "func",
+  "of",
+  "on",
+  "when",
+  "unless",
+  "by",
+  "over",
+  "deny",
+  "allow",
+  "because",
+  "mask",
+  "using",
+  "where",
+  "require",
+  "within",
+  "at",
+  "per",
+  "alert",
+  "tagged",
+  "if",
+  "then",
+  "else",
+  "any",
+  "all",
+  "none",
+  "in",
+  "or",
+  "and",
+  "not",
+  "is",
+  "contains",
+  "startswith",
+  "endswith",
+  "like",
+  "matches",
+  "true",
+  "false",
+  "for",
+  "cases",
+  "property",
+  "forall",
+  "given",
+  "expect",
+] as const;
+
+export type ReservedWord = (typeof reservedWords)[number];
+
+const reserved: ReadonlySet<string> = new Set(reservedWords);
+export const isReservedWord = (text: string): text is ReservedWord => reserved.has(text);
