@@ -77,7 +77,10 @@ class Listener implements PostgresListener {
     }
     this.#arriving.add(socket);
     const deadline = AbortSignal.timeout(limits.loginTimeoutMs);
-    const late = () => socket.destroy();
+    const late = () => {
+      this.#log("warn", "login-timeout", addressOf(socket));
+      socket.destroy();
+    };
     deadline.addEventListener("abort", late);
     void this.#arrive(socket)
       .catch((bug) => {
@@ -85,7 +88,6 @@ class Listener implements PostgresListener {
         socket.destroy();
       })
       .finally(() => {
-        if (deadline.aborted) this.#log("warn", "login-timeout");
         deadline.removeEventListener("abort", late);
         this.#arriving.delete(socket);
       });

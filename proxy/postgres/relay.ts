@@ -346,6 +346,7 @@ export class Relay {
   #onUpstreamGone(): void {
     if (this.#isClosed) return;
     if (this.#isTerminating) this.#end("client-done", undefined);
+    else if (this.#state.hasServerEnded) this.#end("upstream-ended", undefined);
     else this.#end("upstream-closed", upstreamLost);
   }
 
@@ -377,7 +378,8 @@ export class Relay {
   #leaveUpstream(): void {
     const isBusy = this.#state.answers.length > 0;
     this.#toUpstream.clear();
-    if (isBusy && this.#upstream.writable) void this.#cancelQuietly();
+    const isThere = !this.#upstream.destroyed && !this.#upstream.readableEnded;
+    if (isBusy && isThere) void this.#cancelQuietly();
     if (!isBusy && this.#upstream.writable) this.#upstream.end(encodeTerminate());
     else this.#upstream.destroy();
     // A server that doesn't take the goodbye gets no say in when the socket goes.

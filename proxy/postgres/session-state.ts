@@ -87,6 +87,8 @@ export class SessionState {
   /** The server met an error and ignores everything up to a Sync that the client has not sent yet. */
   isSkippingAtServer = false;
   isListening = false;
+  /** The server has said FATAL: its close needs no words of ours. */
+  hasServerEnded = false;
   /** A write to a protected relation runs in the open transaction: a deferred constraint may still speak of it. */
   hasProtectedWrite = false;
   isCatalogStale = false;

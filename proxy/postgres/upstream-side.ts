@@ -92,8 +92,13 @@ export class UpstreamSide {
       case backendType.copyIn:
         return this.#copyIn(frame);
       case backendType.copyOut:
+        // Its Execute can't ask for data any more; a Query may hold a COPY of the other direction behind this one.
+        if (this.#state.answers.first()?.kind === "execute" && this.#state.answers.length === 1) {
+          this.#state.copy = "none";
+        }
+        this.#out.add(frame);
+        return undefined;
       case backendType.copyDone:
-        if (type === backendType.copyOut && this.#state.copy === "expected") this.#state.copy = "none";
         this.#out.add(frame);
         return undefined;
       default:
@@ -130,7 +135,7 @@ export class UpstreamSide {
     if (head.kind === "query") head.at += 1;
     else {
       state.answers.take();
-      if (state.copy === "expected") state.copy = "none";
+      this.#copyIsNotIn();
     }
     return undefined;
   }
@@ -207,7 +212,7 @@ export class UpstreamSide {
     if (head.kind === "refusal" && !(head.isSimple && head.isAnswered)) return outOfStep;
     const hasFailed = head.kind === "refusal" || head.hasFailed;
     const status = decodeReady(frame);
-    state.copy = "none";
+    this.#copyIsNotIn();
     const isCorrected = state.ready(head.segment, status, hasFailed);
     if (isCorrected) {
       const { log, name } = this.#parts.options;
@@ -236,6 +241,7 @@ export class UpstreamSide {
     if (severity === "FATAL" || severity === "PANIC") {
       // The server ends the session; its reason reaches the client, then the close does.
       this.#out.add(frame);
+      state.hasServerEnded = true;
       return undefined;
     }
     const head = state.answers.first();
@@ -243,7 +249,6 @@ export class UpstreamSide {
     const code = fieldOf(fields, "C");
     const release = releaseOf(head);
     state.failed();
-    if (state.copy !== "none") state.copy = "none";
     if (head.kind === "refusal") this.#out.add(encodeRefusal(head.refusal));
     else {
       const about = { release, hasProtectedWrite: state.hasProtectedWrite || this.#hasProtectedRun(head) };
@@ -251,7 +256,19 @@ export class UpstreamSide {
       if (scrubbed) this.#out.add(scrubbed);
     }
     this.#skip(head, code);
+    this.#copyIsNotIn();
     return undefined;
+  }
+
+  /**
+   * A message that may ask for COPY data is always the last one sent. Once the server is past it, or is in the middle
+   * of an answer that holds none, the client's next message is read again.
+   */
+  #copyIsNotIn(): void {
+    const { answers, copy } = this.#state;
+    const head = answers.first();
+    const isPast = head === undefined || (head.kind === "query" && head.hasFailed && answers.length === 1);
+    if (copy !== "none" && isPast) this.#state.copy = "none";
   }
 
   /** A simple message still gets its ReadyForQuery; in the extended protocol the server now skips up to Sync. */
