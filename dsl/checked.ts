@@ -147,7 +147,8 @@ export type Clause =
   | { readonly kind: "let"; readonly local: Local; readonly value: Core; readonly span: Span };
 
 export type Payload =
-  | { readonly effect: "allow" | "deny" }
+  | { readonly effect: "allow" }
+  | { readonly effect: "deny" }
   | { readonly effect: "mask"; readonly columns: readonly ColumnPattern[]; readonly mask: Mask }
   | {
       readonly effect: "content-mask";
