@@ -1,49 +1,22 @@
-// catalog + comments -> catalog with tags
+// what a pull of a catalog does with the snapshot that is there already
 import { isKnown } from "../engine/lib/truth.ts";
 import type { Catalog, Relation } from "../engine/model/catalog.ts";
-import { relationKey } from "../engine/model/catalog.ts";
 
-/** A comment on a relation, or on its column. */
-export type Comment = {
-  readonly schema: string;
-  readonly relation: string;
-  readonly column: string | undefined;
-  readonly text: string;
-};
-
-/** Comments on relations and columns outside the system's schemas; columns: schema, relation, column, text. */
-export const commentsQuery = `select n.nspname, c.relname, a.attname, d.description
-from pg_catalog.pg_description d
-join pg_catalog.pg_class c on c.oid = d.objoid and d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
-join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = d.objsubid and d.objsubid > 0
-where n.nspname <> 'pg_catalog' and n.nspname <> 'information_schema'
-order by 1, 2, 3`;
-
-/** `#pii` in "Where invoices go. #pii #contact": a word after a hash, at the start or after white space. */
-export const tagsIn = (comment: string): readonly string[] =>
-  [...comment.matchAll(/(?:^|\s)#([A-Za-z_][\w.-]*)/g)].map((match) => match[1] ?? "");
-
-/** Tags from comments, and those that an earlier snapshot has: tags added by hand survive a pull. */
-export function tagCatalog(catalog: Catalog, comments: readonly Comment[], earlier: Catalog | undefined): Catalog {
-  const tags = new Map<string, Set<string>>();
-  const add = (key: string, words: Iterable<string>) => {
-    const set = tags.get(key) ?? new Set<string>();
-    for (const word of words) set.add(word);
-    tags.set(key, set);
-  };
-  for (const c of comments) add(placeKey(relationKey(c.schema, c.relation), c.column), tagsIn(c.text));
-  for (const [key, relation] of earlier?.relations ?? []) {
-    if (isKnown(relation.tags)) add(placeKey(key, undefined), relation.tags);
-    for (const column of relation.columns) if (isKnown(column.tags)) add(placeKey(key, column.name), column.tags);
+/** The tags that the database's own comments give, and those of the earlier snapshot: what was added by hand survives. */
+export function keepTags(live: Catalog, earlier: Catalog): Catalog {
+  const tags = new Map<string, ReadonlySet<string>>();
+  for (const [key, relation] of earlier.relations) {
+    if (isKnown(relation.tags)) tags.set(placeKey(key, undefined), relation.tags);
+    for (const column of relation.columns) if (isKnown(column.tags)) tags.set(placeKey(key, column.name), column.tags);
   }
+  const joined = (own: Relation["tags"], place: string): ReadonlySet<string> =>
+    new Set([...(isKnown(own) ? own : []), ...(tags.get(place) ?? [])]);
   const tagged = (key: string, relation: Relation): Relation => ({
     ...relation,
-    tags: tags.get(placeKey(key, undefined)) ?? new Set(),
-    columns: relation.columns.map((c) => ({ ...c, tags: tags.get(placeKey(key, c.name)) ?? new Set() })),
+    tags: joined(relation.tags, placeKey(key, undefined)),
+    columns: relation.columns.map((c) => ({ ...c, tags: joined(c.tags, placeKey(key, c.name)) })),
   });
-  const relations = new Map([...catalog.relations].map(([key, relation]) => [key, tagged(key, relation)]));
-  return { ...catalog, relations };
+  return { ...live, relations: new Map([...live.relations].map(([key, relation]) => [key, tagged(key, relation)])) };
 }
 
 const placeKey = (relation: string, column: string | undefined): string => JSON.stringify([relation, column ?? null]);

@@ -10,7 +10,7 @@ import type { UpstreamTarget } from "../../proxy/deps.ts";
 import { GatewayError } from "../../proxy/errors.ts";
 import { connectCatalog } from "../../proxy/postgres/catalog-connection.ts";
 import { loadCatalog } from "../../proxy/postgres/catalog-loader.ts";
-import { type Comment, catalogChanges, commentsQuery, tagCatalog } from "../catalog-tags.ts";
+import { catalogChanges, keepTags } from "../catalog-tags.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import type { Terminal } from "../terminal.ts";
@@ -44,7 +44,8 @@ export async function pullCatalog(
   { out, check }: Pick<Flags, "out" | "check">,
 ): Promise<ExitCode> {
   const earlier = readSnapshot(out);
-  const catalog = tagCatalog(...(await readDatabase(target)), earlier?.catalog);
+  const live = await readDatabase(target);
+  const catalog = earlier ? keepTags(live, earlier.catalog) : live;
   const text = encodeCatalogSnapshot(catalog);
   if (earlier?.text === text) {
     terminal.err(`${out} is up to date\n`);
@@ -60,7 +61,7 @@ export async function pullCatalog(
   return exitCodes.ok;
 }
 
-async function readDatabase(target: UpstreamTarget): Promise<readonly [Catalog, readonly Comment[]]> {
+async function readDatabase(target: UpstreamTarget): Promise<Catalog> {
   const connection = await connectCatalog(target, limits.upstreamConnectTimeoutMs).catch((error: unknown) => {
     throw new GatewayError(
       "catalog-unavailable",
@@ -69,15 +70,8 @@ async function readDatabase(target: UpstreamTarget): Promise<readonly [Catalog, 
     );
   });
   try {
-    const { catalog } = await loadCatalog(connection.query);
-    const rows = await connection.query(commentsQuery);
-    const comments = rows.map(([schema, relation, column, text]) => ({
-      schema: schema ?? "",
-      relation: relation ?? "",
-      column: column ?? undefined,
-      text: text ?? "",
-    }));
-    return [catalog, comments];
+    const { catalog } = await loadCatalog(async (sql) => (await connection.query(sql)).map(([data]) => ({ data })));
+    return catalog;
   } finally {
     await connection.close();
   }

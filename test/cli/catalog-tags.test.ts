@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { catalogChanges, tagCatalog, tagsIn } from "../../cli/catalog-tags.ts";
+import { catalogChanges, keepTags } from "../../cli/catalog-tags.ts";
 import type { Catalog } from "../../engine/model/catalog.ts";
 import { decodeCatalogSnapshot, encodeCatalogSnapshot } from "../../engine/model/catalog-snapshot.ts";
 
@@ -16,16 +16,10 @@ const snapshot = (columns: readonly object[], tags: readonly string[] = []): Cat
   return decoded.value;
 };
 
-test("words after a hash in a comment are tags", () => {
-  assert.deepEqual(tagsIn("Where invoices go. #pii #contact"), ["pii", "contact"]);
-  assert.deepEqual(tagsIn("#pii"), ["pii"]);
-  assert.deepEqual(tagsIn("issue#7, colour #fff1, a#b, # alone"), ["fff1"]);
-});
-
-test("a pull joins the tags of comments and those that were added to the snapshot by hand", () => {
+test("a pull keeps the tags that were added to the snapshot by hand", () => {
   const live = snapshot([
     { name: "id", type: "integer" },
-    { name: "email", type: "text" },
+    { name: "email", type: "text", tags: ["pii"] },
   ]);
   const earlier = snapshot(
     [
@@ -34,9 +28,8 @@ test("a pull joins the tags of comments and those that were added to the snapsho
     ],
     ["crm"],
   );
-  const comments = [{ schema: "public", relation: "people", column: "email", text: "#pii" }];
   assert.equal(
-    encodeCatalogSnapshot(tagCatalog(live, comments, earlier)),
+    encodeCatalogSnapshot(keepTags(live, earlier)),
     encodeCatalogSnapshot(
       snapshot(
         [

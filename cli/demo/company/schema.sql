@@ -1,4 +1,4 @@
--- Larch Supply: a small shop with offices in the north and the south. `#word` in a comment is a tag that policies can name.
+-- Larch Supply: a small shop with offices in the north and the south. `gw:tags(…)` in a comment names tags that policies can speak of.
 create role larch_owner nologin;
 create schema hr;
 create schema support;
@@ -18,12 +18,12 @@ create table public.customers (
   newsletter  boolean not null default false,
   joined_on   date not null
 );
-comment on table public.customers is 'Who buys. #tenant_scoped';
-comment on column public.customers.name is 'Family name first where the customer writes it so. #personal';
-comment on column public.customers.email is 'Where invoices go. #pii #contact';
-comment on column public.customers.phone is '#pii #contact';
-comment on column public.customers.tax_id is 'National tax number. #pii #secret';
-comment on column public.customers.card_number is 'Kept for refunds; a relic. #secret';
+comment on table public.customers is 'Who buys. gw:tags(tenant_scoped)';
+comment on column public.customers.name is 'Family name first where the customer writes it so. gw:tags(personal)';
+comment on column public.customers.email is 'Where invoices go. gw:tags(pii, contact)';
+comment on column public.customers.phone is 'gw:tags(pii, contact)';
+comment on column public.customers.tax_id is 'National tax number. gw:tags(pii, secret)';
+comment on column public.customers.card_number is 'Kept for refunds; a relic. gw:tags(secret)';
 
 create table public.products (
   id    integer primary key,
@@ -43,7 +43,7 @@ create table public.orders (
   paid        boolean not null default false,
   placed_at   timestamptz not null
 );
-comment on table public.orders is 'What was bought. #tenant_scoped';
+comment on table public.orders is 'What was bought. gw:tags(tenant_scoped)';
 create index orders_customer on public.orders (customer_id);
 
 create table public.order_items (
@@ -80,9 +80,9 @@ create table hr.employees (
   bank_account varchar(34) not null,
   hired_on     date not null
 );
-comment on column hr.employees.email is '#pii #contact';
-comment on column hr.employees.salary is 'EUR a year. #pay';
-comment on column hr.employees.bank_account is '#pii #secret';
+comment on column hr.employees.email is 'gw:tags(pii, contact)';
+comment on column hr.employees.salary is 'EUR a year. gw:tags(pay)';
+comment on column hr.employees.bank_account is 'gw:tags(pii, secret)';
 
 create table hr.payroll (
   id          integer primary key,
@@ -91,7 +91,7 @@ create table hr.payroll (
   gross       numeric(10, 2) not null,
   net         numeric(10, 2) not null
 );
-comment on table hr.payroll is 'What was paid to whom. #restricted';
+comment on table hr.payroll is 'What was paid to whom. gw:tags(restricted)';
 
 create table support.tickets (
   id          integer primary key,
@@ -103,7 +103,7 @@ create table support.tickets (
   is_open     boolean not null,
   opened_at   timestamptz not null
 );
-comment on column support.tickets.body is 'Free text: customers paste anything into it. #free_text';
+comment on column support.tickets.body is 'Free text: customers paste anything into it. gw:tags(free_text)';
 
 create table support.api_tokens (
   id         integer primary key,
@@ -111,5 +111,5 @@ create table support.api_tokens (
   token      text not null,
   expires_at timestamptz not null
 );
-comment on table support.api_tokens is 'Live credentials of partner systems. #restricted';
-comment on column support.api_tokens.token is '#secret';
+comment on table support.api_tokens is 'Live credentials of partner systems. gw:tags(restricted)';
+comment on column support.api_tokens.token is 'gw:tags(secret)';
