@@ -2,7 +2,6 @@
 import type { Command } from "commander";
 import { readConfig } from "../../proxy/config.ts";
 import { createLog } from "../../proxy/log.ts";
-import { startGateway } from "../compose.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 
@@ -14,6 +13,8 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
     .option("--drain <seconds>", "how long running statements may take after the signal", "10")
     .action(async (options: { readonly config: string; readonly drain: string }) => {
       const config = await readConfig(options.config, process.env);
+      // Loaded after the configuration was found good: a mistake there is told at once.
+      const { startGateway } = await import("../compose.ts");
       const gateway = await startGateway(config, { log: createLog(config.logLevel) });
       for (const { name, host, port } of gateway.connections) terminal.out(`${name}  postgres on ${host}:${port}\n`);
       if (gateway.admin) terminal.out(`admin  http://${gateway.admin.host}:${gateway.admin.port}\n`);

@@ -1,5 +1,5 @@
 // issuer + PostgreSQL + gateway, as `gw serve` would run them: for end-to-end tests
-import { execFile } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after } from "node:test";
@@ -11,6 +11,8 @@ import type { Log } from "../../proxy/deps.ts";
 import { type RecordedEvent, readEvents } from "../../proxy/recording/read.ts";
 import { type TestServer, testDatabase } from "./postgres.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
+
+export type PreparedGateway = Omit<TestGateway, "gateway" | "port" | "adminUrl" | "connect" | "psql">;
 
 export type TestGateway = {
   readonly gateway: Gateway;
@@ -39,11 +41,14 @@ export type TestGatewayOptions = {
   readonly connection?: string;
   readonly files?: Readonly<Record<string, string>>;
   readonly log?: Log;
+  /** Runs before anything starts, with the test's folder. */
+  readonly prepare?: (folder: string) => void;
 };
 
-/** The connection is called `test-pg`. Everything is stopped after the test file. */
-export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
+/** Database, issuer, policies and gw.yaml, without a gateway: for tests that start `gw` as a process. */
+export async function prepareGateway(options: TestGatewayOptions): Promise<PreparedGateway> {
   const folder = temporaryFolder();
+  options.prepare?.(folder);
   const database = await testDatabase(options.schema);
   const issuer = await startTokenIssuer({ audience: "gatewright" });
   after(() => issuer.stop());
@@ -79,31 +84,51 @@ connections:
 ${options.connection ?? ""}
 `,
   );
-  const config = await readConfig(configPath, {});
+  const recording = join(folder, "recording");
+  return {
+    issuer,
+    folder,
+    recording,
+    configPath,
+    database,
+    writePolicy,
+    events: async () => {
+      const events: RecordedEvent[] = [];
+      for await (const event of readEvents(recording)) events.push(event);
+      return events;
+    },
+  };
+}
+
+/** Logs in at `port` with a token of these claims. */
+export async function connectTo(prepared: PreparedGateway, port: number, claims: Claims): Promise<pg.Client> {
+  const client = new pg.Client({
+    host: "127.0.0.1",
+    port,
+    user: claims.sub,
+    database: prepared.database.database,
+    password: await prepared.issuer.issue(claims),
+    ssl: { rejectUnauthorized: false },
+  });
+  client.on("error", () => undefined);
+  await client.connect();
+  return client;
+}
+
+/** The connection is called `test-pg`. Everything is stopped after the test file. */
+export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
+  const prepared = await prepareGateway(options);
+  const config = await readConfig(prepared.configPath, {});
   const gateway = await startGateway(config, options.log === undefined ? {} : { log: options.log });
   after(() => gateway.stop(0));
   const port = gateway.connections[0]?.port ?? 0;
-  const token = (claims: Claims) => issuer.issue(claims);
   return {
+    ...prepared,
     gateway,
-    issuer,
-    folder,
-    recording: join(folder, "recording"),
-    configPath,
     port,
     adminUrl: `http://127.0.0.1:${gateway.admin?.port}`,
-    database,
     connect: async (claims) => {
-      const client = new pg.Client({
-        host: "127.0.0.1",
-        port,
-        user: claims.sub,
-        database: database.database,
-        password: await token(claims),
-        ssl: { rejectUnauthorized: false },
-      });
-      client.on("error", () => undefined);
-      await client.connect();
+      const client = await connectTo(prepared, port, claims);
       after(() => client.end().catch(() => undefined));
       return client;
     },
@@ -112,17 +137,40 @@ ${options.connection ?? ""}
         PGHOST: "127.0.0.1",
         PGPORT: String(port),
         PGUSER: claims.sub,
-        PGDATABASE: database.database,
-        PGPASSWORD: await token(claims),
+        PGDATABASE: prepared.database.database,
+        PGPASSWORD: await prepared.issuer.issue(claims),
         PGSSLMODE: "require",
       }),
-    writePolicy,
-    events: async () => {
-      const events: RecordedEvent[] = [];
-      for await (const event of readEvents(join(folder, "recording"))) events.push(event);
-      return events;
-    },
   };
+}
+
+export type GatewayProcess = {
+  readonly child: ChildProcess;
+  readonly ports: Readonly<Record<string, number>>;
+  readonly printed: string;
+};
+
+/** `gw serve` as a process, once it has said where it listens. Killed after the test file at the latest. */
+export function spawnGateway(configPath: string): Promise<GatewayProcess> {
+  const child = spawn(process.execPath, ["cli/gw.js", "serve", "--config", configPath], {
+    env: { PATH: process.env.PATH ?? "" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  after(() => child.kill("SIGKILL"));
+  return new Promise((resolve, reject) => {
+    let printed = "";
+    let errors = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      printed += chunk.toString("utf8");
+      if (!/^recording /m.test(printed)) return;
+      const ports = [...printed.matchAll(/^(\S+) .*[:](\d+)$/gm)].map(([, name, port]) => [name, Number(port)]);
+      resolve({ child, ports: Object.fromEntries(ports), printed });
+    });
+    child.stderr.on("data", (chunk: Buffer) => {
+      errors = (errors + chunk.toString("utf8")).slice(-4_000);
+    });
+    child.once("exit", (code) => reject(new Error(`gw serve ended with ${code}: ${errors}`)));
+  });
 }
 
 /** Runs a program to its end. */
