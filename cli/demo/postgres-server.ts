@@ -95,7 +95,14 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   };
   child.stdout?.on("data", keep);
   child.stderr?.on("data", keep);
-  const killHard = () => child.kill("SIGQUIT");
+  const killHard = () => {
+    child.kill("SIGQUIT");
+    try {
+      rmSync(directory, { recursive: true, force: true });
+    } catch {
+      // The server is still writing in it: this is the last moment of a process that didn't stop it in order.
+    }
+  };
   process.once("exit", killHard);
   const stop = async () => {
     process.removeListener("exit", killHard);

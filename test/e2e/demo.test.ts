@@ -1,13 +1,14 @@
 // The demo as a user runs it: a process of its own, looked at from outside.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
 // A temporary folder of its own: what the demo leaves behind is whatever is in it afterwards.
 const folder = mkdtempSync(join(tmpdir(), "gw-demo-test-"));
+chmodSync(folder, 0o755); // as root, PostgreSQL runs as nobody
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 type Run = { readonly code: number | null; readonly out: string; readonly err: string };
