@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import fc from "fast-check";
 import type { SessionEvent } from "../../engine/model/session-event.ts";
 import { GatewayError } from "../../proxy/errors.ts";
 import { silentLog } from "../../proxy/log.ts";
 import { readEvents, verifyRecording } from "../../proxy/recording/read.ts";
 import { openRecorder, type RecorderOptions } from "../../proxy/recording/recorder.ts";
+import { canMakeSmallDisk, makeSmallDisk } from "../support/small-disk.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const clock = { nowMs: () => 1_700_000_000_000 };
@@ -114,12 +115,10 @@ test("a directory that can't be made stops the start", () => {
 });
 
 test("a full disk refuses intents, leaves no torn line, and work resumes by itself", {
-  skip: !canMount(),
+  skip: !canMakeSmallDisk,
 }, async () => {
   const directory = temporaryFolder();
-  mkdirSync(directory, { recursive: true });
-  assert.equal(spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", directory]).status, 0);
-  after(() => spawnSync("umount", [directory]));
+  const disk = makeSmallDisk(directory, "64k");
   const recorder = open(directory);
   let written = 0;
   assert.throws(() => {
@@ -129,13 +128,13 @@ test("a full disk refuses intents, leaves no torn line, and work resumes by itse
   assert.throws(() => recorder.recordIntent([end("y".repeat(5_000))]), isFault("record-failed"));
   assert.deepEqual((await verifyRecording(directory)).damage, []);
   assert.equal((await reasonsIn(directory)).length, written);
-  assert.equal(spawnSync("mount", ["-o", "remount,size=1m", directory]).status, 0);
+  disk.grow("1m");
   recorder.recordIntent([end("resumed")]);
   assert.equal(recorder.failure(), undefined);
   assert.equal((await reasonsIn(directory)).at(-1), "resumed");
   await recorder.close();
   assert.deepEqual((await verifyRecording(directory)).damage, []);
-  spawnSync("umount", [directory]);
+  disk.remove();
 });
 
 test("the recording chain detects any change of any byte, and any line left out, repeated or moved", async () => {
@@ -177,8 +176,4 @@ test("the recording chain detects any change of any byte, and any line left out,
 
 function isFault(code: string) {
   return (error: unknown) => error instanceof GatewayError && error.code === code;
-}
-
-function canMount(): boolean {
-  return process.getuid?.() === 0 && process.platform === "linux" && spawnSync("mount", ["--version"]).status === 0;
 }

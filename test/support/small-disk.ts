@@ -1,0 +1,31 @@
+// A disk that a test can fill: a tmpfs of its own. Needs root on Linux; elsewhere the tests that use it are skipped.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const mount = (...args: readonly string[]): boolean => spawnSync("mount", args).status === 0;
+
+export const canMakeSmallDisk: boolean = (() => {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
+  const folder = mkdtempSync(join(tmpdir(), "gw-mount-"));
+  const isMounted = mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", folder);
+  if (isMounted) spawnSync("umount", [folder]);
+  rmSync(folder, { recursive: true });
+  return isMounted;
+})();
+
+/** `size` as mount takes it: `256k`. */
+export function makeSmallDisk(
+  folder: string,
+  size: string,
+): { readonly grow: (to: string) => void; readonly remove: () => void } {
+  mkdirSync(folder, { recursive: true });
+  if (!mount("-t", "tmpfs", "-o", `size=${size}`, "tmpfs", folder)) throw new Error("tmpfs can't be mounted");
+  return {
+    grow: (to) => {
+      if (!mount("-o", `remount,size=${to}`, folder)) throw new Error("tmpfs can't be remounted");
+    },
+    remove: () => void spawnSync("umount", [folder]),
+  };
+}
