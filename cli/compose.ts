@@ -147,6 +147,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     approvalHoldMs: config.approvals.holdMs,
     timeFacts: timeFactsOf(policies.current),
     catalogVersion: () => catalog.current().version,
+    onUnknownName: live.refreshSoon,
     metrics: parts.metrics,
     limits,
     clock,

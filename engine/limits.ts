@@ -49,6 +49,8 @@ export const limits = {
   relayHighWaterBytes: 1_048_576,
   /** The catalog is read again at least this often; changes that come through the gateway are read at once. */
   catalogPollMs: 15_000,
+  /** Between two reads of the catalog that unknown names cause. */
+  catalogCooldownMs: 1_000,
   /** Analysed statements kept for one connection. */
   statementCacheEntriesMax: 5_000,
   /** Texts longer than this are analysed each time: with the entries' bound this bounds the cache's memory. */

@@ -33,6 +33,8 @@ export type GateDeps = {
   readonly timeFacts: (nowMs: number) => TimeFacts;
   /** Version of the catalog in force: what waited for people is not released against an older one. */
   readonly catalogVersion: () => string;
+  /** Told when a statement names what the catalog doesn't have: somebody may have made it a moment ago. */
+  readonly onUnknownName: () => void;
   readonly metrics: GateMetrics;
   readonly limits: Limits;
   readonly clock: Clock;

@@ -145,7 +145,10 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   const decide: SqlGate["decide"] = (session, context, text) => {
     try {
       const analyzed = cache.analyze(text, context);
-      if (!analyzed.ok) return [refuseFault(text, undefined, analyzed.error)];
+      if (!analyzed.ok) {
+        if (analyzed.error.code.startsWith("unknown-")) deps.onUnknownName();
+        return [refuseFault(text, undefined, analyzed.error)];
+      }
       return analyzed.value.map((statement, i) => {
         const verdict = judgeSafely(session, context, statement, [], noRules);
         if (i < analyzed.value.length - 1) countTentatively(verdict);

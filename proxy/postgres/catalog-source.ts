@@ -16,14 +16,17 @@ export type CatalogSourceDeps = {
   readonly log: Log;
 };
 
+/** `refreshSoon` reads it again in the background, at most once per `catalogCooldownMs`: clients can't drive us against the server. */
+export type LiveCatalog = CatalogSource & { readonly refreshSoon: () => void };
+
 /** @throws GatewayError `catalog-unavailable`: without a catalog no statement can be judged */
-export async function openCatalogSource(deps: CatalogSourceDeps): Promise<CatalogSource> {
+export async function openCatalogSource(deps: CatalogSourceDeps): Promise<LiveCatalog> {
   const source = new UpstreamCatalog(deps);
   await source.start();
   return source;
 }
 
-class UpstreamCatalog implements CatalogSource {
+class UpstreamCatalog implements LiveCatalog {
   readonly #deps: CatalogSourceDeps;
   #connection: CatalogConnection | undefined;
   #loaded: LoadedCatalog | undefined;
@@ -32,6 +35,7 @@ class UpstreamCatalog implements CatalogSource {
   #next: Promise<Catalog> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #refreshedSoonAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: CatalogSourceDeps) {
     this.#deps = deps;
@@ -66,6 +70,13 @@ class UpstreamCatalog implements CatalogSource {
         return this.#begin();
       });
     return this.#next;
+  };
+
+  readonly refreshSoon = (): void => {
+    const nowMs = this.#deps.clock.nowMs();
+    if (nowMs - this.#refreshedSoonAtMs < limits.catalogCooldownMs || this.#isClosed) return;
+    this.#refreshedSoonAtMs = nowMs;
+    this.refresh().catch(() => undefined); // the regular read reports it
   };
 
   readonly close = async (): Promise<void> => {

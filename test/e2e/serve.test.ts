@@ -108,6 +108,14 @@ test("what is not understood is refused by name and never reaches the server", a
   assert.equal(unknown.code, "42P01");
 });
 
+test("a table that somebody else makes is known a moment after it was missed", async () => {
+  const client = await gw.connect(olga);
+  assert.equal((await refusalOf(client, "select * from fresh")).code, "42P01");
+  await withClient(gw.database, (c) => c.query("create table fresh (id int); insert into fresh values (1)"));
+  const rows = await eventually(async () => (await client.query("select * from fresh").catch(() => undefined))?.rows);
+  assert.deepEqual(rows, [{ id: 1 }]);
+});
+
 test("a held statement waits, runs once after approval, and all of it is on record", async () => {
   const client = await gw.connect(olga);
   await client.query("insert into orders values (20, 1), (21, 1)");
