@@ -100,7 +100,6 @@ export class ClientSide {
 
   handle(type: number, frame: Buffer): Handled {
     const state = this.#state;
-    if (state.copy === "expected") return "again";
     if (state.copy === "in") return this.#duringCopy(type, frame);
     if (state.isSkippingAtServer && type === frontendType.sync) state.isSkippingAtServer = false;
     const isSkipping = this.#isSkipping || state.isSkippingAtServer;
@@ -215,12 +214,10 @@ export class ClientSide {
   #parse(message: Parse): Handled {
     const state = this.#state;
     const context = this.#currentContext();
-    const slot = message.name === "" ? undefined : state.statements.get(message.name, state.segment);
-    if (!context || slot?.kind === "unsettled") return "again";
+    if (!context) return "again";
     const expired = this.#expiry();
     if (expired) return expired;
     const dropsUnnamed = message.name === "";
-    if (slot?.kind === "holds") return this.#refuse(refusals.takenStatement(message.name), false, dropsUnnamed);
     const namesMax = this.#parts.options.limits.preparedStatementsMax;
     if (state.statements.size + state.portals.size >= namesMax) {
       return this.#refuse(refusals.tooManyNames(namesMax), false, dropsUnnamed);
@@ -247,6 +244,8 @@ export class ClientSide {
       sent: verdict?.rewritten ?? nothingSent,
       searchPath: this.#contextPath,
     };
+    // A name that is taken is the server's to refuse, after it has looked at the text: the slot changes only with a
+    // ParseComplete.
     const answer = this.#sendParse(message.name, prepared, false);
     if (verdict) this.#unrecorded.push({ prepared, verdict, answer });
     return "done";

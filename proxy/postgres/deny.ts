@@ -74,10 +74,6 @@ export const refusals = {
           sqlstate: sqlstate.undefinedPreparedStatement,
           message: `prepared statement ${quoted(name)} does not exist`,
         },
-  takenStatement: (name: string): Refusal => ({
-    sqlstate: sqlstate.duplicatePreparedStatement,
-    message: `prepared statement ${quoted(name)} already exists`,
-  }),
 } as const;
 
 const encodedQueries = new WeakMap<RewrittenSql, Buffer>();

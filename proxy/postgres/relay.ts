@@ -155,8 +155,17 @@ export class Relay {
   #onClientData(chunk: Buffer): void {
     if (this.#isClosed || this.#isTerminating) return;
     this.#fromClient.push(chunk);
-    if (this.#isHeld || this.#isRefreshing || this.#waiting) this.#boundWaiting();
+    if (this.#isBlocked) this.#boundWaiting();
     else this.#readClient();
+  }
+
+  /** A message, or the rest of one, must not be looked at yet. */
+  get #isBlocked(): boolean {
+    return this.#isHeld || this.#isRefreshing || this.#waiting !== undefined || this.#state.copy === "expected";
+  }
+
+  get #hasUnread(): boolean {
+    return this.#waiting !== undefined || this.#fromClient.waitingBytes > 0 || this.#isClientDone;
   }
 
   /** Somebody else must move first: a client that talks on is held by TCP, one that leaves is still noticed. */
@@ -165,9 +174,13 @@ export class Relay {
   }
 
   #readClient(): void {
-    while (!this.#isClosed && !this.#isHeld && !this.#isRefreshing && !this.#isTerminating) {
+    while (!this.#isClosed && !this.#isTerminating) {
       const waiting = this.#waiting;
       this.#waiting = undefined;
+      if (this.#isBlocked) {
+        this.#waiting = waiting;
+        break;
+      }
       const step = waiting ? ({ kind: "frame", frame: waiting } as const) : this.#fromClient.next();
       if (step.kind === "more") break;
       if (step.kind === "fault") {
@@ -240,12 +253,12 @@ export class Relay {
   #onClientEnd(): void {
     this.#isClientDone = true;
     if (this.#clientSide.withdrawHold()) return;
-    if (!this.#waiting && !this.#isRefreshing) this.#finishClient();
+    this.#finishClient();
   }
 
   /** The client has sent its last: the server answers what is out and leaves. */
   #finishClient(): void {
-    if (this.#isTerminating || this.#isHeld || this.#isRefreshing || this.#waiting) return;
+    if (this.#isTerminating || this.#isBlocked) return;
     if (this.#state.copy === "in") this.#end("client-left-in-copy", undefined);
     else this.#terminate();
   }
@@ -276,7 +289,7 @@ export class Relay {
     }
     this.#flushClient();
     if (this.#state.isCatalogStale && this.#state.status === "idle") this.#refreshCatalog();
-    else if (this.#waiting && !this.#isHeld && !this.#isRefreshing) {
+    else if (this.#hasUnread && !this.#isHeld && !this.#isRefreshing) {
       this.#client.resume();
       this.#readClient();
     }

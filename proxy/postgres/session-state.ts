@@ -192,7 +192,7 @@ export class SessionState {
       this.#pathSegment = 0;
     }
     if (status === "idle") {
-      this.portals.confirmClear();
+      this.portals.reset();
       this.hasProtectedWrite = false;
     }
     return isCorrected;

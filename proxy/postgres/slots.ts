@@ -32,7 +32,8 @@ export class Slots<T> {
   get(name: string, segment: number): Slot<T> {
     const pending = this.#pending.get(name);
     if (pending) return pending.segment === segment ? slotOf(pending.value) : { kind: "unsettled" };
-    if (this.#clearing !== undefined) return this.#clearing === segment ? { kind: "empty" } : { kind: "unsettled" };
+    if (this.#clearing !== undefined && name !== "")
+      return this.#clearing === segment ? { kind: "empty" } : { kind: "unsettled" };
     return slotOf(this.#confirmed.get(name));
   }
 
@@ -41,9 +42,11 @@ export class Slots<T> {
     this.#pending.set(name, { segment, value });
   }
 
-  /** A message that frees every name is on its way. */
+  /** A message that frees every name is on its way: DEALLOCATE ALL and DISCARD ALL spare what has no name. */
   announceClear(segment: number): void {
+    const unnamed = this.#pending.get("");
     this.#pending.clear();
+    if (unnamed) this.#pending.set("", unnamed);
     this.#clearing = segment;
   }
 
@@ -56,6 +59,14 @@ export class Slots<T> {
   }
 
   confirmClear(): void {
+    const unnamed = this.#confirmed.get("");
+    this.#confirmed.clear();
+    if (unnamed !== undefined) this.#confirmed.set("", unnamed);
+    this.#clearing = undefined;
+  }
+
+  /** Every name is free, the empty one too: portals after their transaction. */
+  reset(): void {
     this.#confirmed.clear();
     this.#clearing = undefined;
   }
@@ -66,11 +77,6 @@ export class Slots<T> {
       for (const [name, pending] of this.#pending) if (pending.segment <= segment) this.#pending.delete(name);
     }
     if (this.#clearing !== undefined && this.#clearing <= segment) this.#clearing = undefined;
-  }
-
-  /** Confirmed values, e.g. to see which portals end with their transaction. */
-  *values(): Iterable<readonly [string, T]> {
-    yield* this.#confirmed;
   }
 }
 

@@ -176,6 +176,36 @@ test("decides again at Bind: a statement that is refused by now does not run", a
   client.socket.destroy();
 });
 
+test("a statement prepared by SQL is decided at Bind, and can be parsed no more once it is deallocated", async () => {
+  const client = await connectRaw(gateway);
+  client.send(
+    say.query("prepare q as select 'by sql'"),
+    say.bind([], "q"),
+    say.describe("P"),
+    say.execute(),
+    say.sync(),
+  );
+  assert.equal(describeAll(await client.until("Z", 2)), "C:PREPARE | Z:I | 2 | T | D | C:SELECT 1 | Z:I");
+  gateway.rule = () => ({ kind: "refuse", message: "not any more" });
+  client.send(say.bind([], "q"), say.execute(), say.sync());
+  assert.equal(describeAll(await client.until("Z")), "E:42501 not any more | Z:I");
+  gateway.rule = () => ({ kind: "release" });
+  client.send(
+    say.parse("select 1"),
+    say.sync(),
+    say.query("deallocate all"),
+    say.bind([], "q"),
+    say.sync(),
+    say.bind(),
+    say.sync(),
+  );
+  assert.equal(
+    describeAll(await client.until("Z", 4)),
+    '1 | Z:I | C:DEALLOCATE ALL | Z:I | E:26000 prepared statement "q" does not exist | Z:I | E:26000 unnamed prepared statement does not exist | Z:I',
+  );
+  client.socket.destroy();
+});
+
 test("a name that changes hands in a skipped part of a pipeline stands for the old statement", async () => {
   const client = await connectRaw(gateway);
   client.send(say.parse("select 'old'", "s"), say.sync());
