@@ -79,7 +79,10 @@ function checkSides(env: Env, expr: Comparison): readonly [Core, Core] {
     return [decideSide(env, expr, expr.left, expr.right, checkExpr(env, expr.left, right.type)), right];
   }
   const left = decideSide(env, expr, expr.left, expr.right, checkExpr(env, expr.left));
-  const expected = left.type.kind === "set" || left.type.kind === "list" ? left.type : withoutOption(left.type);
+  // A column of unknown type is not wrong: a bare name beside it is still looked up, and reported.
+  const isUntyped = left.op === "row" && left.type.kind === "poison";
+  const isCollection = left.type.kind === "set" || left.type.kind === "list";
+  const expected = isUntyped ? undefined : isCollection ? left.type : withoutOption(left.type);
   return [left, decideSide(env, expr, expr.right, expr.left, checkExpr(env, expr.right, expected))];
 }
 
@@ -145,7 +148,7 @@ function checkMembership(env: Env, expr: Comparison, item: Expr, collection: Exp
   const right = decided(
     env,
     collection,
-    checkExpr(env, collection, isPoisoned(left) ? undefined : setLike(left.type, collection)),
+    checkExpr(env, collection, left.op === "row" ? undefined : setLike(left.type, collection)),
   );
   if (isPoisoned(left) || isPoisoned(right)) return wrong(expr.span);
   if (right.type.kind === "cidr") {
@@ -164,7 +167,11 @@ function checkMembership(env: Env, expr: Comparison, item: Expr, collection: Exp
 
 /** `[mon, tue]` after `x in` takes the type of `x`; names and facts have their own. */
 const setLike = (type: Type, collection: Expr): Type | undefined =>
-  collection.kind === "list" && type.kind === "enum" && type.name !== undefined ? setOf(type) : undefined;
+  collection.kind === "list" && type.kind === "poison"
+    ? setOf(type)
+    : collection.kind === "list" && type.kind === "enum" && type.name !== undefined
+      ? setOf(type)
+      : undefined;
 
 /** A list of literals becomes a set once, not at each evaluation. */
 function foldSet(core: Core): Core {
