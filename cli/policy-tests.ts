@@ -1,0 +1,64 @@
+// bundles -> results of their tests
+import type { Diagnostic } from "../dsl/diagnostic.ts";
+import type { RuleCoverage } from "../dsl/testing/coverage.ts";
+import { runTests, type TestResult } from "../dsl/testing/run.ts";
+import { type BundleFolder, compile, isWithin, type Selection } from "./read-bundle.ts";
+import { snapshotAnalyzer } from "./snapshot-analyzer.ts";
+
+export type TestRun = {
+  readonly bundle: BundleFolder;
+  /** Errors of the bundle; if there are any, no test ran. */
+  readonly diagnostics: readonly Diagnostic[];
+  readonly results: readonly TestResult[];
+  readonly rules: readonly RuleCoverage[];
+  /** Tests of packages whose rules take no part: run the folder that they come from. */
+  readonly skipped: number;
+  readonly durationMs: number;
+};
+
+export type TestFilter = { readonly filter: string | undefined };
+
+/**
+ * The tests of a selection: those in its files, of packages that take part. A bundle inside of it keeps its own. In a library
+ * (`tests_with`) each package's tests run with that package and the named ones only, since bundles choose among them.
+ */
+export function runSelection({ bundle, within }: Selection, { filter }: TestFilter): TestRun {
+  const startMs = performance.now();
+  const whole = compile(bundle);
+  const errors = whole.diagnostics.filter((d) => d.severity === "error");
+  const isOurs = (path: string) => isWithin(within, path) && !bundle.inner.some((folder) => path.startsWith(folder));
+  const tests = whole.checked.tests.filter((test) => isOurs(test.path));
+  const nothing = { bundle, results: [], rules: [], skipped: 0, durationMs: 0 };
+  if (errors.length > 0) return { ...nothing, diagnostics: errors };
+
+  const { testsWith } = bundle.manifest;
+  const groups = testsWith
+    ? whole.checked.packages.map((name) => ({ own: [name], packages: [...new Set([name, ...testsWith])] }))
+    : [{ own: whole.checked.packages, packages: bundle.manifest.packages }];
+  const results: TestResult[] = [];
+  const rules: RuleCoverage[] = [];
+  for (const { own, packages } of groups) {
+    const { checked } = testsWith ? compile(bundle, packages) : whole;
+    const report = runTests(
+      { ...checked, tests: checked.tests.filter((test) => isOurs(test.path) && own.includes(test.package)) },
+      { analyzeSql: snapshotAnalyzer(checked.catalogs), nowMs: () => performance.now(), filter },
+    );
+    results.push(...report.results);
+    rules.push(
+      ...report.coverage.rules.filter(
+        (r) => own.includes(packageOf(r)) && !bundle.inner.some((f) => r.path.startsWith(f)),
+      ),
+    );
+  }
+  const ran = new Set(groups.flatMap((group) => group.own));
+  return {
+    bundle,
+    diagnostics: whole.diagnostics,
+    results,
+    rules,
+    skipped: tests.filter((test) => !ran.has(test.package)).length,
+    durationMs: performance.now() - startMs,
+  };
+}
+
+const packageOf = (rule: RuleCoverage): string => rule.rule.slice(0, rule.rule.lastIndexOf("."));

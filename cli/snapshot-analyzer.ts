@@ -1,0 +1,36 @@
+// SQL of a policy test -> facts, by the analysis of live traffic with a catalog snapshot in the place of the server's
+import type { SqlFaultFacts } from "../dsl/testing/given.ts";
+import type { Catalog } from "../engine/model/catalog.ts";
+import type { SqlFacts } from "../engine/model/statement.ts";
+import { analyzeSql } from "../engine/sql/analyze.ts";
+import type { SqlContext } from "../engine/sql/types.ts";
+
+export type SnapshotAnalyzer = (sql: string, connection: string) => readonly SqlFacts[] | SqlFaultFacts;
+
+/** Unqualified names are looked up in `public`; a connection without a snapshot knows no table. */
+export function snapshotAnalyzer(catalogs: ReadonlyMap<string, Catalog>): SnapshotAnalyzer {
+  return (sql, connection) => {
+    const analyzed = analyzeSql(sql, contextOf(catalogs.get(connection) ?? emptyCatalog));
+    return analyzed.ok ? analyzed.value.map((statement) => statement.facts) : analyzed.error;
+  };
+}
+
+export const contextOf = (catalog: Catalog): SqlContext => ({
+  catalog,
+  searchPath: ["public"].filter((schema) => catalog.schemas.has(schema)),
+  user: "gateway",
+  parameterTypes: [],
+  allowedFunctions: new Set(),
+  temporary: new Map(),
+});
+
+const emptyCatalog: Catalog = {
+  version: "empty",
+  database: "none",
+  serverVersion: 0,
+  schemas: new Set(),
+  relations: new Map(),
+  relationsByOid: new Map(),
+  functions: new Map(),
+  types: new Map(),
+};
