@@ -37,6 +37,10 @@ export async function holdForApproval(deps: GateDeps, held: Held): Promise<HoldO
   for (;;) {
     // Waiting took time: policies, counters, the hour and the catalog may have moved on.
     if (deps.catalogVersion() !== catalogVersion) return refuse(verdict, "approval-overtaken", catalogMoved);
+    const { expiresAtS } = held.session;
+    if (expiresAtS !== undefined && expiresAtS * 1_000 <= deps.clock.nowMs()) {
+      return refuse(verdict, "token-expired", sessionEnded);
+    }
     if (verdict.kind === "release") return { kind: "granted", verdict };
     if (verdict.kind === "refuse") return { kind: "refused", refusal: verdict.refusal };
     const digest = approvalDigest(
@@ -77,6 +81,10 @@ type Wording = { readonly message: string; readonly hint: string };
 const catalogMoved: Wording = {
   message: "the database's definitions changed while this statement waited for approval",
   hint: "repeat the statement: it is judged by the new definitions",
+};
+const sessionEnded: Wording = {
+  message: "this session's token ended while the statement waited for approval",
+  hint: "connect again with a fresh token and repeat the statement",
 };
 const policyMoved: Wording = {
   message: "the policies changed while this statement waited for approval, and ask for another one",

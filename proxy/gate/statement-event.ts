@@ -41,19 +41,25 @@ export function statementEvent(input: StatementEventInput): StatementEvent {
     isCut,
     statementSha256: isCut ? createHash("sha256").update(input.text).digest("hex") : undefined,
     parameters: input.parameters,
-    accesses: (facts?.accesses ?? []).map(describeAccess),
+    accesses: cutList((facts?.accesses ?? []).map(describeAccess)),
     factsDigest: verdict.statement === undefined ? undefined : factsDigest(verdict.statement),
     effect: verdict.kind === "release" ? "allow" : verdict.kind === "hold" ? "approval" : "deny",
     rules: decision?.rules ?? [],
     causes: causesOf(input),
-    masks: obligations === undefined ? [] : masksOf(obligations),
-    filters: obligations === undefined ? [] : filtersOf(obligations),
+    masks: obligations === undefined ? [] : cutList(masksOf(obligations)),
+    filters: obligations === undefined ? [] : cutList(filtersOf(obligations)),
     policy: input.policyHash,
   };
 }
 
 /** JSON escapes make a character up to 6 bytes: this prefix fits into a line with everything else. */
 const textCharsMax = Math.floor(limits.recordLineBytesMax / 8);
+
+/** Wide tables and long joins: a line of the recording stays within its limit, and says what it leaves out. */
+function cutList(items: readonly string[]): readonly string[] {
+  const shown = items.slice(0, 100).map((item) => (item.length > 500 ? `${item.slice(0, 500)}… (cut)` : item));
+  return items.length > shown.length ? [...shown, `… and ${items.length - shown.length} more`] : shown;
+}
 
 /** `select public.orders (id, paid)`. */
 export function describeAccess(access: SqlAccess): string {

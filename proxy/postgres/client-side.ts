@@ -576,7 +576,16 @@ export class ClientSide {
       if (granted.kind === "hold") return refusals.cancelled;
       releases.push(granted);
     }
-    return releases;
+    return this.#stillHolds(context, verdicts, parameters) ? releases : refusals.overtaken;
+  }
+
+  /** Waiting took time: what needed no approval was decided before it, and policies or counters may have moved on. */
+  #stillHolds(context: SqlContext, verdicts: readonly SqlVerdict[], parameters: readonly (Buffer | null)[]): boolean {
+    return verdicts.every((verdict) => {
+      if (verdict.kind !== "release" || verdict.statement === undefined) return true;
+      const now = this.#gate.redecide(this.#parts.session, context, verdict.statement, parameters);
+      return now.kind === "release" && now.obligationsKey === verdict.obligationsKey;
+    });
   }
 }
 

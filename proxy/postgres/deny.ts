@@ -49,6 +49,11 @@ export const refusals = {
     hint: "Try again later; the operator finds the reason in the gateway's log.",
   },
   cancelled: { sqlstate: sqlstate.queryCanceled, message: "canceling statement due to user request" },
+  overtaken: {
+    sqlstate: sqlstate.insufficientPrivilege,
+    message: "the policies changed while a statement of this message waited for approval",
+    hint: "Repeat the message: all of it is judged anew.",
+  },
   severalStatements: {
     sqlstate: sqlstate.syntaxError,
     message: "cannot insert multiple commands into a prepared statement",
