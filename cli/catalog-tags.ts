@@ -19,6 +19,23 @@ export function keepTags(live: Catalog, earlier: Catalog): Catalog {
   return { ...live, relations: new Map([...live.relations].map(([key, relation]) => [key, tagged(key, relation)])) };
 }
 
+/** Without what every server of a version has: a snapshot is there to be read, and to show what changed. */
+export function withoutSystemSchemas(catalog: Catalog): Catalog {
+  const isOwn = ({ schema }: { readonly schema: string }): boolean =>
+    schema !== "pg_catalog" && schema !== "information_schema";
+  const keep = <T extends { readonly schema: string }>(items: ReadonlyMap<string, readonly T[]>) =>
+    new Map(
+      [...items].map(([name, list]) => [name, list.filter(isOwn)] as const).filter(([, list]) => list.length > 0),
+    );
+  return {
+    ...catalog,
+    schemas: new Set([...catalog.schemas].filter((schema) => isOwn({ schema }))),
+    relations: new Map([...catalog.relations].filter(([, relation]) => isOwn(relation))),
+    functions: keep(catalog.functions),
+    types: keep(catalog.types),
+  };
+}
+
 const placeKey = (relation: string, column: string | undefined): string => JSON.stringify([relation, column ?? null]);
 
 /** What a reader of the diff should look at: relations and columns that came or went. */

@@ -10,7 +10,7 @@ import type { UpstreamTarget } from "../../proxy/deps.ts";
 import { GatewayError } from "../../proxy/errors.ts";
 import { connectCatalog } from "../../proxy/postgres/catalog-connection.ts";
 import { loadCatalog } from "../../proxy/postgres/catalog-loader.ts";
-import { catalogChanges, keepTags } from "../catalog-tags.ts";
+import { catalogChanges, keepTags, withoutSystemSchemas } from "../catalog-tags.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import type { Terminal } from "../terminal.ts";
@@ -44,7 +44,7 @@ export async function pullCatalog(
   { out, check }: Pick<Flags, "out" | "check">,
 ): Promise<ExitCode> {
   const earlier = readSnapshot(out);
-  const live = await readDatabase(target);
+  const live = withoutSystemSchemas(await readDatabase(target));
   const catalog = earlier ? keepTags(live, earlier.catalog) : live;
   const text = encodeCatalogSnapshot(catalog);
   if (earlier?.text === text) {

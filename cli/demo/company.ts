@@ -15,12 +15,14 @@ export async function createCompany(server: PostgresServer, gatewayPassword: str
     await mustRun(client, `create database ${companyDatabase}`);
   });
   await withSql(await connectSql({ ...admin, database: companyDatabase }), async (client) => {
-    for (const name of ["schema.sql", "data.sql"]) {
-      await mustRun(client, readFileSync(new URL(`company/${name}`, import.meta.url), "utf8"));
-    }
+    await mustRun(client, companySql("schema.sql"));
+    await mustRun(client, companySql("data.sql"));
   });
   return { database: companyDatabase, user: "gateway", password: gatewayPassword };
 }
+
+export const companySql = (name: "schema.sql" | "data.sql"): string =>
+  readFileSync(new URL(`company/${name}`, import.meta.url), "utf8");
 
 async function withSql<T>(client: SqlClient, use: (client: SqlClient) => Promise<T>): Promise<T> {
   try {
