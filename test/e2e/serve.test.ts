@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adminClient } from "../../cli/admin-client.ts";
+import { eventually } from "../support/eventually.ts";
 import { refusalOf, startTestGateway } from "../support/gateway.ts";
 import { withClient } from "../support/postgres.ts";
 
@@ -218,12 +219,3 @@ test("a policy edit is live at the next statement, and a broken one keeps the ol
   const states = (await gw.events()).map((e) => (e.type === "policy" ? e.state : undefined)).filter((s) => s);
   assert.deepEqual(states, ["loaded", "loaded", "rejected", "loaded"]);
 });
-
-async function eventually<T>(find: () => Promise<T | undefined>): Promise<T> {
-  for (let i = 0; i < 150; i += 1) {
-    const found = await find();
-    if (found !== undefined) return found;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error("it did not happen");
-}

@@ -1,0 +1,9 @@
+/** Asks `find` until it gives something. @throws after three seconds */
+export async function eventually<T>(find: () => Promise<T | undefined> | T | undefined): Promise<T> {
+  for (let i = 0; i < 150; i += 1) {
+    const found = await find();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error("it did not happen");
+}
