@@ -111,18 +111,22 @@ function buildMask(
   }
 }
 
-/** What the masked column must be, in words; undefined when it fits. The same table as `engine/sql/masks.ts`. */
+/** Kept in step with `digest` of engine/sql/masks.ts: what a keyed digest can be written as. */
+const digestible = ["uuid", "int4", "int8"];
+
+/** What the masked column must be, in words; undefined when it fits. The same table as engine/sql/masks.ts. */
 export function misfit(mask: Mask, column: Column): string | undefined {
-  const { category, sql } = column.type;
+  const { category, name } = column.type;
   const isText = category === "S";
   switch (mask.kind) {
     case "partial":
+      return isText ? undefined : "text";
     case "hash":
     case "tokenize":
-      return isText ? undefined : "text";
+      return isText || digestible.includes(name) ? undefined : "text, uuid, integer or bigint";
     case "bucket":
       if (mask.size !== undefined) return category === "N" ? undefined : "a number";
-      return category === "D" && !sql.startsWith("time ") ? undefined : "a date or a moment";
+      return name === "date" || name.startsWith("timestamp") ? undefined : "a date or a moment";
     case "redact":
     case "nullify":
     case "constant":
@@ -132,9 +136,15 @@ export function misfit(mask: Mask, column: Column): string | undefined {
   }
 }
 
+const candidates: readonly Mask[] = [
+  { kind: "partial", first: 0, last: 0, keepDomain: false, fill: "*" },
+  { kind: "bucket", size: 10, unit: undefined },
+  { kind: "bucket", size: undefined, unit: "month" },
+  { kind: "hash", salt: "" },
+  { kind: "tokenize", salt: "" },
+  { kind: "redact" },
+  { kind: "nullify" },
+];
+
 export const fittingMasks = (column: Column): readonly MaskKind[] =>
-  column.type.category === "S"
-    ? ["partial", "hash", "tokenize", "redact", "nullify"]
-    : column.type.category === "N" || column.type.category === "D"
-      ? ["bucket", "redact", "nullify"]
-      : ["redact", "nullify"];
+  candidates.filter((mask) => misfit(mask, column) === undefined).map((mask) => mask.kind);

@@ -27,6 +27,10 @@ export function checkName(env: Env, expr: NameExpr, expected: Type | undefined):
   }
   const target = expected && withoutOption(expected);
   if (target?.kind === "enum" && target.values.includes(text)) return { op: "const", value: text, span, type: target };
+  // `given session { purpose: absent }`: known to be absent, which is not the same as not given.
+  if (text === "absent" && env.place === "constant" && expected?.kind === "option") {
+    return { op: "const", value: undefined, span, type: expected };
+  }
   const symbol = findSymbol(env, text);
   if (symbol) return narrowed(env, text, useSymbol(env, symbol, expr.name));
   if (text === "table" && !Object.hasOwn(factEnums, text)) return checkTableName(env, span);
