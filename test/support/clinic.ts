@@ -40,6 +40,8 @@ export const clinicObligations: Obligations = {
 
 /** Relations that no statement may touch, by schema. */
 export const deniedSchemas: ReadonlySet<string> = new Set(["vault"]);
+/** And by key: what triggers write down is as secret as what they read. */
+export const deniedRelations: ReadonlySet<string> = new Set(["clinic.audit"]);
 
 const token = (twin: Twin, what: string, length: number): string =>
   createHash("sha256").update(`${twin}:${what}`).digest("hex").slice(0, length);

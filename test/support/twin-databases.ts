@@ -1,7 +1,7 @@
 // The worlds as databases: a template per content, copies on demand, the same OIDs everywhere.
 import { randomBytes } from "node:crypto";
 import { after } from "node:test";
-import type pg from "pg";
+import pg from "pg";
 import { clinicData, clinicSchema, type Twin } from "./clinic.ts";
 import { type TestServer, testServer, withClient } from "./postgres.ts";
 import { type Answer, observe, type Step, type World } from "./twin-transcript.ts";
@@ -27,6 +27,12 @@ export class TwinDatabases {
   }
 
   async copy(template: string): Promise<Database> {
+    // A database with a session can't be copied.
+    await kept
+      .get(template)
+      ?.then((client) => client.end())
+      .catch(() => undefined);
+    kept.delete(template);
     this.#next += 1;
     const database = `${this.#prefix}_${this.#next}`;
     await this.#asAdmin(`CREATE DATABASE ${database} TEMPLATE ${template}`);
@@ -59,6 +65,8 @@ export class TwinDatabases {
   }
 
   async dropAll(): Promise<void> {
+    for (const client of kept.values()) await client.then((c) => c.end()).catch(() => undefined);
+    kept.clear();
     for (const database of [...this.#made].reverse())
       await this.#asAdmin(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`).catch(() => undefined);
     this.#made.clear();
@@ -83,19 +91,43 @@ export async function eachStep(client: pg.Client, steps: readonly Step[]): Promi
   return answers;
 }
 
-/** A fresh session in `database`, with time-dependent settings fixed. */
+const sessionStart = "SET timezone = 'UTC'; SET statement_timeout = '20s'";
+const kept = new Map<string, Promise<pg.Client>>();
+
+/** As good as a fresh session in `database`: one that is kept between uses is rolled back and made to forget everything. */
 export async function inSession<T>(
   database: Database,
   wrap: "rollback" | "none",
   use: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
-  return withClient(database, async (client) => {
-    await client.query("SET timezone = 'UTC'; SET statement_timeout = '20s'");
-    if (wrap === "rollback") await client.query("BEGIN");
-    try {
-      return await use(client);
-    } finally {
-      if (wrap === "rollback") await client.query("ROLLBACK").catch(() => undefined);
-    }
-  });
+  if (wrap === "none")
+    return withClient(database, async (client) => {
+      await client.query(sessionStart);
+      return use(client);
+    });
+  const client = await keptClient(database);
+  await client.query("BEGIN");
+  try {
+    return await use(client);
+  } finally {
+    await client
+      .query("ROLLBACK")
+      .then(() => client.query("DISCARD ALL"))
+      .then(() => client.query(sessionStart))
+      .catch(() => kept.delete(database.database));
+  }
+}
+
+function keptClient(database: Database): Promise<pg.Client> {
+  const known = kept.get(database.database);
+  if (known) return known;
+  const made = (async () => {
+    const client = new pg.Client(database);
+    client.on("error", () => undefined);
+    await client.connect();
+    await client.query(sessionStart);
+    return client;
+  })();
+  kept.set(database.database, made);
+  return made;
 }

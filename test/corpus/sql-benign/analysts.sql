@@ -557,3 +557,13 @@ SELECT FROM clinic.rooms;
 
 --- an empty statement
 ;
+
+--- a comment within NOT IN
+SELECT id FROM clinic.rooms WHERE id NOT /* these */ IN (1, 2) ORDER BY id;
+
+--- a comment within NULLS LAST
+SELECT id, rate FROM clinic.rooms ORDER BY rate NULLS -- at the end
+LAST, id;
+
+--- a comment within WITH TIME ZONE
+SELECT count(seen::timestamp WITH /* zone */ TIME ZONE) FROM clinic.rooms;

@@ -1047,7 +1047,7 @@ FROM pg_catalog.pg_class c
 WHERE c.relkind IN ('r','p','t','s','')
 ORDER BY 1,2;
 
---- psql \dt+ clinic.*
+--- psql \dt+ clinic.* [passes]
 SELECT n.nspname as "Schema",
   c.relname as "Name",
   CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' WHEN 't' THEN 'TOAST table' WHEN 'f' THEN 'foreign table' WHEN 'p' THEN 'partitioned table' WHEN 'I' THEN 'partitioned index' END as "Type",
@@ -1723,14 +1723,6 @@ WHERE n.nspname <> 'pg_catalog'
 ) AS tt
   JOIN pg_catalog.pg_description d ON (tt.oid = d.objoid AND tt.tableoid = d.classoid AND d.objsubid = 0)
 ORDER BY 1, 2, 3;
-
---- psql \drds
-SELECT rolname AS "Role", datname AS "Database",
-pg_catalog.array_to_string(setconfig, E'\n') AS "Settings"
-FROM pg_catalog.pg_db_role_setting s
-LEFT JOIN pg_catalog.pg_database d ON d.oid = setdatabase
-LEFT JOIN pg_catalog.pg_roles r ON r.oid = setrole
-ORDER BY 1, 2;
 
 --- psql \dfS+ now
 SELECT n.nspname as "Schema",

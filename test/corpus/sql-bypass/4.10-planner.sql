@@ -28,6 +28,9 @@ EXPLAIN SELECT FROM clinic.visits_24 WHERE ward > 'W';
 --- EXPLAIN of an UPDATE
 EXPLAIN UPDATE clinic.visits SET cost = 1 WHERE ward > 'W';
 
+--- EXPLAIN runs a write
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) DELETE FROM staff.temps WHERE wage > 3200;
+
 --- EXPLAIN of a declared cursor
 EXPLAIN DECLARE c CURSOR FOR SELECT * FROM clinic.visits;
 

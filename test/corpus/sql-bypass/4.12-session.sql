@@ -79,9 +79,6 @@ SET session_replication_role = replica;
 --- NULL comparison rewritten [acts]
 SET transform_null_equals = on;
 
---- the plan cache told to replan [acts]
-SET plan_cache_mode = force_generic_plan;
-
 --- a statement log to the client [acts]
 SET client_min_messages = debug5;
 

@@ -236,12 +236,6 @@ LOAD 'plpgsql';
 --- ALTER SYSTEM [own]
 ALTER SYSTEM SET work_mem = '4MB';
 
---- a constraint deferred
-SET CONSTRAINTS ALL DEFERRED;
-
---- EXPLAIN ANALYZE of a write
-EXPLAIN ANALYZE DELETE FROM clinic.rooms;
-
 --- EXPLAIN of a creating statement
 EXPLAIN ANALYZE CREATE TABLE clinic.stash AS SELECT 1;
 
