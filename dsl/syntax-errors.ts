@@ -418,7 +418,8 @@ const reservedKey: Describe = (_source, problem) => {
 /** `allow read-orders`. */
 const dashInName: Describe = (source, problem) => {
   const [first] = problem.before;
-  if (!isAtTop(problem) || problem.found.kind !== "Minus" || !isName(first) || !isName(problem.next)) return undefined;
+  const isDefining = isAtTop(problem) || ruleOf(problem).endsWith("Decl") || ruleOf(problem) === "Head";
+  if (!isDefining || problem.found.kind !== "Minus" || !isName(first) || !isName(problem.next)) return undefined;
   const whole = /^[\w-]+/.exec(source.text.slice(first?.span.start ?? 0))?.[0] ?? "";
   if (!whole.includes("-") || first === undefined) return undefined;
   const name = whole.replaceAll("-", "_");

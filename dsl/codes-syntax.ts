@@ -1,0 +1,186 @@
+// What is wrong with the writing of a policy.
+import { type CodeTable, row } from "./code-row.ts";
+
+/** Codes of the reader: tokens, grammar, bounds. */
+export const syntaxCodes = {
+  P0001: row(
+    "a character or a name that the language does not have",
+    "Names are made of the letters A-Z and a-z, digits and `_`; the marks of the language are those of GRAMMAR.md. Typographic quotes, dashes and letters of other alphabets stand in texts only.",
+    "let read-only = true",
+    "let read_only = true",
+  ),
+  P0002: row(
+    "a text without its closing quote",
+    "A text in double quotes ends on the line it starts on. A text over several lines stands in back-ticks.",
+    'deny x on any because "no',
+    'deny x on any because "no"',
+  ),
+  P0003: row(
+    "a text without its closing back-tick",
+    "A text in back-ticks runs over lines until the next back-tick.",
+    ['test "x" {', "  given sql `select 1", "  expect deny", "}"].join("\n"),
+    ['test "x" {', "  given sql `select 1`", "  expect deny", "}"].join("\n"),
+  ),
+  P0004: row(
+    "`=` where a comparison or a colon belongs",
+    "`=` gives a name a value in `let`, `func`, `type` and `given`. Conditions compare with `==`; fields and named arguments are written with `:`.",
+    "deny x on sql when identity.kind = agent",
+    "deny x on sql when identity.kind == agent",
+  ),
+  P0005: row(
+    "an operator of another language",
+    "The operators are words: `and`, `or`, `not`; equality is `==` and `!=`.",
+    "deny x on sql when identity.mfa && sql.joins > 3",
+    "deny x on sql when identity.mfa and sql.joins > 3",
+  ),
+  P0006: row(
+    "punctuation of another language",
+    "Comments start with `#`, texts stand in double quotes, and no semicolons are needed.",
+    "let a = 'x';",
+    'let a = "x"',
+  ),
+  P0007: row(
+    "an expression that stops in the middle",
+    "Something must follow an operator, `when`, `unless`, `=` and the like. What came next starts something else.",
+    "deny x on sql when identity.mfa or",
+    "deny x on sql when identity.mfa or sql.joins > 3",
+  ),
+  P0008: row(
+    "an unknown escape",
+    'Texts in double quotes know `\\n \\t \\r \\" \\\\ \\{ \\} \\uXXXX`. In back-ticks nothing is escaped, which suits regular expressions.',
+    'deny x on sql when sql.text matches "\\d+"',
+    "deny x on sql when sql.text matches `\\d+`",
+  ),
+  P0009: row(
+    "a placeholder that is empty or not closed",
+    "In texts of expressions and after `because`, `{expression}` is replaced by its value. A brace itself is written `\\{`.",
+    'deny x on sql because "{sql.verb is closed"',
+    'deny x on sql because "{sql.verb} is closed"',
+  ),
+  P0010: row(
+    "a number or literal that cannot be read",
+    "Durations end in ms, s, m, h or d; sizes in B, KB, MB, GB, TB, KiB, MiB, GiB or TiB; whole numbers are exact up to 9_007_199_254_740_991; typed literals are cidr, ip, ts, date, table and col.",
+    "let a = 5min",
+    "let a = 5m",
+  ),
+  P0011: row(
+    "a rule without a name",
+    "Decision logs, `explain` and tests refer to rules by name, so every rule has one, without quotes.",
+    "allow on sql read",
+    "allow sql_read on sql read",
+  ),
+  P0012: row(
+    "chained comparisons or ranges",
+    "`a < b < c` reads as mathematics but would compare a truth value with `c`. Compare two things at a time, or use a range.",
+    "deny x on sql when 1 < sql.joins < 5",
+    "deny x on sql when sql.joins in 1..5",
+  ),
+  P0013: row(
+    "a word that does not fit where it stands",
+    "The construct needs something else here; the help line shows how it is written.",
+    "alert a on sql write",
+    'alert a to "#security" on sql write',
+  ),
+  P0014: row(
+    "a comma with nothing behind it",
+    "Lists, records and arguments have no trailing comma.",
+    "let a = [1, 2, ]",
+    "let a = [1, 2]",
+  ),
+  P0015: row(
+    "a bracket that is not closed, or closes nothing",
+    "Every `(`, `[` and `{` has its partner.",
+    "deny x on sql when (identity.mfa",
+    "deny x on sql when (identity.mfa)",
+  ),
+  P0016: row(
+    "a file that is too large",
+    "A policy file holds rules; long lists belong into a `data` document. The limit is `policyFileBytesMax`.",
+    undefined,
+    undefined,
+  ),
+  P0017: row(
+    "a file with too many words",
+    "The same bound, counted in words and marks: `policyTokensMax`.",
+    undefined,
+    undefined,
+  ),
+  P0018: row(
+    "nesting that goes too deep",
+    "Expressions, types and chains of operators nest at most `policyNestingMax` levels. Name a part with `let`.",
+    undefined,
+    undefined,
+  ),
+  P0019: row(
+    "a row of cases that does not fit its table",
+    "Every row has one cell for each column and ends with `|`; a cell cannot be empty.",
+    ['test "x" {', "  cases", "    | a | want |", "    | 1 |", "  expect want", "}"].join("\n"),
+    ['test "x" {', "  cases", "    | a | want |", "    | 1 | deny |", "  expect want", "}"].join("\n"),
+  ),
+  P0020: row(
+    "clauses in the wrong order",
+    "A rule is: effect, name, `on` what, `at` which connections, `when` / `unless` / `let`, `because`.",
+    'deny x on sql because "no" when identity.mfa',
+    'deny x on sql when identity.mfa because "no"',
+  ),
+  P0021: row(
+    "no package, or more than one",
+    "A file starts with `package`: decision logs and imports name a rule by it.",
+    ["allow x on any", "package b"].join("\n"),
+    "allow x on any",
+  ),
+  P0022: row(
+    "an import in the middle of a file",
+    "Imports stand right under `package`.",
+    ["allow x on any", "import b.c"].join("\n"),
+    "allow x on any",
+  ),
+  P0023: row(
+    "a word that starts nothing",
+    "Every declaration starts with one of a few words. A misspelt one would otherwise be a rule that is not there.",
+    "alow x on any",
+    "allow x on any",
+  ),
+  P0024: row(
+    "a reserved word as a name",
+    "Some words are part of the grammar. Right after a dot they are names all the same.",
+    "let where = 3",
+    "let place = 3",
+  ),
+  P0026: row(
+    "a test or property with a part missing or misplaced",
+    "`cases` or `forall` first, then every `given`, then at least one `expect`.",
+    ['test "x" {', '  given identity { sub: "a" }', "}"].join("\n"),
+    ['test "x" {', '  given identity { sub: "a" }', "  expect deny", "}"].join("\n"),
+  ),
+  P0027: row(
+    "an unknown thing for a rule to be on",
+    "Rules are on `any`, `sql`, `http`, `mcp` or `llm`.",
+    "allow x on postgres read",
+    "allow x on sql read",
+  ),
+  P0028: row(
+    "a table or action that is not joined to the others",
+    "Actions are separated by commas, and tables come after `of`.",
+    "allow x on sql read public.orders",
+    "allow x on sql read of public.orders",
+  ),
+  P0029: row(
+    "a text without quotes",
+    "Connection patterns, routes, file names and messages stand in double quotes.",
+    "allow x on sql at prod",
+    'allow x on sql at "prod"',
+  ),
+  E0003: row(
+    "hidden characters or mixed alphabets",
+    "A policy that looks harmless to a reviewer and means something else to the gateway is an attack. Characters that hide or reorder text, and names that mix alphabets, are refused everywhere, comments included.",
+    "let is_\u0430gent = true",
+    "let is_agent = true",
+  ),
+  E0012: row(
+    "`and` and `or` without parentheses",
+    "Which of the two binds first is a frequent source of mistakes, so the author says it.",
+    "deny x on sql when identity.mfa or identity.kind == agent and sql.joins > 3",
+    "deny x on sql when identity.mfa or (identity.kind == agent and sql.joins > 3)",
+  ),
+} as const satisfies CodeTable;
