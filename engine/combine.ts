@@ -1,5 +1,6 @@
 // two policy sets -> one that lets through only what both do. The algebra is the language's: section 6.
 import { createHash } from "node:crypto";
+import { sortCauses } from "./evaluate.ts";
 import { invariant } from "./lib/assert.ts";
 import { isNonEmpty, type NonEmpty } from "./lib/non-empty.ts";
 import type {
@@ -17,10 +18,10 @@ import { type RowPredicate, renderRowPredicate } from "./model/row-predicate.ts"
 
 /** Deny by either denies, approvals of both are needed, obligations of both hold. Order doesn't change what is enforced. */
 export function combinePolicySets(a: PolicySet, b: PolicySet): PolicySet {
-  invariant(a.timeZone === b.timeZone, "policy sets that decide together have one time zone");
+  invariant((a.timeZone ?? "UTC") === (b.timeZone ?? "UTC"), "policy sets that decide together have one time zone");
   return {
     hash: `sha256:${createHash("sha256").update(`${a.hash}\n${b.hash}`).digest("hex")}`,
-    timeZone: a.timeZone,
+    ...(a.timeZone === undefined ? {} : { timeZone: a.timeZone }),
     revision: [a.revision, b.revision].filter((r) => r !== "").join("+"),
     packages: union(a.packages, b.packages),
     decide: (request) => combineDecisions(a.decide(request), b.decide(request)),
@@ -53,13 +54,16 @@ export function addForConnection(base: PolicySet, added: PolicySet, connection: 
 }
 
 export function combineDecisions(a: Decision, b: Decision): Decision {
-  const common = { alerts: [...a.alerts, ...b.alerts], shadow: [...a.shadow, ...b.shadow] };
+  const common = {
+    alerts: [...a.alerts, ...b.alerts].sort((x, y) => (x.rule < y.rule ? -1 : 1)),
+    shadow: sortCauses([...a.shadow, ...b.shadow]),
+  };
   if (a.effect === "deny" || b.effect === "deny") {
     const causes: readonly Cause[] = [
       ...(a.effect === "deny" ? a.causes : []),
       ...(b.effect === "deny" ? b.causes : []),
     ];
-    const [first, ...rest] = causes;
+    const [first, ...rest] = sortCauses(causes);
     const rules = union(a.effect === "deny" ? a.rules : [], b.effect === "deny" ? b.rules : []);
     if (first !== undefined) return { ...common, effect: "deny", causes: [first, ...rest], rules };
   }
@@ -71,8 +75,12 @@ export function combineDecisions(a: Decision, b: Decision): Decision {
     ...(a.effect === "approval" ? a.requirements : []),
     ...(b.effect === "approval" ? b.requirements : []),
   ];
-  if (isNonEmpty(requirements)) return { ...common, effect: "approval", rules, requirements, obligations };
-  return { ...common, effect: "allow", rules, obligations };
+  if (!isNonEmpty(requirements)) return { ...common, effect: "allow", rules, obligations };
+  const [first, ...rest] = union(
+    requirements.map((r) => r.rule),
+    [],
+  );
+  return { ...common, effect: "approval", rules: [first ?? requirements[0].rule, ...rest], requirements, obligations };
 }
 
 export function combineObligations(a: Obligations, b: Obligations): Obligations {
@@ -82,10 +90,12 @@ export function combineObligations(a: Obligations, b: Obligations): Obligations 
     masks: mergeMaps(a.masks, b.masks, (left, right) => mergeMaps(left, right, combineMasks)),
     filters: mergeMaps(a.filters, b.filters, combineFilters),
     limits: combineLimits([...a.limits, ...b.limits]),
+    ...(a.content || b.content ? { content: [...(a.content ?? []), ...(b.content ?? [])] } : {}),
   };
 }
 
-const isNothing = (o: Obligations): boolean => o.masks.size === 0 && o.filters.size === 0 && o.limits.length === 0;
+const isNothing = (o: Obligations): boolean =>
+  o.masks.size === 0 && o.filters.size === 0 && o.limits.length === 0 && o.content === undefined;
 
 const combineMasks = (a: ColumnMask, b: ColumnMask): ColumnMask => ({
   mask: joinMasks([a.mask, b.mask]) ?? { kind: "redact" },
@@ -113,7 +123,7 @@ function combineLimits(all: readonly LimitObligation[]): readonly LimitObligatio
     const known = least.get(key);
     if (!known || limit.max < known.max || (limit.max === known.max && limit.rule < known.rule)) least.set(key, limit);
   }
-  return [...least.values()];
+  return [...least.values()].sort((a, b) => (a.rule < b.rule ? -1 : 1));
 }
 
 function mergeMaps<V>(

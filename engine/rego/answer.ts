@@ -1,5 +1,5 @@
 // a Rego policy's answer -> Decision. docs/rego.md documents the shape; whatever else comes is no answer, hence a deny.
-import { unreachable } from "../lib/assert.ts";
+import { describeAccess, describeRequest, sortCauses } from "../evaluate.ts";
 import { isNonEmpty, type NonEmpty } from "../lib/non-empty.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Limits } from "../limits.ts";
@@ -39,7 +39,7 @@ export function readAnswer(
   try {
     const said =
       typeof answer === "boolean" ? bare(answer, packageName) : readSaid(answer, request, packageName, limits);
-    return ok({ decision: decisionOf(said, request, packageName), tolerates: new Set(said.tolerates) });
+    return ok({ decision: decisionOf(said, request), tolerates: new Set(said.tolerates) });
   } catch (error) {
     if (!(error instanceof BadAnswer)) throw error;
     return err({ code: "rego-answer-invalid", message: `the policy's answer is not a decision: ${error.message}` });
@@ -177,7 +177,7 @@ function readObligations(top: AnswerReader, ruleOf: RuleOf, request: PolicyReque
       ]),
     ),
     filters: new Map([...Map.groupBy(filters, (f) => f.key)].map(([key, given]) => [key, andGiven(given)] as const)),
-    limits: limits.toSorted((a, b) => byText(a.unit, b.unit) || a.max - b.max || byText(a.rule, b.rule)),
+    limits: leastLimits(limits),
   };
 }
 
@@ -202,66 +202,61 @@ function joinGiven(given: readonly { readonly mask: ColumnMask["mask"]; readonly
   return { mask, rules: sortedRules(given) };
 }
 
+/** In the order of the rules' names; equal filters are one. */
 function andGiven(
   given: readonly { readonly predicate: TableFilter["predicate"]; readonly rule: RuleId }[],
 ): TableFilter {
-  const distinct = [...new Map(given.map((g) => [renderRowPredicate(g.predicate), g.predicate])).entries()]
-    .sort(([a], [b]) => byText(a, b))
-    .map(([, predicate]) => predicate);
+  const sorted = given
+    .map((g) => ({ ...g, text: renderRowPredicate(g.predicate) }))
+    .sort((a, b) => byText(a.rule, b.rule) || byText(a.text, b.text));
+  const distinct = [...new Map(sorted.map((g) => [g.text, g.predicate])).values()];
   const [only] = distinct;
   const predicate = only !== undefined && distinct.length === 1 ? only : ({ kind: "and", parts: distinct } as const);
   return { predicate, rules: sortedRules(given) };
 }
 
-function decisionOf(said: Said, request: PolicyRequest, packageName: string): Decision {
+/** MIN over limits of one unit; of equal ones the first by name. */
+function leastLimits(limits: readonly LimitObligation[]): readonly LimitObligation[] {
+  const sorted = limits.toSorted((a, b) => a.max - b.max || byText(a.rule, b.rule));
+  return [...Map.groupBy(sorted, (l) => l.unit).values()]
+    .flatMap(([least]) => (least ? [least] : []))
+    .sort((a, b) => byText(a.rule, b.rule));
+}
+
+function decisionOf(said: Said, request: PolicyRequest): Decision {
   const waiting = sortByRule(said.requirements.filter((r) => !request.approved.has(r.rule)));
-  const denied = said.denied.length > 0 || !said.allow;
-  const effect = denied ? "deny" : waiting.length > 0 ? "approval" : "allow";
+  const causes = sortCauses([...said.denied, ...uncoveredCauses(said, request)]);
+  const effect = causes.length > 0 ? "deny" : waiting.length > 0 ? "approval" : "allow";
   const raised = said.alerts.filter(({ on }) => on.length === 0 || on.includes(effect)).map(({ alert }) => alert);
   const common = { alerts: sortByRule(raised), shadow: sortCauses(said.shadow) };
-  if (denied) {
-    const [first, ...rest] = [...sortCauses(said.denied), ...uncoveredCauses(said, request, packageName)];
-    if (first === undefined) throw new BadAnswer("it denies without a cause");
-    return { ...common, effect: "deny", causes: [first, ...rest], rules: [] };
+  if (isNonEmpty(causes)) {
+    const named = causes.flatMap((cause) => ("rule" in cause ? [cause.rule] : []));
+    return { ...common, effect: "deny", causes, rules: [...new Set(named)].sort() };
   }
-  const { rules, obligations } = said;
-  if (isNonEmpty(waiting)) return { ...common, effect: "approval", rules, requirements: waiting, obligations };
-  return { ...common, effect: "allow", rules, obligations };
+  const { obligations } = said;
+  if (isNonEmpty(waiting)) {
+    return { ...common, effect: "approval", rules: sortedRules(waiting), requirements: waiting, obligations };
+  }
+  return { ...common, effect: "allow", rules: said.rules, obligations };
 }
 
 /** What no rule allows: as the policy says it; else, where nothing else denies either, the request as a whole. */
-function uncoveredCauses(said: Said, request: PolicyRequest, packageName: string): readonly Cause[] {
-  if (said.allow) return [];
-  const message = said.message ?? `No rule of ${packageName} allows this`;
-  const named = [...new Set(said.uncovered)].sort();
-  const accesses = named.length > 0 ? named : said.denied.length > 0 ? [] : [describeRequest(request)];
-  return accesses.map((access) => ({ kind: "uncovered", access, message }));
+function uncoveredCauses(said: Said, request: PolicyRequest): readonly Cause[] {
+  const isSilent = said.uncovered.length === 0 && said.denied.length === 0;
+  const accesses = said.allow || !isSilent ? said.uncovered : [describeWhole(request)];
+  return accesses.map((access) => ({
+    kind: "uncovered",
+    access,
+    message: said.message ?? `no rule allows \`${access}\``,
+  }));
 }
 
-/** `select public.orders`, `GET /v1/users`: names only. */
-export function describeRequest(request: PolicyRequest): string {
-  switch (request.protocol) {
-    case "sql": {
-      const [first, ...more] = new Set(
-        request.sql.accesses.map(({ verb, relation }) =>
-          relation ? `${verb} ${relationKey(relation.schema, relation.name)}` : verb,
-        ),
-      );
-      return more.length === 0 ? (first ?? request.sql.verb) : `${first} and ${more.length} more`;
-    }
-    case "http":
-      return `${request.http.method} ${request.http.path}`;
-    case "mcp":
-      return request.mcp.method;
-    case "llm":
-      return request.llm.model;
-    default:
-      return unreachable(request);
-  }
+/** `select public.orders`, `select public.orders and 2 more`. */
+function describeWhole(request: PolicyRequest): string {
+  if (request.protocol !== "sql") return describeRequest(request, undefined);
+  const [first, ...more] = new Set(request.sql.accesses.map(describeAccess));
+  return more.length === 0 ? (first ?? request.sql.verb) : `${first} and ${more.length} more`;
 }
 
 const sortByRule = <T extends { readonly rule: RuleId; readonly message: string }>(items: readonly T[]): readonly T[] =>
   items.toSorted((a, b) => byText(a.rule, b.rule) || byText(a.message, b.message));
-
-const sortCauses = (causes: readonly Cause[]): readonly Cause[] =>
-  causes.toSorted((a, b) => byText(JSON.stringify(a), JSON.stringify(b)));

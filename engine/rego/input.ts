@@ -150,8 +150,8 @@ function accessOf(access: SqlAccess, writer: Writer): Json {
   return {
     verb: access.verb,
     kind: access.kind,
-    ...(relation === undefined ? {} : { table: tableOf(relation, writer) }),
-    columns: relation === undefined ? [] : access.columns.map((name) => columnOf(relation, name, writer)),
+    ...(relation === undefined ? {} : { table: wholeTableOf(relation, writer) }),
+    columns: access.columns,
     has_where: access.hasWhere,
     ...writer.guarded("sql.where_always_true", access.whereAlwaysTrue, true, relation && keyOf(relation)),
     via: access.via,
@@ -160,10 +160,16 @@ function accessOf(access: SqlAccess, writer: Writer): Json {
 
 const keyOf = (relation: Relation): string => relationKey(relation.schema, relation.name);
 
-function tableOf(relation: Relation, writer: Writer): Json {
+function tableOf(relation: Relation, writer: Writer): Members {
   const key = keyOf(relation);
   return { key, schema: relation.schema, name: relation.name, ...writer.set("table.tags", relation.tags, key) };
 }
+
+/** With all its columns: a mask concerns those that carry a tag, whether the statement names them or not. */
+const wholeTableOf = (relation: Relation, writer: Writer): Json => ({
+  ...tableOf(relation, writer),
+  columns: relation.columns.map((column) => columnOf(relation, column.name, writer)),
+});
 
 /** A column carries its table's tags too. System columns aren't in the catalog and have those only. */
 function columnOf(relation: Relation, name: string, writer: Writer): Members {

@@ -16,14 +16,14 @@ allow if input.identity.kind == "agent"
 
 deny contains {"rule": "no_email", "severity": "high", "message": msg} if {
   some access in input.sql.accesses
-  "email" in {c.name | some c in access.columns}
+  "email" in access.columns
   input.identity.sub == "eve"
   msg := sprintf("%s may not read e-mail addresses", [input.identity.sub])
 }
 
 masks contains {"table": access.table.key, "column": c.name, "rule": "pii", "mask": {"kind": "partial", "first": 1, "keep_domain": true}} if {
   some access in input.sql.accesses
-  some c in access.columns
+  some c in access.table.columns
   "pii" in c.tags
 }
 
@@ -70,7 +70,7 @@ test("a Rego policy's answer becomes the whole decision, with masks, filters and
   assert.deepEqual(set.decide(withSub("eve")), {
     effect: "deny",
     causes: [{ kind: "rule", rule: "t.no_email", severity: "high", message: "eve may not read e-mail addresses" }],
-    rules: [],
+    rules: ["t.no_email"],
     alerts: [{ rule: "t.watch", channel: "#sec", severity: undefined, message: "denied" }],
     shadow: [],
   });

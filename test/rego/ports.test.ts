@@ -1,0 +1,171 @@
+// The policies of policies/rego decide as their originals do.
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import fc from "fast-check";
+import { compileBundle } from "../../dsl/bundle.ts";
+import { limits } from "../../engine/limits.ts";
+import type { Relation } from "../../engine/model/catalog.ts";
+import { decodeCatalogSnapshot } from "../../engine/model/catalog-snapshot.ts";
+import type { Decision } from "../../engine/model/decision.ts";
+import type { PolicySet } from "../../engine/model/policy.ts";
+import type { PolicyRequest } from "../../engine/model/request.ts";
+import { kindOfVerb, type SqlAccess, sqlVerbs } from "../../engine/model/statement.ts";
+import { readBundleFiles } from "../../proxy/policy-holder.ts";
+import { buildRego, skip } from "../support/opa.ts";
+import { loadInProcess, sqlFacts, sqlRequest } from "./support.ts";
+
+const ports = [
+  { packageName: "larch.shop", entrypoint: "larch/shop/decision" },
+  { packageName: "gw.std.guards", entrypoint: "gw/std/guards/decision" },
+  { packageName: "gw.std.readonly", entrypoint: "gw/std/readonly/decision" },
+  { packageName: "gw.std.breakglass", entrypoint: "gw/std/breakglass/decision" },
+] as const;
+
+function readSnapshot(): readonly Relation[] {
+  const catalog = decodeCatalogSnapshot(readFileSync("policies/demo/catalog.json", "utf8"));
+  assert.ok(catalog.ok);
+  return [...catalog.value.relations.values()];
+}
+
+const regoFiles = (): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync("policies/rego", { recursive: true, encoding: "utf8" })
+      .filter((name) => /\.(?:rego|json)$/.test(name))
+      .map((name) => [name, readFileSync(`policies/rego/${name}`, "utf8")]),
+  );
+
+const groups = [
+  "support-agents",
+  "on-call",
+  "payroll",
+  "analysts",
+  "restricted-readers",
+  "break-glass",
+  "migrations",
+  "database-admins",
+];
+
+/** Requests near the rules: verbs, tables, groups and claims that some rule names, and a few that none does. */
+function requests(relations: readonly Relation[]): fc.Arbitrary<PolicyRequest> {
+  const access: fc.Arbitrary<SqlAccess> = fc
+    .record({
+      verb: fc.oneof(
+        { weight: 3, arbitrary: fc.constantFrom("select", "update", "insert", "delete", "begin", "show") },
+        fc.constantFrom(...sqlVerbs),
+      ),
+      relation: fc.option(fc.constantFrom(...relations), { nil: undefined, freq: 6 }),
+      columns: fc.array(fc.nat(20), { maxLength: 4 }),
+      hasWhere: fc.boolean(),
+      whereAlwaysTrue: fc.boolean(),
+    })
+    .map(({ columns, relation, verb, ...rest }) => ({
+      ...rest,
+      verb,
+      kind: kindOfVerb[verb],
+      relation: ["update", "delete", "truncate", "insert"].includes(verb) ? (relation ?? relations[0]) : relation,
+      columns: [...new Set(columns.flatMap((i) => relation?.columns[i % relation.columns.length]?.name ?? []))],
+      via: [],
+    }));
+  return fc
+    .record({
+      accesses: fc.oneof({ weight: 3, arbitrary: fc.tuple(access) }, fc.array(access, { minLength: 1, maxLength: 3 })),
+      who: fc.oneof(
+        fc.constantFrom(
+          { kind: "agent", groups: ["support-agents"] } as const,
+          { kind: "human", groups: ["on-call", "payroll"] } as const,
+          { kind: "human", groups: ["on-call"] } as const,
+          { kind: "human", groups: ["analysts", "restricted-readers"] } as const,
+          { kind: "human", groups: ["break-glass"] } as const,
+        ),
+        fc.record({
+          kind: fc.constantFrom("agent", "human", "service"),
+          groups: fc.subarray(groups, { maxLength: 3 }),
+        }),
+      ),
+      region: fc.constantFrom("north", "south", "moon", "", undefined),
+      mfa: fc.boolean(),
+      purpose: fc.constantFrom("INC-7", undefined),
+      connection: fc.constantFrom("larch-db", "larch-db", "larch-db", "other-db"),
+      statements: fc.constantFrom(1, 1, 2),
+      functions: fc.subarray(["lower", "pg_sleep", "dblink", "app.own"], { maxLength: 2 }),
+    })
+    .map((r) =>
+      sqlRequest({
+        sql: sqlFacts(r.accesses, { statements: r.statements, functions: new Set(r.functions) }),
+        identity: {
+          sub: "someone",
+          kind: r.who.kind,
+          groups: new Set(r.who.groups),
+          email: undefined,
+          ip: "10.0.0.1",
+          mfa: r.mfa,
+          on_behalf_of: undefined,
+          claims: r.region === undefined ? {} : { region: r.region },
+        },
+        session: { id: "se_1", age: 0, purpose: r.purpose },
+        connection: { name: r.connection, env: "prod", tags: new Set() },
+      }),
+    );
+}
+
+async function original(packageName: string): Promise<PolicySet> {
+  // Guard rails allow nothing by themselves, in the policy language; a Rego policy always answers.
+  const everything = "package test.everything\n\nallow everything on sql\n";
+  const files = new Map([...(await readBundleFiles("policies")), ["everything.policy", everything] as const]);
+  const packages = packageName === "gw.std.guards" ? [packageName, "test.everything"] : [packageName];
+  const bundle = compileBundle(files, { revision: "1", timeZone: "UTC", packages });
+  assert.ok(bundle.policySet, JSON.stringify(bundle.diagnostics.slice(0, 3)));
+  return bundle.policySet;
+}
+
+/** Whole decisions, in an order of their own where the order says nothing. */
+function comparable(decision: Decision): unknown {
+  const sorted = <K, V>(map: ReadonlyMap<K, V>): readonly (readonly [K, V])[] =>
+    [...map].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
+  if (decision.effect === "deny") return decision;
+  const { masks, filters, limits: bounds } = decision.obligations;
+  const rules = decision.rules.filter(
+    (rule) => rule !== "test.everything.everything" && rule !== "gw.std.guards.allow",
+  );
+  return {
+    ...decision,
+    rules,
+    obligations: {
+      masks: sorted(masks).map(([key, columns]) => [key, sorted(columns)]),
+      filters: sorted(filters),
+      limits: bounds,
+    },
+  };
+}
+
+for (const { packageName, entrypoint } of ports) {
+  test(`${packageName} decides in Rego as it does in the policy language`, { skip }, async (t) => {
+    const rego = loadInProcess(
+      await buildRego(
+        regoFiles(),
+        ports.map((p) => p.entrypoint),
+      ),
+      entrypoint,
+    ).set;
+    const policy = await original(packageName);
+    const seen = { allow: 0, deny: 0, approval: 0 };
+    fc.assert(
+      fc.property(requests(readSnapshot()), (request) => {
+        const wanted = policy.decide(request);
+        seen[wanted.effect] += 1;
+        assert.deepEqual(comparable(rego.decide(request)), comparable(wanted));
+      }),
+      { numRuns: 3_000 },
+    );
+    t.diagnostic(JSON.stringify(seen));
+    assert.ok(seen.allow > 20 && seen.deny > 20, JSON.stringify(seen));
+  });
+}
+
+test("the ports' data are those of the originals", () => {
+  const data: unknown = JSON.parse(readFileSync("policies/rego/data.json", "utf8"));
+  const json = (path: string): unknown => JSON.parse(readFileSync(path, "utf8"));
+  assert.deepEqual(data, { larch: { agent_regions: json("policies/demo/data/agent_regions.json") } });
+  assert.ok(limits.regoJsonDepthMax > 3);
+});
