@@ -1,5 +1,5 @@
 // issuer + PostgreSQL + gateway, as `gw serve` would run them: for end-to-end tests
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after } from "node:test";
@@ -35,6 +35,8 @@ export type PsqlOutcome = { readonly code: number; readonly out: string; readonl
 
 export type TestGatewayOptions = {
   readonly schema: string;
+  /** Another server than the run's own. */
+  readonly server?: TestServer;
   readonly policy: string;
   /** Lines for gw.yaml: at the top, and in the connection. */
   readonly config?: string;
@@ -49,7 +51,7 @@ export type TestGatewayOptions = {
 export async function prepareGateway(options: TestGatewayOptions): Promise<PreparedGateway> {
   const folder = temporaryFolder();
   options.prepare?.(folder);
-  const database = await testDatabase(options.schema);
+  const database = await testDatabase(options.schema, options.server);
   const issuer = await startTokenIssuer({ audience: "gatewright" });
   after(() => issuer.stop());
   const policies = join(folder, "policies");
@@ -172,6 +174,9 @@ export function spawnGateway(configPath: string): Promise<GatewayProcess> {
     child.once("exit", (code) => reject(new Error(`gw serve ended with ${code}: ${errors}`)));
   });
 }
+
+/** Whether this machine has a program: a fresh one has Node and npm only, and tests of other programs are skipped there. */
+export const hasProgram = (name: string): boolean => spawnSync(name, ["--version"]).status === 0;
 
 /** Runs a program to its end. */
 export function run(

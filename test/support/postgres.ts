@@ -26,8 +26,8 @@ export async function testServer(): Promise<TestServer> {
 }
 
 /** Creates an empty database, runs `sql` in it as superuser, and drops it after the test file. */
-export async function testDatabase(sql: string): Promise<TestServer & { readonly database: string }> {
-  const server = await testServer();
+export async function testDatabase(sql: string, on?: TestServer): Promise<TestServer & { readonly database: string }> {
+  const server = on ?? (await testServer());
   const database = `t_${randomBytes(6).toString("hex")}`;
   await withClient({ ...server, database: "postgres" }, (c) =>
     c.query(`CREATE DATABASE ${database} TEMPLATE template0`),
