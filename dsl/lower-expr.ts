@@ -215,6 +215,8 @@ export class ExprLowering implements TextSource {
     const right: Expr = pattern
       ? { kind: "string", span: spanOfToken(pattern), text: this.plain(pattern) }
       : this.arith(rightNode, span.end);
+    // one problem for one slip: nothing is said about what stands beside a hole
+    if (left.kind === "missing" || right.kind === "missing") return { kind: "missing", span };
     const isNegated = tokenOf(opNode, "KwNot") !== undefined;
     return { kind: "compare", span: joinSpans(left.span, right.span), op: op.image, isNegated, left, right, opSpan };
   }
@@ -346,6 +348,10 @@ export class ExprLowering implements TextSource {
       case "KwFalse":
         return { kind: "bool", span, value: raw === "true" };
       default:
+        if (nothings.has(raw)) {
+          this.report(noNull(this.path, span, raw));
+          return { kind: "missing", span };
+        }
         return { kind: "name", span, name: this.name(token) };
     }
   }
@@ -385,6 +391,22 @@ export class ExprLowering implements TextSource {
     return isText ? { span: spanOfToken(token), text: this.plain(token).raw } : this.name(token);
   }
 }
+
+/** What other languages call the absence of a value. */
+const nothings: ReadonlySet<string> = new Set(["null", "nil", "undefined", "None", "NULL"]);
+
+const noNull = (path: string, span: Span, word: string): Diagnostic =>
+  diagnose({
+    code: "P0005",
+    path,
+    span,
+    message: `there is no \`${word}\``,
+    label: "absence is no value here",
+    help: [
+      "to ask whether something is there write `x is present` or `x is absent`",
+      "to give it a value write `x ?? …`",
+    ],
+  });
 
 /** The text token when an operand is nothing but a text. */
 function loneText(arith: Cst): CstToken | undefined {

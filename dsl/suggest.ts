@@ -4,13 +4,13 @@
 const wordCharsMax = 100;
 
 /**
- * The candidate nearest to `word`, at most max(2, a third of the word) edits away, and nearer than replacing the whole
- * word. Same letters in another case count as nearest. Ties go to the first in alphabetical order.
+ * The candidate nearest to `word`, at most max(2, a third of the word) edits away, and at most half of the word's
+ * letters. Same letters in another case count as nearest. Ties go to the first in alphabetical order.
  */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length === 0 || word.length > wordCharsMax) return undefined;
   let best: string | undefined;
-  let bestDistance = Math.min(Math.max(2, Math.floor(word.length / 3)), word.length - 1) + 1;
+  let bestDistance = Math.min(Math.max(2, Math.floor(word.length / 3)), Math.max(1, Math.floor(word.length / 2))) + 1;
   for (const candidate of [...new Set(candidates)].sort()) {
     if (candidate === word || candidate.length > wordCharsMax) continue;
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue;

@@ -90,6 +90,8 @@ function unknownEnumValue(env: Env, text: string, span: Span, type: Type & { kin
 function unknownName(env: Env, text: string, span: Span, target: Type | undefined): Core {
   // The other side is wrong already: what this name should be cannot be told.
   if (target?.kind === "poison") return wrong(span);
+  // its declaration has a syntax error, which is reported
+  if (env.file.unreadable?.some((name) => name.text === text)) return wrong(span);
   const imports = env.context.imports.get(env.file);
   const candidates = [
     ...env.names.keys(),

@@ -23,7 +23,7 @@ function findingsOf(checked: Checked, rule: CheckedRule): readonly Finding[] {
     findings.push({
       path: rule.path,
       span: expr.span,
-      message: `rows without a \`${column}\` are dropped as well`,
+      message: `rows without a value in \`${column}\` are dropped as well`,
       label: `\`${column}\` may be NULL`,
       notes: ["a row is kept only if the condition is certainly true for it"],
       help: [`to keep them write \`(row.${column} is absent or …)\``],
