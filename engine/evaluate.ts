@@ -194,6 +194,7 @@ class Findings {
     let isCovered = false;
     let columns: Set<string> | undefined;
     for (const { rule, params } of candidates) {
+      if (access?.implied === "constraint" && rule.effect !== "mask" && rule.effect !== "filter") continue;
       c.params = params;
       const truth = rule.holds(c);
       if (truth === false) continue;
@@ -216,7 +217,8 @@ class Findings {
       isCovered = true;
       this.#allows.add(builtinCatalogRule);
     }
-    if (isCovered) return;
+    // The server reaches an implied relation by itself (constraints, partitions): only restricting rules speak of it.
+    if (isCovered || access?.implied !== undefined) return;
     const what = describeRequest(c.request, access);
     c.params = undefined;
     this.causes.push({

@@ -54,6 +54,8 @@ export type Relation = {
   readonly hasRowSecurity: boolean;
   /** Unique, primary key, exclusion and foreign key constraints, as sets of column names. */
   readonly constraints: readonly RelationConstraint[];
+  /** Key of the table whose column a sequence serves (serial, identity, OWNED BY). */
+  readonly ownedBy?: string;
 };
 
 export type RelationConstraint = {

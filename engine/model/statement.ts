@@ -119,10 +119,11 @@ export type SqlAccess = {
   /** Keys of the views through which a base relation is reached, outermost first; [] where the text names it. */
   readonly via: readonly string[];
   /**
-   * The server reads or judges this relation by itself: a constraint, a partition, the parent of an inheritance child.
-   * Restricting rules, masks and filters hold for it; nobody has to allow it.
+   * The server reaches this relation by itself; nobody has to allow it. `family`: parents and children, whose
+   * restricting rules, masks and filters hold. `constraint`: a foreign key looks into it; only its masks and filters
+   * matter, because they decide which writes would tell of hidden rows.
    */
-  readonly isImplied?: true;
+  readonly implied?: "family" | "constraint";
 };
 
 /** What a policy can read of a statement beyond its accesses: the statement-wide part of the `sql` root. */

@@ -57,7 +57,7 @@ export function addUse(
   relation: Relation,
   verb: SqlVerb,
   place: Place,
-  options: { readonly isImplied?: boolean; readonly via?: readonly string[] } = {},
+  options: { readonly implied?: "family" | "constraint"; readonly via?: readonly string[] } = {},
 ): RelationUse {
   const use: RelationUse = {
     relation,
@@ -65,9 +65,10 @@ export function addUse(
     via: options.via ?? b.via,
     columns: new Set(),
     place,
-    isImplied: options.isImplied === true,
+    implied: options.implied,
     systemColumns: new Set(),
     isSampled: false,
+    isWhole: false,
   };
   b.bindings.uses.push(use);
   return use;

@@ -132,8 +132,10 @@ function bindFunctionCall(b: Binder, node: { FuncCall: FuncCall }, at: Place): v
   bindExpression(b, f.agg_filter, at);
   if (f.over) bindWindow(b, f.over, at);
   if (schema !== "pg_catalog") return;
-  if (name === "set_config" || name === "current_setting") bindSettingFunction(b, f, name);
-  else if (name === "nextval") bindNextval(b, f);
+  if (name === "set_config" || name === "current_setting") {
+    const guarded = bindSettingFunction(f, name);
+    if (guarded) replaceBody(node, () => guarded);
+  } else if (name === "nextval") bindNextval(b, f);
   else if (sizeFunctions.has(name)) replaceBody(node, unknownSize);
 }
 
@@ -289,10 +291,14 @@ function bindRow(b: Binder, ref: ColumnRef, path: readonly string[], scope: Scop
 
 function bindWhole(b: Binder, ref: ColumnRef, source: Source, isStar: boolean): void {
   for (const column of source.columns) touch(b, column);
+  if (source.use) source.use.isWhole = true;
   noteTarget(b, ref, source, undefined, isStar);
 }
 
 function bindBareStar(b: Binder, ref: ColumnRef, scope: Scope | undefined): void {
   for (const column of scope?.columns ?? []) touch(b, column);
-  for (const source of scope?.sources ?? []) noteTarget(b, ref, source, undefined, true);
+  for (const source of scope?.sources ?? []) {
+    if (source.use) source.use.isWhole = true;
+    noteTarget(b, ref, source, undefined, true);
+  }
 }

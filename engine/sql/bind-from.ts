@@ -5,9 +5,11 @@ import { addUse, type Binder, collect, findCte, touch } from "./bind-context.ts"
 import { bindAll, bindExpression, type Place } from "./bind-expression.ts";
 import { bindQuery } from "./bind-query.ts";
 import type { RelationUse, Place as StatementPlace } from "./bindings.ts";
+import { ancestorsOf, descendantsOf } from "./family.ts";
 import { refuse } from "./fault.ts";
 import { figureName } from "./figure-name.ts";
 import { functionColumns, openFunctions } from "./functions.ts";
+import { generatedInputs } from "./generated-inputs.ts";
 import { kindOf } from "./node-kinds.ts";
 import { checkBareOperator, resolveCollation, resolveRelation, resolveType } from "./resolve-names.ts";
 import {
@@ -81,11 +83,12 @@ function bindRangeVar(b: Binder, name: RangeVar, outside: Place, place: Statemen
   }
   const relation = resolveRelation(b.sql, name);
   const use = addUse(b, relation, "select", place);
+  const family = addFamily(b, relation, name.inh === true, place);
   b.bindings.reads.set(name, use);
   return itemOf({
     name: alias ?? relation.name,
     schema: alias === undefined ? relation.schema : undefined,
-    columns: renameColumns(columnsOf(b, name, use), columnNames),
+    columns: renameColumns(withFamily(columnsOf(b, name, use), family), columnNames),
     isOpen: false,
     use,
     isTarget: false,
@@ -107,12 +110,6 @@ export function relationColumns(use: RelationUse): readonly ScopeColumn[] {
     name: c.name,
     bases: [{ use, column: c.name }, ...generatedInputs(use.relation, c.generated).map((column) => ({ use, column }))],
   }));
-}
-
-/** Columns whose names occur in a generated column's expression: a superset of its inputs. */
-export function generatedInputs(relation: Relation, expression: string | undefined): readonly string[] {
-  if (expression === undefined) return [];
-  return relation.columns.map((c) => c.name).filter((name) => expression.includes(name));
 }
 
 function bindJoin(b: Binder, j: JoinExpr, outside: Place, place: StatementPlace, beside: Scope): FromItem {
@@ -211,3 +208,36 @@ function resultColumns(
   const isKnown = path[0] === "pg_catalog" && !openFunctions.has(name);
   return { names: [alias ?? name], isOpen: !isKnown };
 }
+
+/** A policy on a parent holds for its children, and what hides something of a child hides it in the parent's rows too. */
+export function addFamily(
+  b: Binder,
+  relation: Relation,
+  isWithChildren: boolean,
+  place: StatementPlace,
+): readonly RelationUse[] {
+  const { catalog } = b.sql;
+  const others = [
+    ...ancestorsOf(relation, catalog),
+    ...(isWithChildren ? descendantsOf(relation, catalog) : []),
+    ...ownerOf(relation, catalog),
+  ];
+  return others.map((r) => addUse(b, r, "select", place, { implied: "family" }));
+}
+
+const ownerOf = (relation: Relation, catalog: Binder["sql"]["catalog"]): readonly Relation[] => {
+  const owner = relation.ownedBy === undefined ? undefined : catalog.relations.get(relation.ownedBy);
+  return owner ? [owner] : [];
+};
+
+/** Using a column uses the same column of every relation of the family. */
+export const withFamily = (columns: readonly ScopeColumn[], family: readonly RelationUse[]): readonly ScopeColumn[] =>
+  family.length === 0
+    ? columns
+    : columns.map((c) => ({
+        name: c.name,
+        bases: [
+          ...c.bases,
+          ...family.filter((u) => u.relation.columns.some((x) => x.name === c.name)).map((use) => ({ use, column: c.name })),
+        ],
+      }));

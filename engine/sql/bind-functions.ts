@@ -4,8 +4,8 @@ import { addUse, type Binder } from "./bind-context.ts";
 import { refuse } from "./fault.ts";
 import { parseSql } from "./pg-parser.ts";
 import { resolveRelation } from "./resolve-names.ts";
-import { isReadableSetting, isSettingAllowed } from "./settings.ts";
-import { cast, stringConst } from "./tree.ts";
+import { isReadableSetting, isSettingAllowed, readableSettings } from "./settings.ts";
+import { allOf, call, cast, nullConst, operator, stringConst, stringNode } from "./tree.ts";
 
 /** The string that a constant, or a cast of one, holds; undefined for anything else. */
 export function constantText(node: Node | undefined): string | undefined {
@@ -26,22 +26,50 @@ export function constantFlag(node: Node | undefined): boolean | undefined {
   return ["false", "f", "off", "0", "no", "n"].includes(text) ? false : undefined;
 }
 
-/** @throws FaultError `setting-not-allowed`. */
-export function bindSettingFunction(_b: Binder, f: FuncCall, name: "set_config" | "current_setting"): void {
+/**
+ * Checks a constant setting. A setting named by a column (psql's `\\dconfig`, pg_dump) is guarded: the node that is to
+ * stand in place of the call is returned; `undefined` leaves it as it is.
+ * @throws FaultError `setting-not-allowed`.
+ */
+export function bindSettingFunction(f: FuncCall, name: "set_config" | "current_setting"): Node | undefined {
   const args = f.args ?? [];
+  const guarded = guardedByColumn(f, name);
+  if (guarded) return guarded;
   const setting = constantText(args[0]);
   if (setting === undefined || args.some((a) => "NamedArgExpr" in a))
     refuse("setting-not-allowed", `\`${name}\` needs the name of the setting as a constant`, { position: f.location });
   if (name === "current_setting") {
     if (!isReadableSetting(setting))
       refuse("setting-not-allowed", `setting \`${setting}\` may not be read`, { position: f.location });
-    return;
+    return undefined;
   }
   const value = constantText(args[1]);
   if (value === undefined || constantFlag(args[2]) === undefined)
     refuse("setting-not-allowed", "`set_config` needs constants as its arguments", { position: f.location });
   if (!isSettingAllowed(setting, value))
     refuse("setting-not-allowed", `setting \`${setting}\` may not be changed`, { position: f.location });
+  return undefined;
+}
+
+/** What pg_dump sets where the server knows it: only tightens. */
+const guardedSetting = "restrict_nonsystem_relation_kind";
+
+/** A plain column is the same at every evaluation. The call stands in ELSE: the result keeps the call's name. */
+function guardedByColumn(f: FuncCall, name: "set_config" | "current_setting"): Node | undefined {
+  const [first, ...rest] = f.args ?? [];
+  if (!first || !("ColumnRef" in first) || rest.some((a) => constantText(a) === undefined)) return undefined;
+  const isOther = (condition: Node, value: Node): Node => ({
+    CaseExpr: { args: [{ CaseWhen: { expr: condition, result: nullConst } }], defresult: value },
+  });
+  if (name === "current_setting") {
+    const isHidden = readableSettings.map((s) => operator("<>", call("lower", cast(first, "text")), stringConst(s)));
+    return isOther(allOf(isHidden), { FuncCall: f });
+  }
+  if (!isSettingAllowed(guardedSetting, constantText(rest[0])) || constantFlag(rest[1]) === undefined) return undefined;
+  const isAnother: Node = {
+    A_Expr: { kind: "AEXPR_DISTINCT", name: [stringNode("=")], lexpr: first, rexpr: stringConst(guardedSetting) },
+  };
+  return isOther(isAnother, { FuncCall: { ...f, args: [stringConst(guardedSetting), ...rest] } });
 }
 
 /** `nextval('app.seq')` writes the sequence: it must be a constant, and the sequence is an access of its own. */

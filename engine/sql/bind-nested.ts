@@ -1,5 +1,5 @@
 // Statements around a statement: PREPARE, EXECUTE, DECLARE, EXPLAIN, COPY.
-import type { Node, SelectStmt } from "@pgsql/types";
+import type { Node, RangeVar, SelectStmt } from "@pgsql/types";
 import { addUse, type Binder, keyOf } from "./bind-context.ts";
 import type { BoundParts } from "./bind-statement.ts";
 import { bindStatement } from "./bind-statement.ts";
@@ -8,7 +8,7 @@ import { kindOf } from "./node-kinds.ts";
 import { resolveRelation, resolveType } from "./resolve-names.ts";
 import { isBoundStatement } from "./statement.ts";
 import { isSystemSchema } from "./system-catalog.ts";
-import { stringNode, stringsOf } from "./tree.ts";
+import { stringNode, stringOf, stringsOf } from "./tree.ts";
 
 const dataStatements: ReadonlySet<string> = new Set([
   "SelectStmt",
@@ -96,11 +96,17 @@ const explainOptions: ReadonlySet<string> = new Set([
 export function bindExplain(b: Binder, node: Kind<"ExplainStmt">): BoundParts {
   for (const o of node.ExplainStmt.options ?? []) {
     const name = "DefElem" in o ? (o.DefElem.defname ?? "") : "";
+    const arg = "DefElem" in o ? o.DefElem.arg : undefined;
+    if (name === "analyze" && !isOff(arg))
+      refuse("unsupported-clause", "EXPLAIN ANALYZE is not supported: it runs the statement and counts hidden rows");
     if (!explainOptions.has(name)) refuse("unsupported-clause", `EXPLAIN option \`${name}\` is not supported`);
   }
   const inner = bindInner(b, node.ExplainStmt.query, "EXPLAIN");
   return { ...around(inner, node, "explain"), output: undefined, query: undefined, isRowReturning: false };
 }
+
+const isOff = (arg: Node | undefined): boolean =>
+  arg !== undefined && ["false", "off", "0"].includes(stringOf(arg) ?? ("Boolean" in arg && !arg.Boolean.boolval ? "off" : ""));
 
 const copyOptions: ReadonlySet<string> = new Set([
   "format",
@@ -120,7 +126,6 @@ export function bindCopy(b: Binder, node: Kind<"CopyStmt">): BoundParts {
   for (const o of copy.options ?? []) {
     const name = "DefElem" in o ? (o.DefElem.defname ?? "") : "";
     if (!copyOptions.has(name)) refuse("unsupported-clause", `COPY option \`${name}\` is not supported`);
-    if (name === "force_quote") refuse("unsupported-clause", "COPY option `force_quote` is not supported");
     if ("DefElem" in o && name === "encoding") refuse("unsupported-clause", "COPY option `encoding` is not supported");
   }
   if (copy.is_from) return bindCopyIn(b, node);
@@ -133,7 +138,7 @@ export function bindCopy(b: Binder, node: Kind<"CopyStmt">): BoundParts {
   const query = tableQuery(b, node);
   const inner = bindStatement({ SelectStmt: query }, b.sql);
   return {
-    ...around(inner, { CopyStmt: { query: { SelectStmt: query }, options: copy.options ?? [] } }, "copy-out"),
+    ...around(inner, { CopyStmt: { query: { SelectStmt: query }, ...(copy.options ? { options: copy.options } : {}) } }, "copy-out"),
     verb: "copy",
     isRowReturning: false,
   };
@@ -148,10 +153,16 @@ function tableQuery(b: Binder, node: Kind<"CopyStmt">): SelectStmt {
     listed.length > 0 ? listed : relation.columns.filter((c) => c.generated === undefined).map((c) => c.name);
   return {
     targetList: columns.map((c) => ({ ResTarget: { val: { ColumnRef: { fields: [stringNode(c)] } } } })),
-    fromClause: [{ RangeVar: { ...name, inh: relation.kind === "partitioned-table" } }],
+    fromClause: [{ RangeVar: relation.kind === "table" ? withoutInheritance(name) : { ...name, inh: true } }],
     limitOption: "LIMIT_OPTION_DEFAULT",
     op: "SETOP_NONE",
   };
+}
+
+/** COPY of a table leaves its children's rows out. The parser writes no `inh` for ONLY. */
+function withoutInheritance(name: RangeVar): RangeVar {
+  const { inh: _inh, ...rest } = name;
+  return rest;
 }
 
 function bindCopyIn(b: Binder, node: Kind<"CopyStmt">): BoundParts {

@@ -9,7 +9,7 @@ import { bindDefinition } from "./definitions.ts";
 import { refuse } from "./fault.ts";
 import { checkTree, isNodeKind, kindOf } from "./node-kinds.ts";
 import { resolveRelation } from "./resolve-names.ts";
-import { isReadableSetting, isSettingAllowed, readableSettings, settingName } from "./settings.ts";
+import { isReadableSetting, isSettingAllowed, settingName } from "./settings.ts";
 import type { SessionEffect } from "./types.ts";
 
 type Simple = { readonly verb: SqlVerb; readonly effects: readonly SessionEffect[]; readonly rows?: boolean };
@@ -33,7 +33,8 @@ export function bindUtility(b: Binder, node: Node): BoundParts {
   if ("VariableSetStmt" in node) return simple(b, node, setting(node.VariableSetStmt));
   if ("VariableShowStmt" in node) {
     const name = settingName(node.VariableShowStmt.name ?? "");
-    if (name === "all") return simple(b, showAll(), { verb: "show", effects: [], rows: true });
+    if (name === "all")
+      refuse("setting-not-allowed", "SHOW ALL is not allowed", { help: "name the setting: `SHOW work_mem`" });
     if (!isReadableSetting(name)) refuse("setting-not-allowed", `setting \`${name}\` may not be read`);
     return simple(b, node, { verb: "show", effects: [], rows: true });
   }
@@ -45,11 +46,7 @@ export function bindUtility(b: Binder, node: Node): BoundParts {
     return simple(b, node, { verb: "deallocate", effects: [{ kind: "deallocate", name: node.DeallocateStmt.name }] });
   if ("ClosePortalStmt" in node) return simple(b, node, { verb: "close", effects: [] });
   if ("LockStmt" in node) return bindLock(b, node);
-  if ("ConstraintsSetStmt" in node) {
-    if (node.ConstraintsSetStmt.constraints?.length)
-      refuse("unsupported-clause", "SET CONSTRAINTS with names is not supported", undefined);
-    return simple(b, node, { verb: "set", effects: [] });
-  }
+  if ("ConstraintsSetStmt" in node) refuse("unsupported-statement", "SET CONSTRAINTS is not supported");
   if ("FetchStmt" in node) return bindFetch(b, node);
   if ("PrepareStmt" in node) return bindPrepare(b, node);
   if ("ExecuteStmt" in node) return bindExecute(b, node);
@@ -137,50 +134,6 @@ function settingValue(name: string, args: readonly Node[]): string {
   );
   if (name !== "search_path") return values.join(", ");
   return values.map((v) => `"${v.replaceAll('"', '""')}"`).join(", ");
-}
-
-/** SHOW ALL with the settings that may be read. */
-function showAll(): Node {
-  const list = readableSettings.map((name): Node => ({ A_Const: { sval: { sval: name } } }));
-  const string = (sval: string): Node => ({ String: { sval } });
-  const column = (name: string): Node => ({
-    ResTarget: { val: { ColumnRef: { fields: [string(name)] } } },
-  });
-  return {
-    SelectStmt: {
-      targetList: [
-        column("name"),
-        column("setting"),
-        { ResTarget: { name: "description", val: { ColumnRef: { fields: [string("short_desc")] } } } },
-      ],
-      fromClause: [{ RangeVar: { schemaname: "pg_catalog", relname: "pg_settings", inh: true, relpersistence: "p" } }],
-      whereClause: {
-        A_Expr: {
-          kind: "AEXPR_IN",
-          name: [string("=")],
-          lexpr: {
-            FuncCall: {
-              funcname: [string("pg_catalog"), string("lower")],
-              args: [{ ColumnRef: { fields: [string("name")] } }],
-              funcformat: "COERCE_EXPLICIT_CALL",
-            },
-          },
-          rexpr: { List: { items: list } },
-        },
-      },
-      sortClause: [
-        {
-          SortBy: {
-            node: { ColumnRef: { fields: [string("name")] } },
-            sortby_dir: "SORTBY_DEFAULT",
-            sortby_nulls: "SORTBY_NULLS_DEFAULT",
-          },
-        },
-      ],
-      limitOption: "LIMIT_OPTION_DEFAULT",
-      op: "SETOP_NONE",
-    },
-  };
 }
 
 /** pg_dump takes ACCESS SHARE on what it reads; every stronger lock reaches hidden rows and other sessions. */

@@ -12,7 +12,7 @@ import type {
 import type { Relation } from "../model/catalog.ts";
 import { addUse, type Binder, keyOf } from "./bind-context.ts";
 import { bindAll, bindExpression, type Place } from "./bind-expression.ts";
-import { bindFrom, bindFromItem, relationColumns } from "./bind-from.ts";
+import { addFamily, bindFrom, bindFromItem, relationColumns } from "./bind-from.ts";
 import { bindQuery, bindTargets, bindWith, type Output } from "./bind-query.ts";
 import type { RelationUse, Place as StatementPlace, TargetUse } from "./bindings.ts";
 import { refuse } from "./fault.ts";
@@ -47,8 +47,33 @@ function bindTarget(b: Binder, name: RangeVar | undefined, verb: TargetUse["verb
   const write = addUse(b, relation, verb, place);
   const read = addUse(b, relation, "select", place);
   const target = { relation, verb, write, read };
+  addFamily(b, relation, name.inh === true, place);
   b.bindings.targets.set(name, target);
   return target;
+}
+
+/**
+ * Foreign keys make the server look into other relations: whether those are hidden decides what the write may do. Called
+ * when the written columns are known.
+ */
+function addReferences(b: Binder, target: TargetUse): void {
+  const { relation, write } = target;
+  const { relations } = b.sql.catalog;
+  const isWritten = (columns: readonly string[]): boolean => columns.some((c) => write.columns.has(c));
+  const key = keyOf(relation);
+  const touchesKey =
+    target.verb === "delete" ||
+    target.verb === "merge" ||
+    (target.verb === "update" &&
+      relation.constraints.some((c) => (c.kind === "primary-key" || c.kind === "unique") && isWritten(c.columns)));
+  const referenced = relation.constraints
+    .filter((c) => c.references !== undefined && isWritten(c.columns))
+    .flatMap((c) => relations.get(c.references ?? "") ?? []);
+  const referring = touchesKey
+    ? [...relations.values()].filter((r) => r.constraints.some((c) => c.references === key))
+    : [];
+  for (const other of new Set([...referenced, ...referring]))
+    if (other !== relation) addUse(b, other, "select", write.place, { implied: "constraint" });
 }
 
 const targetSource = (name: RangeVar | undefined, use: RelationUse): Source => ({
@@ -118,6 +143,7 @@ function bindInsert(b: Binder, s: InsertStmt, at: Place): Output {
   const row = targetSource(s.relation, target.read);
   const scope = newScope(at.scope, [itemOf(row)]);
   if (s.onConflictClause) bindOnConflict(b, s.onConflictClause, target, { scope, ctes });
+  addReferences(b, target);
   return bindReturning(b, s.returningClause, row, { scope, ctes });
 }
 
@@ -157,6 +183,7 @@ function bindUpdate(b: Binder, s: UpdateStmt, at: Place): Output {
   const row = targetSource(s.relation, target.read);
   const inside = bindWriteScope(b, row, s.fromClause, { scope: at.scope, ctes }, place);
   bindAssignments(b, s.targetList, target, inside);
+  addReferences(b, target);
   bindExpression(b, s.whereClause, inside);
   return bindReturning(b, s.returningClause, row, inside);
 }
@@ -167,6 +194,7 @@ function bindDelete(b: Binder, s: DeleteStmt, at: Place): Output {
   const target = bindTarget(b, s.relation, "delete", place);
   const row = targetSource(s.relation, target.read);
   const inside = bindWriteScope(b, row, s.usingClause, { scope: at.scope, ctes }, place);
+  addReferences(b, target);
   bindExpression(b, s.whereClause, inside);
   return bindReturning(b, s.returningClause, row, inside);
 }
@@ -226,6 +254,7 @@ function bindMerge(b: Binder, s: MergeStmt, at: Place): Output {
     if (!("MergeWhenClause" in w)) refuse("unsupported-node", "this MERGE is not supported");
     bindMergeWhen(b, w.MergeWhenClause, target, both, { scope: others, ctes });
   }
+  addReferences(b, target);
   return bindReturning(b, s.returningClause, row, both);
 }
 

@@ -12,11 +12,13 @@ export type RelationUse = {
   readonly columns: Set<string>;
   /** The statement node that makes this use. Filled in when its WHERE has been seen. */
   readonly place: Place;
-  /** It is judged by restricting rules only: nobody has to allow it (constraints, partitions, views of denied bases). */
-  readonly isImplied: boolean;
+  /** The server reaches it by itself: see `SqlAccess.implied`. */
+  readonly implied: "family" | "constraint" | undefined;
   /** System columns (`ctid` …) that are named. */
   readonly systemColumns: Set<string>;
   isSampled: boolean;
+  /** `*` or the whole row is used. */
+  isWhole: boolean;
 };
 
 /** A SELECT, UPDATE, DELETE … at any depth. */
@@ -36,7 +38,12 @@ export type TargetRef = {
   readonly isStar: boolean;
 };
 
-export type ViewExpansion = { readonly query: SelectStmt; readonly uses: readonly RelationUse[] };
+export type ViewExpansion = {
+  readonly query: SelectStmt;
+  readonly uses: readonly RelationUse[];
+  /** Where each output column comes from. */
+  readonly lineage: readonly Lineage[];
+};
 
 export type Bindings = {
   readonly uses: RelationUse[];

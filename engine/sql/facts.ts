@@ -25,15 +25,14 @@ const writes: ReadonlySet<SqlVerb> = new Set(["insert", "update", "delete", "mer
 export function factsOf(s: StatementSummary): SqlFacts {
   const uses = s.bindings.uses.filter(isReported);
   const accesses = accessesOf(uses, s.verb);
-  const reads = uses.filter((u) => u.verb === "select" && !u.isImplied);
-  const written = uses.filter((u) => writes.has(u.verb) && !u.isImplied);
-  const system = s.bindings.uses.filter((u) => isSystemSchema(u.relation.schema));
+  const reads = uses.filter((u) => u.verb === "select" && u.implied === undefined);
+  const written = uses.filter((u) => writes.has(u.verb) && u.implied === undefined);
   return {
     accesses,
     verb: s.verb,
     statements: s.statements,
-    tables: relations([...uses.filter((u) => !u.isImplied), ...system]),
-    readTables: relations([...reads, ...system]),
+    tables: relations(uses.filter((u) => u.implied === undefined)),
+    readTables: relations(reads),
     writeTables: relations(written),
     columnsRead: columns(reads),
     columnsWritten: columns(written),
@@ -48,9 +47,8 @@ export function factsOf(s: StatementSummary): SqlFacts {
   };
 }
 
-/** Relations of the system schemas are judged by the built-in policy; a target that isn't read isn't a read. */
-const isReported = (use: RelationUse): boolean =>
-  !isSystemSchema(use.relation.schema) && !(isTargetRead(use) && use.columns.size === 0);
+/** A target that isn't read isn't a read. */
+const isReported = (use: RelationUse): boolean => !(isTargetRead(use) && use.columns.size === 0);
 
 const targetReads = new WeakSet<RelationUse>();
 /** Marks the read side of a write's target: without columns it stands for nothing. */
@@ -69,7 +67,7 @@ function accessesOf(uses: readonly RelationUse[], verb: SqlVerb): readonly SqlAc
       keyOf(use.relation),
       String(access.hasWhere),
       String(access.whereAlwaysTrue),
-      String(use.isImplied),
+      use.implied ?? "",
       ...use.via,
     ].join("\n");
     const before = merged.get(key);
@@ -102,7 +100,7 @@ function accessOf(use: RelationUse): SqlAccess {
     whereAlwaysTrue: isAlwaysTrue(use.place.where),
     via: use.via,
   };
-  return use.isImplied ? { ...access, isImplied: true } : access;
+  return use.implied === undefined ? access : { ...access, implied: use.implied };
 }
 
 /** In the relation's own order, each once. */
@@ -126,7 +124,7 @@ function returned(output: Output | undefined): readonly ColumnRef[] {
   const found = new Map<string, ColumnRef>();
   for (const column of output?.columns ?? [])
     for (const base of column.bases)
-      if (!isSystemSchema(base.use.relation.schema))
+      if (!isSystemSchema(base.use.relation.schema) && base.use.implied === undefined)
         found.set(`${keyOf(base.use.relation)} ${base.column}`, { relation: base.use.relation, column: base.column });
   return [...found.values()];
 }

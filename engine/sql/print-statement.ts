@@ -126,6 +126,8 @@ function options(items: readonly Node[] | undefined): string {
 function optionValue(arg: Node): string {
   const text = stringOf(arg);
   if (text !== undefined) return quoteLiteral(text);
+  if ("List" in arg) return `(${(arg.List.items ?? []).map((i) => quoteIdent(stringOf(i) ?? "")).join(", ")})`;
+  if ("A_Star" in arg) return "*";
   if ("Boolean" in arg) return arg.Boolean.boolval ? "true" : "false";
   if ("Integer" in arg) return String(arg.Integer.ival ?? 0);
   if ("Float" in arg) return arg.Float.fval ?? "0";
@@ -156,7 +158,6 @@ const printers: { readonly [kind: string]: ((body: never) => string) | undefined
   CopyStmt: copy,
   LockStmt: (l: Body<"LockStmt">) =>
     `LOCK TABLE ${list(l.relations)} IN ${spelling(lockModes, String(l.mode))} MODE${l.nowait ? " NOWAIT" : ""}`,
-  ConstraintsSetStmt: (c: Body<"ConstraintsSetStmt">) => `SET CONSTRAINTS ALL ${c.deferred ? "DEFERRED" : "IMMEDIATE"}`,
 };
 
 /** @throws FaultError `unsupported-node` */

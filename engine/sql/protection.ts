@@ -4,20 +4,23 @@ import type { Obligations } from "../model/decision.ts";
 import { joinMasks, type Mask } from "../model/mask.ts";
 import type { RowPredicate } from "../model/row-predicate.ts";
 import { keyOf } from "./bind-context.ts";
-import { generatedInputs } from "./bind-from.ts";
-import { systemMasks } from "./system-catalog.ts";
+import { ancestorsOf, descendantsOf } from "./family.ts";
+import { generatedInputs } from "./generated-inputs.ts";
+import { systemFilter, systemMasks } from "./system-catalog.ts";
 
 export type Protection = {
   readonly masks: ReadonlyMap<string, Mask>;
   readonly filter: RowPredicate | undefined;
   /** Constants for columns of the system catalogs, as SQL. */
   readonly system: Readonly<Record<string, string>> | undefined;
+  /** Rows of a system relation that the built-in policy shows. */
+  readonly systemRows?: RowPredicate;
 };
 
 const none: Protection = { masks: new Map(), filter: undefined, system: undefined };
 
 export const isProtected = (p: Protection): boolean =>
-  p.masks.size > 0 || p.filter !== undefined || p.system !== undefined;
+  p.masks.size > 0 || p.filter !== undefined || p.system !== undefined || p.systemRows !== undefined;
 
 /** Protection of a relation by the policy (not the built-in one over the catalogs). */
 export const isReduced = (p: Protection): boolean => p.masks.size > 0 || p.filter !== undefined;
@@ -28,6 +31,8 @@ export const isReduced = (p: Protection): boolean => p.masks.size > 0 || p.filte
  */
 export function protectionOf(relation: Relation, obligations: Obligations, catalog: Catalog): Protection {
   const system = systemMasks(relation);
+  const systemRows = systemFilter(relation);
+  if (systemRows) return { ...none, system, systemRows };
   if (obligations.masks.size === 0 && obligations.filters.size === 0) return system ? { ...none, system } : none;
   const family = [relation, ...ancestorsOf(relation, catalog), ...descendantsOf(relation, catalog)];
   const masks = new Map<string, Mask>();
@@ -44,34 +49,6 @@ export function protectionOf(relation: Relation, obligations: Obligations, catal
   const [first] = filters;
   const filter = filters.length > 1 ? { kind: "and" as const, parts: filters } : first;
   return { masks, filter, system };
-}
-
-export function ancestorsOf(relation: Relation, catalog: Catalog): readonly Relation[] {
-  return relation.parents.flatMap((key) => {
-    const parent = catalog.relations.get(key);
-    return parent ? [parent, ...ancestorsOf(parent, catalog)] : [];
-  });
-}
-
-const childrenOf = new WeakMap<Catalog, ReadonlyMap<string, readonly Relation[]>>();
-
-export function descendantsOf(relation: Relation, catalog: Catalog): readonly Relation[] {
-  const children = childrenIn(catalog).get(keyOf(relation)) ?? [];
-  return children.flatMap((child) => [child, ...descendantsOf(child, catalog)]);
-}
-
-function childrenIn(catalog: Catalog): ReadonlyMap<string, readonly Relation[]> {
-  const known = childrenOf.get(catalog);
-  if (known) return known;
-  const found = new Map<string, Relation[]>();
-  for (const relation of catalog.relations.values())
-    for (const parent of relation.parents) {
-      const list = found.get(parent) ?? [];
-      list.push(relation);
-      found.set(parent, list);
-    }
-  childrenOf.set(catalog, found);
-  return found;
 }
 
 /** Columns that a filter reads. */

@@ -1,12 +1,15 @@
 // tree -> text -> tree again: what is sent means what was meant (section 3.3).
 import type { Node } from "@pgsql/types";
 import { refuse } from "./fault.ts";
+import { deparseDefinition } from "./pg-deparser.ts";
 import { parseSql } from "./pg-parser.ts";
 import { printStatement } from "./print-statement.ts";
+import type { BoundStatement } from "./statement.ts";
 import { sameTree } from "./tree.ts";
 
 /** @throws FaultError `rewrite-mismatch` when the parser reads the printed text in another way. */
-export function renderStatement(node: Node): string {
+export function renderStatement(node: Node, form: BoundStatement["form"]): string {
+  if (form === "definition") return deparseDefinition(node);
   const text = printStatement(node);
   const parsed = parseSql(text);
   if (!parsed.ok || parsed.value.length !== 1 || !sameTree(parsed.value[0]?.stmt, node))

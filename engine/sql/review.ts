@@ -10,8 +10,14 @@ import type { BoundStatement } from "./statement.ts";
 /** @throws FaultError `system-column`, `unsupported-clause`, `mask-not-applicable`, `unsupported-statement`. */
 export function reviewUses(r: Rewriting, form: BoundStatement["form"]): void {
   for (const use of r.bindings.uses) {
-    if (!isReduced(r.protection(use.relation))) continue;
-    reviewUse(r, use);
+    if (use.relation.kind === "sequence") reviewSequence(r, use);
+    if (use.implied === "constraint" || !isReduced(r.protection(use.relation))) continue;
+    reviewUse(use);
+    if (form === "definition")
+      refuse(
+        "unsupported-statement",
+        `this statement reaches \`${keyOf(use.relation)}\`, whose rows or columns are reduced by a policy, in a way that can't be rewritten`,
+      );
     if (form === "explain")
       refuse(
         "unsupported-statement",
@@ -23,10 +29,9 @@ export function reviewUses(r: Rewriting, form: BoundStatement["form"]): void {
   }
 }
 
-function reviewUse(r: Rewriting, use: RelationUse): void {
+function reviewUse(use: RelationUse): void {
   const key = keyOf(use.relation);
-  const p = r.protection(use.relation);
-  if (use.systemColumns.size > 0)
+  if (![...use.systemColumns].every((c) => c === "tableoid" && use.verb === "select" && !use.isWhole))
     refuse("system-column", `system columns of \`${key}\` can't be read: its rows or columns are reduced by a policy`);
   if (use.isSampled)
     refuse(
@@ -35,7 +40,14 @@ function reviewUse(r: Rewriting, use: RelationUse): void {
     );
   if (use.relation.kind === "sequence")
     refuse("mask-not-applicable", `\`${key}\` is a sequence and can't be masked or filtered`);
-  if (use.relation.kind === "materialized-view" || use.relation.kind === "foreign-table") return;
-  if (p.filter && use.verb === "lock")
-    refuse("unsupported-statement", `LOCK on \`${key}\` is not allowed: its rows are filtered by a policy`);
+}
+
+/** How far a sequence has run tells how many rows were made (section 4.11). */
+function reviewSequence(r: Rewriting, use: RelationUse): void {
+  const owner = use.relation.ownedBy === undefined ? undefined : r.context.catalog.relations.get(use.relation.ownedBy);
+  if (!owner || r.protection(owner).filter === undefined) return;
+  refuse(
+    "filter-not-applicable",
+    `sequence \`${keyOf(use.relation)}\` belongs to \`${keyOf(owner)}\`, whose rows are filtered by a policy`,
+  );
 }

@@ -47,6 +47,19 @@ export function rewriteWrite(r: Rewriting, node: Node): Node | undefined {
   return undefined;
 }
 
+/** Rows of COPY FROM are data: no condition can be put around them. @throws FaultError */
+export function checkCopyTarget(r: Rewriting, target: TargetUse): void {
+  const p = r.protection(target.relation);
+  checkColumns(target, p);
+  checkConstraints(r, target, p);
+  if (p.filter)
+    refuse(
+      "row-outside-filter",
+      `COPY into \`${keyOf(target.relation)}\` is not supported: its rows are filtered by a policy`,
+      { help: "use INSERT" },
+    );
+}
+
 function targetName(node: Node): RangeVar | undefined {
   if ("InsertStmt" in node) return node.InsertStmt.relation;
   if ("UpdateStmt" in node) return node.UpdateStmt.relation;
@@ -84,7 +97,8 @@ function checkColumns(target: TargetUse, p: Protection): void {
  * that the server draws itself are no question.
  */
 function checkConstraints(r: Rewriting, target: TargetUse, p: Protection): void {
-  if (target.verb === "delete") return checkReferences(r, target);
+  if (target.verb === "delete") checkReferences(r, target);
+  if (target.verb === "delete") return;
   const written = target.write.columns;
   for (const c of target.relation.constraints) {
     const isWritten = c.columns.some((column) => written.has(column));

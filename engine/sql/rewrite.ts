@@ -6,6 +6,7 @@ import type { Obligations } from "../model/decision.ts";
 import { stackFault } from "./analyze.ts";
 import { keyOf } from "./bind-context.ts";
 import type { Bindings, RelationUse } from "./bindings.ts";
+import { descendantsOf } from "./family.ts";
 import { FaultError, refuse } from "./fault.ts";
 import { filterNode } from "./filter-node.ts";
 import { leakproofConjuncts, moveTo } from "./leakproof.ts";
@@ -14,9 +15,10 @@ import { generated, maskNode } from "./masks.ts";
 import { isProtected, isReduced, type Protection, protectionOf } from "./protection.ts";
 import { renderStatement } from "./render.ts";
 import { reviewUses } from "./review.ts";
-import { rewriteWrite } from "./rewrite-write.ts";
+import { storedProtection } from "./stored-results.ts";
+import { checkCopyTarget, rewriteWrite } from "./rewrite-write.ts";
 import { type BoundStatement, isBoundStatement } from "./statement.ts";
-import { allOf, mapBelow, mapTree, numberConst, stringNode } from "./tree.ts";
+import { allOf, columnRef, mapBelow, mapTree, numberConst, stringNode } from "./tree.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "./types.ts";
 
 export type RewriteOptions = {
@@ -69,15 +71,24 @@ function rewriteBound(
   };
   const r: Rewriting = { bindings: bound.bindings, context, obligations, options, protection };
   reviewUses(r, bound.form);
-  const masked = rewriteTree(r, bound.node);
+  if (bound.form === "copy-in") for (const target of bound.bindings.targets.values()) checkCopyTarget(r, target);
+  const masked = bound.form === "definition" ? bound.node : rewriteTree(r, bound.node);
   const node = applyRowLimit(masked, bound.form, obligations);
-  const reduced = bound.bindings.uses.filter((u) => isReduced(protection(u.relation)));
+  const reduced = bound.bindings.uses.filter(
+    (u) => u.implied !== "constraint" && isReduced(protection(u.relation)),
+  );
   return {
-    text: renderStatement(node),
-    touchesProtected: reduced.length > 0,
+    text: renderStatement(node, bound.form),
+    touchesProtected: reduced.length > 0 || firesTriggers(bound.bindings, context.catalog),
     maskedOrigins: new Set(reduced.flatMap((u) => originsOf(u.relation, protection(u.relation)))),
   };
 }
+
+/** A trigger's notices, errors and notifications carry what its code saw: they are reduced like those of a protected relation. */
+const firesTriggers = (bindings: Bindings, catalog: SqlContext["catalog"]): boolean =>
+  [...bindings.targets.values()].some((t) =>
+    [t.relation, ...descendantsOf(t.relation, catalog)].some((relation) => relation.hasTriggers),
+  );
 
 const originsOf = (relation: Relation, p: Protection): readonly string[] =>
   relation.columns.filter((c) => p.masks.has(c.name)).map((c) => `${relation.oid}:${c.number}`);
@@ -103,8 +114,8 @@ function replaceNode(r: Rewriting, value: object): object | undefined {
 function replaceRelation(r: Rewriting, name: RangeVar): Node | undefined {
   const use = r.bindings.reads.get(name);
   if (!use) return undefined;
-  const p = r.protection(use.relation);
   const view = r.bindings.views.get(name);
+  const p = storedProtection(r, use, view, r.protection(use.relation));
   const isOpened =
     view !== undefined && use.relation.kind === "view" && view.uses.some((u) => isReduced(r.protection(u.relation)));
   if (!isOpened && !isProtected(p)) return undefined;
@@ -141,7 +152,7 @@ function viewBody(r: Rewriting, name: RangeVar, use: RelationUse, query: SelectS
  */
 function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node): SelectStmt {
   const image: SelectStmt = {
-    targetList: use.relation.columns.map((column) => {
+    targetList: [...use.relation.columns.map((column) => {
       const mask = p.masks.get(column.name);
       const constant = p.system?.[column.name];
       const val: Node = mask
@@ -151,10 +162,14 @@ function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node):
           : generated(constant);
       return { ResTarget: mask || constant !== undefined ? { name: column.name, val } : { val } };
     }),
+    // Partition names are schema. Where `*` doesn't show it, the image may carry one column more.
+    ...(use.systemColumns.has("tableoid") ? [{ ResTarget: { val: columnRef(inner, "tableoid") } }] : []),
+    ],
     fromClause: [base],
     limitOption: "LIMIT_OPTION_DEFAULT",
     op: "SETOP_NONE",
   };
+  if (p.systemRows) return { ...image, whereClause: filterNode(p.systemRows, use.relation, inner) };
   if (!p.filter) return image;
   const pushed = leakproofConjuncts(r, use, p).map((c) => moveTo(c, inner));
   return {

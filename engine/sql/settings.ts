@@ -8,7 +8,7 @@ const words = (text: string): readonly string[] => text.split(/\s+/).filter((w) 
  */
 const changeable: ReadonlySet<string> = new Set(
   words(`
-  application_name bytea_output client_min_messages datestyle default_statistics_target default_transaction_deferrable
+  application_name bytea_output datestyle default_statistics_target default_transaction_deferrable
   default_transaction_isolation default_transaction_read_only deadlock_timeout effective_cache_size enable_async_append enable_bitmapscan
   enable_gathermerge enable_hashagg enable_hashjoin enable_incremental_sort enable_indexonlyscan enable_indexscan enable_material
   enable_memoize enable_mergejoin enable_nestloop enable_parallel_append enable_parallel_hash enable_partition_pruning
@@ -16,7 +16,7 @@ const changeable: ReadonlySet<string> = new Set(
   extra_float_digits from_collapse_limit geqo geqo_threshold gin_fuzzy_search_limit hash_mem_multiplier
   idle_in_transaction_session_timeout idle_session_timeout intervalstyle jit join_collapse_limit lc_messages lc_monetary lc_numeric
   lc_time lock_timeout max_parallel_workers_per_gather parallel_leader_participation parallel_setup_cost parallel_tuple_cost
-  plan_cache_mode quote_all_identifiers random_page_cost search_path seq_page_cost statement_timeout
+  quote_all_identifiers random_page_cost search_path seq_page_cost statement_timeout
   synchronize_seqscans timezone transaction_deferrable transaction_isolation transaction_read_only transaction_timeout
   vacuum_cost_delay work_mem xmlbinary default_toast_compression cpu_tuple_cost cpu_index_tuple_cost cpu_operator_cost
   default_table_access_method default_tablespace`),
@@ -29,6 +29,12 @@ const pinned: Readonly<Record<string, readonly string[]>> = {
   row_security: ["off", "on"],
   check_function_bodies: ["off", "false", "on", "true"],
   xmloption: ["content"],
+  // Debug levels print plans and other inner matters to the client.
+  client_min_messages: ["notice", "log", "warning", "error"],
+  synchronize_seqscans: ["on", "off"],
+  restrict_nonsystem_relation_kind: ["", "view, foreign-table", "view", "foreign-table"],
+  // pg_dump switches time limits off.
+  constraint_exclusion: ["on", "off", "partition"],
 };
 
 const readableOnly: ReadonlySet<string> = new Set(

@@ -69,9 +69,14 @@ const relationsSql = `
           JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace WHERE i.inhrelid = c.oid),
       EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
       EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
-      c.relrowsecurity) ORDER BY c.oid), '[]')::text AS data
+      c.relrowsecurity,
+      CASE WHEN c.relkind = 'S' THEN (SELECT pg_catalog.json_build_array(tn.nspname, t.relname)
+        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
+          JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
+          AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass LIMIT 1) END) ORDER BY c.oid), '[]')::text AS data
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
 const columnsSql = `
   SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(a.attrelid::int8, a.attname, a.attnum,
@@ -85,7 +90,7 @@ const columnsSql = `
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
     AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
 /** Constraints, and unique indexes that no constraint owns: those over expressions by the columns they depend on. */
@@ -144,6 +149,7 @@ const kinds: Readonly<Record<string, RelationKind>> = {
   m: "materialized-view",
   f: "foreign-table",
   S: "sequence",
+  c: "composite-type",
 };
 const constraintKinds: Readonly<Record<string, Relation["constraints"][number]["kind"]>> = {
   p: "primary-key",
@@ -171,6 +177,7 @@ type RelationRow = [
   boolean,
   boolean,
   boolean,
+  [string, string] | null,
 ];
 type ColumnRow = [
   number,
@@ -219,7 +226,7 @@ function decodeRelation(
   columns: readonly ColumnRow[],
   constraints: readonly ConstraintRow[],
 ): Relation {
-  const [oid, schema, name, kind, comment, definition, parents, hasRules, hasTriggers, hasRowSecurity] = row;
+  const [oid, schema, name, kind, comment, definition, parents, hasRules, hasTriggers, hasRowSecurity, owner] = row;
   return {
     kind: known(kinds, kind),
     schema,
@@ -238,6 +245,7 @@ function decodeRelation(
       columns: names ?? [],
       references: target !== null && referenced !== null ? relationKey(target, referenced) : undefined,
     })),
+    ...(owner === null ? {} : { ownedBy: relationKey(...owner) }),
   };
 }
 
