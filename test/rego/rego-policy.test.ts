@@ -190,7 +190,9 @@ test("an unknown fact turns a permission into a deny, unless the policy tolerate
     alerts: [],
     shadow: [],
   });
-  const { set: careful } = loadInProcess(await compileRego('decision := {"allow": true, "tolerates": ["table.tags"]}'));
+  const { set: careful } = loadInProcess(
+    await compileRego('decision := {"allow": true, "tolerates": ["table.tags", "column.tags"]}'),
+  );
   assert.equal(careful.decide(request).effect, "allow");
 });
 
