@@ -25,6 +25,7 @@ import type { PostgresListener } from "../proxy/postgres/options.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import { type Certificate, makeSelfSigned } from "../proxy/tls/self-signed.ts";
 import { compileBundleIn } from "./compile-bundle.ts";
+import { joinRego } from "./join-rego.ts";
 import { createSqlEngine } from "./sql-engine.ts";
 
 /** A running gateway. Ports are the real ones: `listen: 127.0.0.1:0` picks a free one. */
@@ -95,9 +96,16 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
   const { directory, durability } = config.recording;
   const recorder = openRecorder({ directory, durability, node: config.node, clock, log });
   undo.push(() => recorder.close());
+  const rego = joinRego(
+    overrides.compile ?? compileBundleIn(config.policies.timeZone),
+    config.policies.rego ?? [],
+    log,
+  );
+  undo.push(() => rego.close());
   const policies = await holdPolicies({
     folder: config.policies.path,
-    compile: overrides.compile ?? compileBundleIn(config.policies.timeZone),
+    compile: rego.compile,
+    alsoRead: rego.files,
     clock,
     log,
     onChange: ({ state, hash, message }) =>

@@ -23,6 +23,8 @@ const commands: readonly Entry[] = [
     load: () => import("./commands/catalog.ts"),
   },
   { name: "demo", summary: "try it on this machine", load: () => import("./commands/demo.ts") },
+  { name: "rego", summary: "check and try Rego bundles", load: () => import("./commands/rego.ts") },
+  { name: "schema", summary: "print the shapes that policies see", load: () => import("./commands/schema.ts") },
   { name: "audit", summary: "verify the recording", load: () => import("./commands/audit.ts") },
 ];
 

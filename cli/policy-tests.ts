@@ -32,8 +32,10 @@ export function runSelection({ bundle, within }: Selection, { filter }: TestFilt
   if (errors.length > 0) return { ...nothing, diagnostics: errors };
 
   const { testsWith } = bundle.manifest;
+  // A package that is there to help the tests of others has none of its own.
+  const isTested = (name: string) => !testsWith?.includes(name) || tests.some((test) => test.package === name);
   const groups = testsWith
-    ? whole.checked.packages.map((name) => ({ own: [name], packages: [...new Set([name, ...testsWith])] }))
+    ? whole.checked.packages.filter(isTested).map((name) => ({ own: [name], packages: [...new Set([name, ...testsWith])] }))
     : [{ own: whole.checked.packages, packages: bundle.manifest.packages }];
   const results: TestResult[] = [];
   const rules: RuleCoverage[] = [];

@@ -1,0 +1,87 @@
+// gw rego check | eval: a bundle of `opa build -t wasm` in this process, without a deadline
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import type { Json } from "../../engine/lib/json.ts";
+import { limits } from "../../engine/limits.ts";
+import { type RegoBundle, readRegoBundle } from "../../engine/rego/bundle.ts";
+import { RegoEvaluator } from "../../engine/rego/evaluator.ts";
+import { encodeInput } from "../../engine/rego/input.ts";
+import { causeCode, GatewayError } from "../../proxy/errors.ts";
+import { exitCodes } from "../exit-codes.ts";
+import type { CommandContext } from "../main.ts";
+
+export function register(program: Command, { terminal, exit }: CommandContext): void {
+  const rego = program.command("rego").description("check and try Rego bundles");
+  rego
+    .command("check")
+    .description("load a bundle as the gateway does, and say what is in it")
+    .argument("<bundle>", "bundle.tar.gz of `opa build -t wasm`")
+    .option("--entrypoint <name>", "as OPA writes it: acme/orders/decision")
+    .action((path: string, options: { readonly entrypoint?: string }) => {
+      const { bundle, evaluator } = load(path, options.entrypoint);
+      terminal.out(
+        [
+          `bundle      ${bundle.hash}`,
+          `revision    ${bundle.revision === "" ? "-" : bundle.revision}`,
+          `entrypoint  ${evaluator.entrypoint}`,
+          `memory      ${evaluator.memoryBytes() / 65_536} pages of 64 KiB`,
+          "",
+        ].join("\n"),
+      );
+    });
+  rego
+    .command("eval")
+    .description("the policy's raw answer to an input as `gw schema input` describes it")
+    .argument("<bundle>", "bundle.tar.gz of `opa build -t wasm`")
+    .requiredOption("--input <file>", "a JSON object")
+    .option("--entrypoint <name>", "as OPA writes it: acme/orders/decision")
+    .action((path: string, options: { readonly input: string; readonly entrypoint?: string }) => {
+      const { evaluator } = load(path, options.entrypoint);
+      const input = readInput(options.input);
+      const bytes = encodeInput(input, limits);
+      const answer = bytes.ok ? evaluator.evaluate(bytes.value, nowOf(input)) : bytes;
+      if (answer.ok) {
+        terminal.out(`${JSON.stringify(answer.value, undefined, 2)}\n`);
+        return;
+      }
+      terminal.err(`error[${answer.error.code}]: ${answer.error.message}\n`);
+      exit(exitCodes.failed);
+    });
+}
+
+function load(
+  path: string,
+  entrypoint: string | undefined,
+): { readonly bundle: RegoBundle; readonly evaluator: RegoEvaluator } {
+  const bundle = readRegoBundle(read(path), limits);
+  if (!bundle.ok) throw new GatewayError("policy-rejected", `\`${path}\` can't be loaded: ${bundle.error}`);
+  const { module, data } = bundle.value;
+  const evaluator = RegoEvaluator.load({ module, data, entrypoint, pagesMax: limits.regoMemoryPagesMax });
+  if (!evaluator.ok) throw new GatewayError("policy-rejected", `\`${path}\` can't be loaded: ${evaluator.error}`);
+  return { bundle: bundle.value, evaluator: evaluator.value };
+}
+
+function readInput(path: string): { readonly [key: string]: Json } {
+  try {
+    const json: Json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(read(path)));
+    if (typeof json === "object" && json !== null && !Array.isArray(json)) return Object.fromEntries(Object.entries(json));
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+  }
+  throw new GatewayError("config-invalid", `\`${path}\` isn't a JSON object`, "`gw schema input` prints its shape");
+}
+
+/** `time.now` of the input: what `time.now_ns` says. */
+function nowOf(input: { readonly [key: string]: Json }): number {
+  const { time } = input;
+  const now: unknown = typeof time === "object" && time !== null && "now" in time ? time.now : undefined;
+  return typeof now === "number" ? now : 0;
+}
+
+function read(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
+  }
+}

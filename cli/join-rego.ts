@@ -1,0 +1,108 @@
+// compiled policies + Rego bundles -> the policy set that a gateway enforces
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { addForConnection, combinePolicySets } from "../engine/combine.ts";
+import { err, ok, type Result } from "../engine/lib/result.ts";
+import { limits } from "../engine/limits.ts";
+import type { PolicySet } from "../engine/model/policy.ts";
+import { readRegoBundle } from "../engine/rego/bundle.ts";
+import { noNeeds, regoPolicySet } from "../engine/rego/policy-set.ts";
+import type { Log } from "../proxy/deps.ts";
+import { causeCode } from "../proxy/errors.ts";
+import type { RegoConfig } from "../proxy/gateway-config.ts";
+import type { CompileBundle } from "../proxy/policy-holder.ts";
+import { type RegoWorkers, startRegoWorkers } from "../proxy/rego/worker-pool.ts";
+
+export type JoinedRego = {
+  /** As the compiler that was given, and with every Rego bundle: one that can't be loaded is a bundle that doesn't compile. */
+  readonly compile: CompileBundle;
+  /** Bundles, to be watched. */
+  readonly files: readonly string[];
+  readonly close: () => Promise<void>;
+};
+
+type Loaded = {
+  readonly digest: string;
+  readonly workers: RegoWorkers;
+  readonly set: (timeZone: string) => PolicySet;
+};
+
+export function joinRego(compile: CompileBundle, configs: readonly RegoConfig[], log: Log): JoinedRego {
+  const current = new Map<RegoConfig, Loaded>();
+  // What a reload replaced decides on until the new policies are in force: it is closed by the reload after that.
+  let replaced: RegoWorkers[] = [];
+  const load = async (config: RegoConfig): Promise<Result<Loaded, string>> => {
+    const bytes = await readFile(config.bundle).catch((error: unknown) => causeCode(error));
+    if (typeof bytes === "string") return err(`the Rego bundle \`${config.bundle}\` can't be read: ${bytes}`);
+    const digest = createHash("sha256").update(bytes).digest("hex");
+    const known = current.get(config);
+    if (known?.digest === digest) return ok(known);
+    const loaded = await loadBundle(config, bytes, digest, log);
+    return loaded.ok ? loaded : err(`the Rego bundle \`${config.bundle}\` can't be loaded: ${loaded.error}`);
+  };
+  return {
+    files: configs.map((config) => config.bundle),
+    compile: async (files, root) => {
+      const base = await compile(files, root);
+      if (!base.ok) return base;
+      let whole = base.value;
+      const next = new Map<RegoConfig, Loaded>();
+      for (const config of configs) {
+        const loaded = await load(config);
+        if (!loaded.ok) {
+          await closeAll([...next].flatMap(([c, l]) => (current.get(c) === l ? [] : [l.workers])));
+          return loaded;
+        }
+        next.set(config, loaded.value);
+        whole = addTo(whole, loaded.value.set(base.value.timeZone ?? "UTC"), config.connections);
+      }
+      await closeAll(replaced);
+      replaced = [...current].flatMap(([config, old]) => (next.get(config) === old ? [] : [old.workers]));
+      for (const [config, loaded] of next) current.set(config, loaded);
+      return ok(whole);
+    },
+    close: () => closeAll([...replaced, ...[...current.values()].map((l) => l.workers)]),
+  };
+}
+
+const addTo = (base: PolicySet, added: PolicySet, connections: readonly string[] | undefined): PolicySet =>
+  connections === undefined
+    ? combinePolicySets(base, added)
+    : connections.reduce((whole, connection) => addForConnection(whole, added, connection), base);
+
+async function loadBundle(
+  config: RegoConfig,
+  bytes: Uint8Array,
+  digest: string,
+  log: Log,
+): Promise<Result<Loaded, string>> {
+  const bundle = readRegoBundle(bytes, limits);
+  if (!bundle.ok) return bundle;
+  const { module, data, hash, revision } = bundle.value;
+  const started = await startRegoWorkers(
+    { module, data, entrypoint: config.entrypoint, pagesMax: limits.regoMemoryPagesMax },
+    { deadlineMs: config.deadlineMs, limits, monotonicMs: () => performance.now(), log },
+  );
+  if (!started.ok) return started;
+  const workers = started.value;
+  const { evaluate, entrypoint } = workers;
+  return ok({
+    digest,
+    workers,
+    set: (timeZone) =>
+      regoPolicySet({
+        hash,
+        revision,
+        timeZone,
+        entrypoint,
+        evaluate,
+        needs: noNeeds,
+        tags: () => undefined,
+        limits,
+      }),
+  });
+}
+
+async function closeAll(workers: readonly RegoWorkers[]): Promise<void> {
+  await Promise.all(workers.map((w) => w.close()));
+}
