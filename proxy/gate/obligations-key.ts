@@ -1,6 +1,6 @@
 // obligations -> a text that is equal for equal obligations
 import type { Obligations } from "../../engine/model/decision.ts";
-import { maskKey } from "../../engine/model/mask.ts";
+import { type Mask, maskKey } from "../../engine/model/mask.ts";
 import { renderRowPredicate } from "../../engine/model/row-predicate.ts";
 
 /** Obligations are often one object for many decisions: rendered once. */
@@ -20,7 +20,7 @@ function render({ masks, filters, limits }: Obligations): string {
   return JSON.stringify([
     sorted(masks).map(([relation, columns]) => [
       relation,
-      sorted(columns).map(([column, { mask }]) => [column, maskKey(mask)]),
+      sorted(columns).map(([column, { mask }]) => [column, keyOfMask(mask)]),
     ]),
     sorted(filters).map(([relation, { predicate }]) => [relation, renderRowPredicate(predicate)]),
     limits
@@ -28,6 +28,18 @@ function render({ masks, filters, limits }: Obligations): string {
       .map((limit) => `${limit.unit} ${limit.max}`)
       .sort(),
   ]);
+}
+
+/** Masks are constants of their rules: rendered once each. */
+const maskKeys = new WeakMap<Mask, string>();
+
+function keyOfMask(mask: Mask): string {
+  let key = maskKeys.get(mask);
+  if (key === undefined) {
+    key = maskKey(mask);
+    maskKeys.set(mask, key);
+  }
+  return key;
 }
 
 const sorted = <T>(map: ReadonlyMap<string, T>): readonly (readonly [string, T])[] =>

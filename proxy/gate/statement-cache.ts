@@ -68,7 +68,7 @@ export class StatementCache {
 
 /** Temporary tables, and what EXECUTE runs, belong to one session. A keyword has one spelling but for its case. */
 const meansSomethingHereOnly = (text: string, context: SqlContext): boolean =>
-  context.temporary.size > 0 || ((context.prepared?.size ?? 0) > 0 && /execute/i.test(text));
+  context.temporary.size > 0 || (context.prepared !== undefined && /execute/i.test(text));
 
 /** Length-prefixed parts: no two contexts share a key. */
 function contextKey(context: SqlContext): string {
