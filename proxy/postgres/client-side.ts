@@ -154,7 +154,8 @@ export class ClientSide {
     if (expired) return expired;
     const text = this.#textOf(bytes);
     if (typeof text !== "string") return this.#refuse(text, true, false);
-    const verdicts = this.#decideAll(context, text);
+    // The analysis itself lets a later statement see what an earlier one of the same text sets.
+    const verdicts = this.#gate.decide(this.#parts.session, context, text);
     if (verdicts.length === 0) {
       this.#parts.toUpstream.add(encodeQuery(""));
       this.#sentQuery([]);
@@ -168,20 +169,6 @@ export class ClientSide {
     }
     const recorded = this.#record(verdicts, []);
     return recorded ? this.#releaseQuery(releasesOf(verdicts)) : this.#refuse(refusals.notRecorded, true, false);
-  }
-
-  /** A later statement of a Query sees the settings that an earlier one makes. */
-  #decideAll(context: SqlContext, text: string): readonly SqlVerdict[] {
-    const verdicts = this.#gate.decide(this.#parts.session, context, text);
-    if (verdicts.length < 2) return verdicts;
-    const effects = verdicts.map((v) => v.statement?.effects ?? []);
-    if (!effects.some((list) => list.length > 0)) return verdicts;
-    return verdicts.map((verdict, i) => {
-      const path = this.#state.searchPathAfter(effects.slice(0, i).flat());
-      if (path === this.#contextPath || verdict.statement === undefined) return verdict;
-      const later = this.#contextFor(context.catalog, path);
-      return this.#gate.decide(this.#parts.session, later, verdict.statement.facts.text)[0] ?? verdict;
-    });
   }
 
   #releaseQuery(releases: readonly Release[]): Handled {

@@ -114,11 +114,6 @@ export class SessionState {
     return this.#announced.now.effective;
   }
 
-  /** search_path after more effects than were announced: for the later statements of one Query. */
-  searchPathAfter(effects: readonly SessionEffect[]): string {
-    return effects.reduce(applyEffect, this.#announced).now.effective;
-  }
-
   sent(answer: Answer): void {
     this.answers.add(answer);
     this.isSegmentDirty = true;
