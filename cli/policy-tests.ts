@@ -1,6 +1,8 @@
 // bundles -> results of their tests
 import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { RuleCoverage } from "../dsl/testing/coverage.ts";
+import { type Mutant, runMutants } from "../dsl/testing/mutate.ts";
+import { type PropertyResult, runProperties } from "../dsl/testing/property.ts";
 import { runTests, type TestResult } from "../dsl/testing/run.ts";
 import { type BundleFolder, compile, isWithin, type Selection } from "./read-bundle.ts";
 import { snapshotAnalyzer } from "./snapshot-analyzer.ts";
@@ -10,41 +12,63 @@ export type TestRun = {
   /** Errors of the bundle; if there are any, no test ran. */
   readonly diagnostics: readonly Diagnostic[];
   readonly results: readonly TestResult[];
+  readonly properties: readonly PropertyResult[];
   readonly rules: readonly RuleCoverage[];
+  /** With `mutate` only: each rule without a clause, with it negated, or left out. */
+  readonly mutants: readonly Mutant[];
   /** Tests of packages whose rules take no part: run the folder that they come from. */
   readonly skipped: number;
   readonly durationMs: number;
 };
 
-export type TestFilter = { readonly filter: string | undefined };
+export type TestChoice = {
+  readonly filter: string | undefined;
+  /** Of the generated cases of properties: the same seed, the same cases. */
+  readonly seed: number;
+  readonly mutate: boolean;
+};
 
 /**
  * The tests of a selection: those in its files, of packages that take part. A bundle inside of it keeps its own. In a library
  * (`tests_with`) each package's tests run with that package and the named ones only, since bundles choose among them.
  */
-export function runSelection({ bundle, within }: Selection, { filter }: TestFilter): TestRun {
+export function runSelection({ bundle, within }: Selection, { filter, seed, mutate }: TestChoice): TestRun {
   const startMs = performance.now();
   const whole = compile(bundle);
   const errors = whole.diagnostics.filter((d) => d.severity === "error");
   const isOurs = (path: string) => isWithin(within, path) && !bundle.inner.some((folder) => path.startsWith(folder));
   const tests = whole.checked.tests.filter((test) => isOurs(test.path));
-  const nothing = { bundle, results: [], rules: [], skipped: 0, durationMs: 0 };
+  const nothing = { bundle, results: [], properties: [], rules: [], mutants: [], skipped: 0, durationMs: 0 };
   if (errors.length > 0) return { ...nothing, diagnostics: errors };
 
   const { testsWith } = bundle.manifest;
   // A package that is there to help the tests of others has none of its own.
   const isTested = (name: string) => !testsWith?.includes(name) || tests.some((test) => test.package === name);
   const groups = testsWith
-    ? whole.checked.packages.filter(isTested).map((name) => ({ own: [name], packages: [...new Set([name, ...testsWith])] }))
+    ? whole.checked.packages
+        .filter(isTested)
+        .map((name) => ({ own: [name], packages: [...new Set([name, ...testsWith])] }))
     : [{ own: whole.checked.packages, packages: bundle.manifest.packages }];
   const results: TestResult[] = [];
+  const properties: PropertyResult[] = [];
   const rules: RuleCoverage[] = [];
+  const mutants: Mutant[] = [];
   for (const { own, packages } of groups) {
     const { checked } = testsWith ? compile(bundle, packages) : whole;
-    const report = runTests(
-      { ...checked, tests: checked.tests.filter((test) => isOurs(test.path) && own.includes(test.package)) },
-      { analyzeSql: snapshotAnalyzer(checked.catalogs), nowMs: () => performance.now(), filter },
-    );
+    const isOwn = (test: { readonly path: string; readonly package: string }) =>
+      isOurs(test.path) && own.includes(test.package);
+    const ours = {
+      ...checked,
+      tests: checked.tests.filter(isOwn),
+      properties: checked.properties.filter(isOwn),
+    };
+    const analyzeSql = snapshotAnalyzer(checked.catalogs);
+    const report = runTests(ours, { analyzeSql, nowMs: () => performance.now(), filter });
+    properties.push(...runProperties(ours, { analyzeSql, seed, filter }));
+    if (mutate) {
+      const all = runMutants(ours, { analyzeSql, nowMs: () => 0, filter });
+      mutants.push(...all.filter((m) => own.includes(packageOf(m)) && isOurs(m.path)));
+    }
     results.push(...report.results);
     rules.push(
       ...report.coverage.rules.filter(
@@ -57,10 +81,12 @@ export function runSelection({ bundle, within }: Selection, { filter }: TestFilt
     bundle,
     diagnostics: whole.diagnostics,
     results,
+    properties,
     rules,
+    mutants,
     skipped: tests.filter((test) => !ran.has(test.package)).length,
     durationMs: performance.now() - startMs,
   };
 }
 
-const packageOf = (rule: RuleCoverage): string => rule.rule.slice(0, rule.rule.lastIndexOf("."));
+const packageOf = (rule: { readonly rule: string }): string => rule.rule.slice(0, rule.rule.lastIndexOf("."));

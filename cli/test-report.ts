@@ -1,6 +1,7 @@
 // results of policy tests -> what people, CI systems and coverage tools read
 import { type Palette, renderDiagnostic, Sources } from "../dsl/render-diagnostic.ts";
 import { LineMap } from "../dsl/source.ts";
+import type { PropertyResult } from "../dsl/testing/property.ts";
 import type { TestResult } from "../dsl/testing/run.ts";
 import type { Colors } from "./palette.ts";
 import type { TestRun } from "./policy-tests.ts";
@@ -18,6 +19,11 @@ export function textReport(runs: readonly TestRun[], colors: Colors, palette: Pa
       for (const [title, rows] of groupBy(results, (r) => r.title)) lines.push(...testLines(title, rows, colors));
       lines.push("");
     }
+    for (const p of run.properties) {
+      lines.push(`  ${mark(p.outcome === "held", colors)} ${p.title}  ${colors.dim(`${p.cases} generated cases`)}`);
+      problems.push(...propertyProblem(p, shown, colors));
+    }
+    if (run.properties.length > 0) lines.push("");
     for (const result of run.results) {
       const name = result.row === undefined ? result.title : `${result.title}, row ${result.row}`;
       for (const { diagnostic, expected, actual } of result.problems) {
@@ -36,14 +42,36 @@ export function textReport(runs: readonly TestRun[], colors: Colors, palette: Pa
   return [...lines, ...problems].map((line) => `${line}\n`).join("");
 }
 
+const mark = (isGood: boolean, colors: Colors) => (isGood ? colors.green("✓") : colors.red("✗"));
+
+function propertyProblem(p: PropertyResult, shown: (path: string) => string, colors: Colors): readonly string[] {
+  const head = `${colors.red(colors.bold("FAIL"))}  property ${JSON.stringify(p.title)}  ${shown(p.path)}`;
+  if (p.outcome === "untried") return [head, "  no generated case met its `where`: it says nothing", ""];
+  if (!p.counterexample) return [];
+  const { test, expected, actual, rules, shrinks } = p.counterexample;
+  return [
+    `${head}      after ${p.cases} cases (${shrinks} shrinks)`,
+    `  ${colors.red(`- expected  ${expected}`)}`,
+    `  ${colors.green(`+ got       ${actual}`)}`,
+    ...(rules.length === 0 ? [] : [`  by          ${rules.join(", ")}`]),
+    "",
+    "  smallest failing case, paste it as a test:",
+    "",
+    ...test
+      .trimEnd()
+      .split("\n")
+      .map((line) => `    ${line}`),
+    "",
+  ];
+}
+
 function testLines(title: string, rows: readonly TestResult[], colors: Colors): readonly string[] {
   const failed = rows.filter((r) => r.problems.length > 0);
-  const mark = (isGood: boolean) => (isGood ? colors.green("✓") : colors.red("✗"));
   const ms = colors.dim(milliseconds(rows.reduce((sum, r) => sum + r.durationMs, 0)));
   const count = rows.length > 1 || rows[0]?.row !== undefined ? ` (${rows.length} rows)` : "";
   return [
-    `  ${mark(failed.length === 0)} ${title}${count}  ${ms}`,
-    ...failed.flatMap((r) => (r.row === undefined ? [] : [`    ${mark(false)} ${r.row}`])),
+    `  ${mark(failed.length === 0, colors)} ${title}${count}  ${ms}`,
+    ...failed.flatMap((r) => (r.row === undefined ? [] : [`    ${mark(false, colors)} ${r.row}`])),
   ];
 }
 
@@ -53,10 +81,12 @@ export const milliseconds = (ms: number): string =>
 /** One line for the end of a run. */
 export function summary(runs: readonly TestRun[]): string {
   const results = runs.flatMap((run) => run.results);
-  const failed = results.filter((r) => r.problems.length > 0).length;
+  const properties = runs.flatMap((run) => run.properties);
+  const failed =
+    results.filter((r) => r.problems.length > 0).length + properties.filter((p) => p.outcome !== "held").length;
   const skipped = runs.reduce((n, run) => n + run.skipped, 0);
   const parts = [
-    `${results.length - failed} passed`,
+    `${results.length + properties.length - failed} passed`,
     `${failed} failed`,
     ...(skipped > 0 ? [`${skipped} of packages that take no part`] : []),
     milliseconds(runs.reduce((sum, run) => sum + run.durationMs, 0)),
@@ -93,7 +123,17 @@ export function jsonReport(runs: readonly TestRun[]): string {
       conditions: rule.conditions.map(({ text, sawTrue, sawFalse }) => ({ text, sawTrue, sawFalse })),
     })),
   );
-  return `${JSON.stringify({ passed: results.length - failed, failed, results, coverage: { rules } }, undefined, 2)}\n`;
+  const properties = runs.flatMap((run) =>
+    run.properties.map((p) => ({
+      ...p,
+      ...places.of(run, p),
+      span: undefined,
+      path: shownPath(run.bundle.root, p.path),
+    })),
+  );
+  const broken = properties.filter((p) => p.outcome !== "held").length;
+  const counts = { passed: results.length - failed + properties.length - broken, failed: failed + broken };
+  return `${JSON.stringify({ ...counts, results, properties, coverage: { rules } }, undefined, 2)}\n`;
 }
 
 /** The dialect that Jenkins, GitLab and GitHub actions read. */
@@ -171,6 +211,19 @@ export function coverageLcov(runs: readonly TestRun[]): string {
     }
   }
   return out.map((line) => `${line}\n`).join("");
+}
+
+/** What no test notices: a rule that may as well be otherwise. */
+export function mutationText(runs: readonly TestRun[], colors: Colors): string {
+  const places = new Places(runs);
+  const all = runs.flatMap((run) => run.mutants.map((mutant) => ({ run, mutant })));
+  const survivors = all.filter(({ mutant }) => !mutant.isNoticed);
+  const head = `mutants     ${percent(all.length - survivors.length, all.length)}  ${all.length - survivors.length} of ${all.length} noticed by a test`;
+  const lines = survivors.map(({ run, mutant }) => {
+    const { path, line } = places.of(run, mutant);
+    return `  ${colors.bold(mutant.rule)}  ${mutant.what}  ${colors.dim(`${path}:${line}`)}`;
+  });
+  return [head, ...lines].map((line) => `${line}\n`).join("");
 }
 
 export const percent = (part: number, whole: number): string =>

@@ -8,7 +8,16 @@ import { colorsOf, paletteOf } from "../palette.ts";
 import { runSelection, type TestRun } from "../policy-tests.ts";
 import { defaultPath, forReader, selectBundles } from "../read-bundle.ts";
 import type { Terminal } from "../terminal.ts";
-import { coverageLcov, coverageText, jsonReport, junitReport, percent, summary, textReport } from "../test-report.ts";
+import {
+  coverageLcov,
+  coverageText,
+  jsonReport,
+  junitReport,
+  mutationText,
+  percent,
+  summary,
+  textReport,
+} from "../test-report.ts";
 
 type Flags = {
   readonly filter?: string;
@@ -16,6 +25,8 @@ type Flags = {
   readonly junit?: string;
   readonly coverage?: true | "text" | "lcov";
   readonly minRules?: number;
+  readonly mutate: boolean;
+  readonly seed: number;
   readonly watch: boolean;
 };
 
@@ -29,6 +40,8 @@ export function addTest(policy: Command, { terminal, exit }: CommandContext): vo
     .option("--junit <file>", "write a JUnit report, too")
     .addOption(new Option("--coverage [format]", "which rules and conditions the tests saw").choices(["text", "lcov"]))
     .option("--min-rules <percent>", "end with 1 if fewer rules fired", percentage)
+    .option("--mutate", "drop and negate clauses, and list what no test notices; end with 1 if there is any", false)
+    .option("--seed <n>", "of the cases that properties generate", wholeNumber, 1)
     .option("-w, --watch", "run again on every change, until Ctrl-C", false)
     .action(async (paths: readonly string[], flags: Flags) => {
       exit(flags.watch ? await watchTests(terminal, paths, flags) : await policyTest(terminal, paths, flags));
@@ -36,25 +49,32 @@ export function addTest(policy: Command, { terminal, exit }: CommandContext): vo
 }
 
 export async function policyTest(terminal: Terminal, paths: readonly string[], flags: Flags): Promise<ExitCode> {
-  const runs = (await selectBundles(paths)).map((selection) => runSelection(selection, { filter: flags.filter }));
+  const { filter, seed, mutate } = flags;
+  const runs = (await selectBundles(paths)).map((selection) => runSelection(selection, { filter, seed, mutate }));
   const broken = runs.filter((run) => run.diagnostics.some((d) => d.severity === "error"));
   for (const run of broken) complain(terminal, run);
   if (broken.length > 0) return exitCodes.failed;
   const results = runs.flatMap((run) => run.results);
+  const properties = runs.flatMap((run) => run.properties);
   if (flags.junit !== undefined) writeFileSync(flags.junit, junitReport(runs));
   if (flags.json) terminal.out(jsonReport(runs));
   else if (flags.coverage === "lcov") terminal.out(coverageLcov(runs));
   else {
     terminal.out(textReport(runs, colorsOf(terminal), paletteOf(terminal)));
     if (flags.coverage !== undefined) terminal.out(`${coverageText(runs, colorsOf(terminal))}\n`);
+    if (flags.mutate) terminal.out(`${mutationText(runs, colorsOf(terminal))}\n`);
     terminal.out(summary(runs));
   }
-  if (results.length === 0) {
+  if (results.length === 0 && properties.length === 0) {
     const why = flags.filter === undefined ? "there are no tests here" : `no test's name holds \`${flags.filter}\``;
     terminal.err(`${why}\n`);
     return exitCodes.failed;
   }
-  const isBad = results.some((result) => result.problems.length > 0) || isBelow(terminal, runs, flags.minRules);
+  const isBad =
+    results.some((result) => result.problems.length > 0) ||
+    properties.some((property) => property.outcome !== "held") ||
+    runs.some((run) => run.mutants.some((mutant) => !mutant.isNoticed)) ||
+    isBelow(terminal, runs, flags.minRules);
   return isBad ? exitCodes.failed : exitCodes.ok;
 }
 
@@ -97,6 +117,11 @@ async function watchTests(terminal: Terminal, paths: readonly string[], flags: F
   clearTimeout(timer);
   for (const watcher of watchers) watcher.close();
   return last;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("a whole number");
+  return Number(text);
 }
 
 function percentage(text: string): number {

@@ -2,11 +2,14 @@
 import type { Command } from "commander";
 import type { CommandContext } from "../main.ts";
 import { addCheck } from "./policy-check.ts";
+import { addDiff } from "./policy-diff.ts";
+import { addEval, addExplain } from "./policy-eval.ts";
 import { addFmt } from "./policy-fmt.ts";
 import { addInit } from "./policy-init.ts";
+import { addLint } from "./policy-lint.ts";
 import { addTest } from "./policy-test.ts";
 
 export function register(program: Command, context: CommandContext): void {
   const policy = program.command("policy").description("check, test and understand policies");
-  for (const add of [addCheck, addTest, addFmt, addInit]) add(policy, context);
+  for (const add of [addCheck, addTest, addLint, addFmt, addEval, addExplain, addDiff, addInit]) add(policy, context);
 }

@@ -64,7 +64,8 @@ function load(
 function readInput(path: string): { readonly [key: string]: Json } {
   try {
     const json: Json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(read(path)));
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) return Object.fromEntries(Object.entries(json));
+    if (typeof json === "object" && json !== null && !Array.isArray(json))
+      return Object.fromEntries(Object.entries(json));
   } catch (error) {
     if (error instanceof GatewayError) throw error;
   }

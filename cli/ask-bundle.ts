@@ -1,0 +1,73 @@
+// a question from the command line -> requests, by the same road as a test's `given`
+import type { Checked } from "../dsl/checked.ts";
+import type { Diagnostic } from "../dsl/diagnostic.ts";
+import { type Prepared, prepare } from "../dsl/testing/given.ts";
+import { GatewayError } from "../proxy/errors.ts";
+import { type BundleFolder, compile } from "./read-bundle.ts";
+import { snapshotAnalyzer } from "./snapshot-analyzer.ts";
+
+export type Question = {
+  /** A record in the policy language, or the name of a fixture. */
+  readonly as: string;
+  readonly sql: string;
+  readonly at: string | undefined;
+  /** More givens, without the word: `time { hour: 3 }`, `counter pii_reads = 9`. */
+  readonly given: readonly string[];
+};
+
+export type Asked =
+  | { readonly ok: true; readonly bundle: BundleFolder; readonly checked: Checked; readonly prepared: Prepared }
+  /** The bundle, or (under the path `questionPath`) the question itself is wrong. */
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[]; readonly bundle: BundleFolder };
+
+export const questionPath = "(your question)";
+
+/** @throws GatewayError `config-invalid` when the connection is not clear */
+export function askBundle(bundle: BundleFolder, question: Question): Asked {
+  const whole = compile(bundle);
+  const errors = whole.diagnostics.filter((d) => d.severity === "error");
+  if (errors.length > 0) return { ok: false, diagnostics: errors, bundle };
+  const at = question.at ?? onlyConnection(bundle, whole.checked);
+  const text = [
+    `package ${packageOf(whole.checked, question.as)}`,
+    'test "question" {',
+    `  given identity ${question.as}`,
+    ...question.given.map((given) => `  given ${given}`),
+    `  given sql ${rawText(question.sql)} at ${JSON.stringify(at)}`,
+    "  expect allow",
+    "}",
+    "",
+  ].join("\n");
+  const files = new Map([...bundle.files, [`${questionPath}.policy`, text]]);
+  const asked = { ...bundle, files };
+  const { checked, diagnostics } = compile(asked);
+  const mistakes = diagnostics.filter((d) => d.severity === "error");
+  const row = checked.tests.find((test) => test.path === `${questionPath}.policy`)?.rows[0];
+  if (mistakes.length > 0 || !row) return { ok: false, diagnostics: mistakes, bundle: asked };
+  return { ok: true, bundle, checked, prepared: prepare(checked, row.givens, snapshotAnalyzer(checked.catalogs)) };
+}
+
+/** The package that has the fixture, else the first one that takes part. */
+function packageOf(checked: Checked, as: string): string {
+  for (const file of checked.files.values()) {
+    const has = file.decls.some((decl) => decl.kind === "fixture" && decl.name.text === as);
+    if (has && file.package) return file.package.parts.map((part) => part.text).join(".");
+  }
+  return checked.packages[0] ?? "";
+}
+
+/** The connection of the bundle's catalog; catalogs of bundles inside of it don't count. */
+function onlyConnection(bundle: BundleFolder, checked: Checked): string {
+  const own = [...checked.files].filter(([path]) => !bundle.inner.some((folder) => path.startsWith(folder)));
+  const names = new Set(
+    own.flatMap(([, file]) => file.decls.flatMap((decl) => (decl.kind === "catalog" ? [decl.connection.raw] : []))),
+  );
+  const [only, second] = names;
+  if (only !== undefined && second === undefined) return only;
+  const list = [...names].map((name) => `\`${name}\``).join(", ");
+  throw new GatewayError("config-invalid", "which connection?", `say it with --at${list === "" ? "" : `: ${list}`}`);
+}
+
+/** A raw string takes everything but its own mark. */
+const rawText = (sql: string): string =>
+  sql.includes("`") ? JSON.stringify(sql).replaceAll("{", "\\{") : `\`${sql}\``;
