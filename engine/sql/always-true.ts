@@ -90,7 +90,7 @@ function ofExpression(e: A_Expr): Truth {
 
 function ofConstants(op: string, left: string, right: string): Truth {
   if (op === "=") return left === right ? true : cannotTell;
-  if (op === "<>") return left === right ? false : true;
+  if (op === "<>") return left !== right;
   return cannotTell;
 }
 

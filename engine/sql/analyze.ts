@@ -44,7 +44,6 @@ export function stackFault(error: unknown): SqlFault {
   throw error;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the range of ASCII
 const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);
 
 function analyzeOne(
@@ -65,12 +64,18 @@ function analyzeOne(
       bindings: bound.bindings,
       output: bound.output,
       query: bound.query,
+      isDefinition: bound.form === "definition",
       statements,
       text,
       fingerprint: fingerprint.ok ? fingerprint.value : refuse("parser-failed", "the statement has no fingerprint"),
     }),
     effects: bound.effects(text),
-    tree: { node: bound.node, bindings: bound.bindings, form: bound.form },
+    tree: {
+      node: bound.node,
+      bindings: bound.bindings,
+      form: bound.form,
+      ...(bound.parameters ? { parameters: bound.parameters } : {}),
+    },
     catalogVersion: context.catalog.version,
     isRowReturning: bound.isRowReturning,
     isEmpty: false,
@@ -96,6 +101,13 @@ function after(current: SqlContext, effect: SessionEffect, atStart: SqlContext):
       return { ...current, searchPath: atStart.searchPath };
     case "prepare":
       return { ...current, prepared: new Map([...(current.prepared ?? []), [effect.name, effect.statement]]) };
+    case "deallocate":
+      return {
+        ...current,
+        prepared: new Map(
+          [...(current.prepared ?? [])].filter(([name]) => effect.name !== undefined && effect.name !== name),
+        ),
+      };
     default:
       return current;
   }

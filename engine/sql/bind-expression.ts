@@ -71,22 +71,40 @@ const plain: ReadonlySet<string> = new Set([
 /** @throws FaultError for what isn't understood or allowed. */
 export function bindExpression(b: Binder, node: Node | undefined, at: Place): void {
   if (!node) return;
-  if ("ColumnRef" in node) return bindColumnRef(b, node.ColumnRef, at.scope);
-  if ("FuncCall" in node) return bindFunctionCall(b, node, at);
-  if ("A_Expr" in node) return bindOperation(b, node.A_Expr, at);
+  if ("ColumnRef" in node) {
+    bindColumnRef(b, node.ColumnRef, at.scope);
+    return;
+  }
+  if ("FuncCall" in node) {
+    bindFunctionCall(b, node, at);
+    return;
+  }
+  if ("A_Expr" in node) {
+    bindOperation(b, node.A_Expr, at);
+    return;
+  }
   if ("TypeCast" in node) {
     bindExpression(b, node.TypeCast.arg, at);
-    return resolveType(b, node.TypeCast.typeName);
+    resolveType(b, node.TypeCast.typeName);
+    return;
   }
-  if ("SubLink" in node) return bindSubLink(b, node.SubLink, at);
-  if ("A_Indirection" in node) return bindIndirection(b, node, at);
+  if ("SubLink" in node) {
+    bindSubLink(b, node.SubLink, at);
+    return;
+  }
+  if ("A_Indirection" in node) {
+    bindIndirection(b, node, at);
+    return;
+  }
   if ("CollateClause" in node) {
     bindExpression(b, node.CollateClause.arg, at);
-    return resolveCollation(node.CollateClause);
+    resolveCollation(node.CollateClause);
+    return;
   }
   if ("SortBy" in node) {
     if (node.SortBy.useOp?.length) node.SortBy.useOp = resolveOperator(b, node.SortBy.useOp, node.SortBy.location);
-    return bindExpression(b, node.SortBy.node, at);
+    bindExpression(b, node.SortBy.node, at);
+    return;
   }
   if ("SelectStmt" in node) {
     bindQuery(b, node.SelectStmt, at);
@@ -94,7 +112,8 @@ export function bindExpression(b: Binder, node: Node | undefined, at: Place): vo
   }
   if ("JsonArrayQueryConstructor" in node) {
     bindExpression(b, node.JsonArrayQueryConstructor.query, at);
-    return bindBelow(b, { output: node.JsonArrayQueryConstructor.output }, at);
+    bindBelow(b, { output: node.JsonArrayQueryConstructor.output }, at);
+    return;
   }
   const kind = kindOf(node);
   if (kind === "") return;
@@ -201,8 +220,14 @@ function bindColumnRef(b: Binder, ref: ColumnRef, scope: Scope | undefined): voi
   const fields = ref.fields ?? [];
   const isStar = fields.some((f) => "A_Star" in f);
   const path = fields.filter((f) => !("A_Star" in f)).map((f) => stringOf(f) ?? "");
-  if (isStar) return path.length === 0 ? bindBareStar(b, ref, scope) : bindRow(b, ref, path, scope);
-  if (path.length === 1) return bindUnqualified(b, ref, path[0] ?? "", scope);
+  if (isStar) {
+    path.length === 0 ? bindBareStar(b, ref, scope) : bindRow(b, ref, path, scope);
+    return;
+  }
+  if (path.length === 1) {
+    bindUnqualified(b, ref, path[0] ?? "", scope);
+    return;
+  }
   const column = path[path.length - 1] ?? "";
   const source = sourceOf(b, path.slice(0, -1), scope, ref.location);
   bindFieldOf(b, ref, source, column);
@@ -225,10 +250,13 @@ function bindFieldOf(b: Binder, ref: ColumnRef, source: Source, name: string): v
   if (found.length > 0) {
     for (const column of found) touch(b, column);
     noteColumn(b, ref, found, source);
-    return noteTarget(b, ref, source, name);
+    noteTarget(b, ref, source, name);
+    return;
   }
-  if (systemColumns.has(name) && source.use && bindSystemColumn(b, source.use, name))
-    return noteTarget(b, ref, source, name);
+  if (systemColumns.has(name) && source.use && bindSystemColumn(b, source.use, name)) {
+    noteTarget(b, ref, source, name);
+    return;
+  }
   if (!source.isOpen)
     refuse("unknown-column", `column \`${name}\` of \`${source.name}\` does not exist or is not known`, {
       position: ref.location,
@@ -278,7 +306,10 @@ function bindUnqualified(b: Binder, ref: ColumnRef, name: string, scope: Scope |
     }
   }
   const row = findSource(scope, name, undefined);
-  if (row) return bindWhole(b, ref, row.source, false);
+  if (row) {
+    bindWhole(b, ref, row.source, false);
+    return;
+  }
   if (!isOpenScope(scope))
     refuse("unknown-column", `column \`${name}\` does not exist or is not known`, { position: ref.location });
 }

@@ -238,6 +238,8 @@ export const withFamily = (columns: readonly ScopeColumn[], family: readonly Rel
         name: c.name,
         bases: [
           ...c.bases,
-          ...family.filter((u) => u.relation.columns.some((x) => x.name === c.name)).map((use) => ({ use, column: c.name })),
+          ...family
+            .filter((u) => u.relation.columns.some((x) => x.name === c.name))
+            .map((use) => ({ use, column: c.name })),
         ],
       }));

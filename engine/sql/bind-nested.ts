@@ -1,14 +1,20 @@
 // Statements around a statement: PREPARE, EXECUTE, DECLARE, EXPLAIN, COPY.
 import type { Node, RangeVar, SelectStmt } from "@pgsql/types";
 import { addUse, type Binder, keyOf } from "./bind-context.ts";
+import { bindExpression } from "./bind-expression.ts";
+import { constantText } from "./bind-functions.ts";
 import type { BoundParts } from "./bind-statement.ts";
 import { bindStatement } from "./bind-statement.ts";
+import { factsOf, markTargetReads } from "./facts.ts";
 import { refuse } from "./fault.ts";
 import { kindOf } from "./node-kinds.ts";
+import { fingerprintSql, parseSql } from "./pg-parser.ts";
+import { printStatement } from "./print-statement.ts";
 import { resolveRelation, resolveType } from "./resolve-names.ts";
 import { isBoundStatement } from "./statement.ts";
 import { isSystemSchema } from "./system-catalog.ts";
 import { stringNode, stringOf, stringsOf } from "./tree.ts";
+import type { AnalyzedStatement } from "./types.ts";
 
 const dataStatements: ReadonlySet<string> = new Set([
   "SelectStmt",
@@ -33,28 +39,69 @@ const around = (inner: BoundParts, node: Node, form: BoundParts["form"]): BoundP
 
 type Kind<K extends string> = Extract<Node, { readonly [P in K]: unknown }>;
 
+/** EXECUTE finds the inner statement again, as a text of its own with every name written out. */
 export function bindPrepare(b: Binder, node: Kind<"PrepareStmt">): BoundParts {
-  for (const t of node.PrepareStmt.argtypes ?? []) if ("TypeName" in t) resolveType(b, t.TypeName);
+  const types = (node.PrepareStmt.argtypes ?? []).flatMap((t) => ("TypeName" in t ? t.TypeName : []));
+  for (const t of types) resolveType(b, t);
   const inner = bindInner(b, node.PrepareStmt.query, "PREPARE");
   const name = node.PrepareStmt.name ?? "";
+  const prepared = (): AnalyzedStatement => {
+    markTargetReads(inner.bindings);
+    const text = printStatement(inner.node);
+    const fingerprint = fingerprintSql(text);
+    return {
+      facts: factsOf({
+        verb: inner.verb,
+        bindings: inner.bindings,
+        output: inner.output,
+        query: inner.query,
+        isDefinition: false,
+        statements: 1,
+        text,
+        fingerprint: fingerprint.ok ? fingerprint.value : refuse("parser-failed", "the statement has no fingerprint"),
+      }),
+      effects: [],
+      tree: { node: inner.node, bindings: inner.bindings, form: inner.form, parameterTypes: types },
+      catalogVersion: b.sql.catalog.version,
+      isRowReturning: inner.isRowReturning,
+      isEmpty: false,
+    };
+  };
   return {
     ...around(inner, node, "prepare"),
     isRowReturning: false,
-    effects: () => [{ kind: "prepare", name, statement: unfinished(b, inner, node) }],
+    effects: () => [{ kind: "prepare", name, statement: prepared() }],
   };
 }
 
-/** What EXECUTE finds again: the inner statement, with the declared types of its parameters. */
-function unfinished(b: Binder, inner: BoundParts, node: Kind<"PrepareStmt">): never {
-  return refuse("unsupported-statement", `PREPARE is not supported${b && inner && node ? "" : ""}`);
-}
-
+/** The prepared statement is decided, rewritten and sent anew, with constants in place of its parameters. */
 export function bindExecute(b: Binder, node: Kind<"ExecuteStmt">): BoundParts {
   const name = node.ExecuteStmt.name ?? "";
   const prepared = b.sql.prepared?.get(name);
   if (!prepared || !isBoundStatement(prepared.tree))
     refuse("unknown-prepared-statement", `prepared statement \`${name}\` does not exist`);
-  return refuse("unsupported-statement", "EXECUTE is not supported");
+  const inner = boundAgain(b, prepared);
+  const types = prepared.tree.parameterTypes ?? [];
+  const parameters = (node.ExecuteStmt.params ?? []).map((p, i): Node => {
+    if (constantText(p) === undefined && !isNull(p))
+      refuse("unsupported-clause", "EXECUTE is supported with constants as its arguments only");
+    bindExpression(b, p, { scope: undefined, ctes: undefined });
+    const type = types[i];
+    return type ? { TypeCast: { arg: p, typeName: type } } : p;
+  });
+  return { ...inner, verb: "execute", effects: () => [], parameters };
+}
+
+const isNull = (node: Node): boolean =>
+  "TypeCast" in node
+    ? node.TypeCast.arg !== undefined && isNull(node.TypeCast.arg)
+    : "A_Const" in node && node.A_Const.isnull === true;
+
+function boundAgain(b: Binder, prepared: AnalyzedStatement): BoundParts {
+  const parsed = parseSql(prepared.facts.text);
+  const [statement] = parsed.ok ? parsed.value : [];
+  if (!statement?.stmt) refuse("unknown-prepared-statement", "the prepared statement can't be analysed again");
+  return bindStatement(statement.stmt, b.sql);
 }
 
 /** CURSOR_OPT_BINARY 1, SCROLL 2, NO SCROLL 4, INSENSITIVE 8, ASENSITIVE 16, HOLD 32 */
@@ -106,7 +153,8 @@ export function bindExplain(b: Binder, node: Kind<"ExplainStmt">): BoundParts {
 }
 
 const isOff = (arg: Node | undefined): boolean =>
-  arg !== undefined && ["false", "off", "0"].includes(stringOf(arg) ?? ("Boolean" in arg && !arg.Boolean.boolval ? "off" : ""));
+  arg !== undefined &&
+  ["false", "off", "0"].includes(stringOf(arg) ?? ("Boolean" in arg && !arg.Boolean.boolval ? "off" : ""));
 
 const copyOptions: ReadonlySet<string> = new Set([
   "format",
@@ -138,7 +186,11 @@ export function bindCopy(b: Binder, node: Kind<"CopyStmt">): BoundParts {
   const query = tableQuery(b, node);
   const inner = bindStatement({ SelectStmt: query }, b.sql);
   return {
-    ...around(inner, { CopyStmt: { query: { SelectStmt: query }, ...(copy.options ? { options: copy.options } : {}) } }, "copy-out"),
+    ...around(
+      inner,
+      { CopyStmt: { query: { SelectStmt: query }, ...(copy.options ? { options: copy.options } : {}) } },
+      "copy-out",
+    ),
     verb: "copy",
     isRowReturning: false,
   };

@@ -149,7 +149,10 @@ export function bindOrder(
 function bindOutputOr(b: Binder, node: Node, at: Place, outputs: readonly ScopeColumn[]): void {
   const name = plainName(node);
   const named = name === undefined ? [] : outputs.filter((c) => c.name === name);
-  if (named.length === 0) return bindExpression(b, node, at);
+  if (named.length === 0) {
+    bindExpression(b, node, at);
+    return;
+  }
   for (const column of named) touch(b, column);
 }
 

@@ -122,7 +122,10 @@ function bindAssignments(b: Binder, targets: readonly Node[] | undefined, target
 }
 
 function bindMulti(b: Binder, m: { source?: Node; colno?: number }, at: Place): void {
-  if (m.colno === 1) return bindExpression(b, m.source, at);
+  if (m.colno === 1) {
+    bindExpression(b, m.source, at);
+    return;
+  }
   // The printer writes the first copy only; the parser will repeat it. Uses of the copies would count twice.
   const before = b.bindings.uses.length;
   bindExpression(b, m.source, at);

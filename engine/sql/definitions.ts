@@ -3,16 +3,24 @@
 import type { Node, RangeVar } from "@pgsql/types";
 import type { Relation } from "../model/catalog.ts";
 import type { SqlVerb } from "../model/statement.ts";
-import { addUse, type Binder } from "./bind-context.ts";
+import { addUse, type Binder, touch } from "./bind-context.ts";
+import { bindFrom } from "./bind-from.ts";
 import type { BoundParts } from "./bind-statement.ts";
 import { FaultError, refuse } from "./fault.ts";
 import { kindOf } from "./node-kinds.ts";
 import { resolveRelation } from "./resolve-names.ts";
+import { newScope } from "./scope.ts";
 import { stringOf } from "./tree.ts";
 
 const verbsOf: Readonly<Record<string, SqlVerb>> = {
-  ...verb("create", "CreateStmt CreateTableAsStmt ViewStmt IndexStmt CreateSchemaStmt CreateSeqStmt CreateFunctionStmt CreateTrigStmt CreateExtensionStmt CreateDomainStmt CreateEnumStmt CompositeTypeStmt CreateRangeStmt DefineStmt RuleStmt CreatePolicyStmt CreateStatsStmt CreateForeignTableStmt CreateFdwStmt CreateForeignServerStmt CreateUserMappingStmt CreatedbStmt CreateTableSpaceStmt CreatePublicationStmt CreateSubscriptionStmt CreateCastStmt CreateOpClassStmt CreateOpFamilyStmt CreateConversionStmt CreateTransformStmt CreateEventTrigStmt CreatePLangStmt CreateAmStmt ImportForeignSchemaStmt"),
-  ...verb("alter", "AlterTableStmt AlterDomainStmt AlterEnumStmt AlterTypeStmt AlterFunctionStmt AlterSeqStmt AlterOwnerStmt AlterObjectSchemaStmt AlterObjectDependsStmt AlterOperatorStmt AlterOpFamilyStmt AlterCollationStmt AlterExtensionStmt AlterExtensionContentsStmt AlterFdwStmt AlterForeignServerStmt AlterUserMappingStmt AlterPolicyStmt AlterEventTrigStmt AlterStatsStmt AlterDatabaseStmt AlterDatabaseSetStmt AlterDatabaseRefreshCollStmt AlterSystemStmt AlterTableSpaceOptionsStmt AlterTableMoveAllStmt AlterPublicationStmt AlterSubscriptionStmt AlterTSDictionaryStmt AlterTSConfigurationStmt RenameStmt"),
+  ...verb(
+    "create",
+    "CreateStmt CreateTableAsStmt ViewStmt IndexStmt CreateSchemaStmt CreateSeqStmt CreateFunctionStmt CreateTrigStmt CreateExtensionStmt CreateDomainStmt CreateEnumStmt CompositeTypeStmt CreateRangeStmt DefineStmt RuleStmt CreatePolicyStmt CreateStatsStmt CreateForeignTableStmt CreateFdwStmt CreateForeignServerStmt CreateUserMappingStmt CreatedbStmt CreateTableSpaceStmt CreatePublicationStmt CreateSubscriptionStmt CreateCastStmt CreateOpClassStmt CreateOpFamilyStmt CreateConversionStmt CreateTransformStmt CreateEventTrigStmt CreatePLangStmt CreateAmStmt ImportForeignSchemaStmt",
+  ),
+  ...verb(
+    "alter",
+    "AlterTableStmt AlterDomainStmt AlterEnumStmt AlterTypeStmt AlterFunctionStmt AlterSeqStmt AlterOwnerStmt AlterObjectSchemaStmt AlterObjectDependsStmt AlterOperatorStmt AlterOpFamilyStmt AlterCollationStmt AlterExtensionStmt AlterExtensionContentsStmt AlterFdwStmt AlterForeignServerStmt AlterUserMappingStmt AlterPolicyStmt AlterEventTrigStmt AlterStatsStmt AlterDatabaseStmt AlterDatabaseSetStmt AlterDatabaseRefreshCollStmt AlterSystemStmt AlterTableSpaceOptionsStmt AlterTableMoveAllStmt AlterPublicationStmt AlterSubscriptionStmt AlterTSDictionaryStmt AlterTSConfigurationStmt RenameStmt",
+  ),
   ...verb("drop", "DropStmt DropdbStmt DropTableSpaceStmt DropOwnedStmt DropSubscriptionStmt DropUserMappingStmt"),
   ...verb("truncate", "TruncateStmt"),
   ...verb("comment", "CommentStmt SecLabelStmt"),
@@ -51,10 +59,10 @@ export function bindDefinition(b: Binder, node: Node): BoundParts {
   }
   for (const range of rangesIn(node)) {
     if (targetNames.has(range)) continue;
-    const relation = known(b, range);
-    if (!relation) continue;
-    const use = addUse(b, relation, "select", { where: undefined });
-    for (const column of relation.columns) use.columns.add(column.name);
+    if (!known(b, range)) continue;
+    const scope = newScope(undefined, []);
+    bindFrom(b, [{ RangeVar: { ...range } }], { scope: undefined, ctes: undefined }, { where: undefined }, scope);
+    for (const column of scope.columns) touch(b, column);
   }
   return {
     node,
@@ -95,7 +103,7 @@ const rangeOf = (path: readonly string[]): RangeVar => {
 /** What the statement acts upon: its relation, or the names that DROP and COMMENT carry as lists. */
 function targetsOf(node: Node): readonly Target[] {
   const body: object = Object.values(node)[0] ?? {};
-  const direct = ["relation", "view"].flatMap((key) => {
+  const direct = ["relation", "view", "sequence"].flatMap((key) => {
     const value: unknown = (body as Record<string, unknown>)[key];
     return isRange(value) ? [{ range: value, path: [] }] : [];
   });
@@ -105,7 +113,8 @@ function targetsOf(node: Node): readonly Target[] {
     return (node.VacuumStmt.rels ?? []).flatMap((r) =>
       "VacuumRelation" in r && r.VacuumRelation.relation ? [{ range: r.VacuumRelation.relation, path: [] }] : [],
     );
-  if ("DropStmt" in node) return droppedRelations.has(node.DropStmt.removeType ?? "") ? lists(node.DropStmt.objects) : [];
+  if ("DropStmt" in node)
+    return droppedRelations.has(node.DropStmt.removeType ?? "") ? lists(node.DropStmt.objects) : [];
   if ("CommentStmt" in node && commentedRelations.has(node.CommentStmt.objtype ?? "")) {
     const [target] = lists(node.CommentStmt.object ? [node.CommentStmt.object] : []);
     if (!target) return direct;

@@ -15,6 +15,8 @@ export type StatementSummary = {
   readonly output: Output | undefined;
   /** The query whose LIMIT counts. */
   readonly query: SelectStmt | undefined;
+  /** Has an access of its own verb, whatever else it reads. */
+  readonly isDefinition: boolean;
   readonly statements: number;
   readonly text: string;
   readonly fingerprint: string;
@@ -24,7 +26,7 @@ const writes: ReadonlySet<SqlVerb> = new Set(["insert", "update", "delete", "mer
 
 export function factsOf(s: StatementSummary): SqlFacts {
   const uses = s.bindings.uses.filter(isReported);
-  const accesses = accessesOf(uses, s.verb);
+  const accesses = accessesOf(uses, s.verb, s.isDefinition);
   const reads = uses.filter((u) => u.verb === "select" && u.implied === undefined);
   const written = uses.filter((u) => writes.has(u.verb) && u.implied === undefined);
   return {
@@ -58,7 +60,7 @@ export function markTargetReads(bindings: Bindings): void {
 const isTargetRead = (use: RelationUse): boolean => targetReads.has(use);
 
 /** One access per use; uses that say the same are one. No relation at all: the statement's verb on nothing. */
-function accessesOf(uses: readonly RelationUse[], verb: SqlVerb): readonly SqlAccess[] {
+function accessesOf(uses: readonly RelationUse[], verb: SqlVerb, isDefinition: boolean): readonly SqlAccess[] {
   const merged = new Map<string, SqlAccess>();
   for (const use of uses) {
     const access = accessOf(use);
@@ -76,8 +78,10 @@ function accessesOf(uses: readonly RelationUse[], verb: SqlVerb): readonly SqlAc
       before ? { ...access, columns: sorted(use.relation, [...before.columns, ...access.columns]) } : access,
     );
   }
-  if (merged.size > 0) return [...merged.values()];
+  const found = [...merged.values()];
+  if (isDefinition ? found.some((a) => a.verb === verb) : found.length > 0) return found;
   return [
+    ...found,
     {
       verb,
       kind: kindOfVerb[verb],

@@ -28,4 +28,3 @@ function childrenIn(catalog: Catalog): ReadonlyMap<string, readonly Relation[]> 
   childrenOf.set(catalog, found);
   return found;
 }
-

@@ -5,4 +5,3 @@ export function generatedInputs(relation: Relation, expression: string | undefin
   if (expression === undefined) return [];
   return relation.columns.map((c) => c.name).filter((name) => expression.includes(name));
 }
-

@@ -77,6 +77,7 @@ function isSimple(r: Rewriting, node: Node | undefined, column: Column): boolean
   if (!node) return false;
   const types = leakproofTypes[column.type.name] ?? [];
   if ("ParamRef" in node) {
+    if (r.hasInlinedParameters) return false;
     const declared = r.context.parameterTypes[(node.ParamRef.number ?? 0) - 1] ?? 0;
     return declared === 0 || types.includes(declared);
   }

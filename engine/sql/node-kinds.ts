@@ -177,7 +177,10 @@ export function checkTree(node: unknown): void {
     }
   };
   const visitField = (shape: Shape, value: unknown, depth: number): void => {
-    if (shape === "n") return visitNode(value, depth);
+    if (shape === "n") {
+      visitNode(value, depth);
+      return;
+    }
     if (shape === "N") {
       if (!Array.isArray(value)) refuse("unsupported-node", "the statement's tree is malformed");
       for (const item of value) visitNode(item, depth);
@@ -185,7 +188,10 @@ export function checkTree(node: unknown): void {
     }
     const wanted =
       shape === "s" || shape === "e" ? "string" : shape === "b" ? "boolean" : shape === "i" ? "number" : "body";
-    if (wanted === "body") return visitBody(shape, value, depth);
+    if (wanted === "body") {
+      visitBody(shape, value, depth);
+      return;
+    }
     if (typeof value !== wanted) refuse("unsupported-node", "the statement's tree is malformed");
   };
   visitNode(node, 0);

@@ -8,10 +8,16 @@ import { limits } from "../limits.ts";
 import { type FaultCode, faultStates } from "./fault.ts";
 import type { SqlFault } from "./types.ts";
 
+/** Offsets in bytes. */
+type ScanResult = {
+  readonly tokens: readonly { readonly start: number; readonly end: number; readonly tokenName: string }[];
+};
+
 type Parser = {
   readonly loadModule: () => Promise<void>;
   readonly parseSync: (text: string) => ParseResult;
   readonly fingerprintSync: (text: string) => string;
+  readonly scanSync: (text: string) => ScanResult;
 };
 
 const require = createRequire(import.meta.url);
@@ -82,10 +88,31 @@ export function parseSql(text: string): Result<readonly RawStmt[], SqlFault> {
   if (wrong) return err(wrong);
   if (text.trim() === "") return ok([]);
   if (isRenewing) return err(fault("parser-failed", "the parser is being restarted, try again"));
+  const first = attempt(text);
+  // The parser takes a comment for a token where it looks ahead (`NOT /* x */ IN`): PostgreSQL doesn't.
+  if (first.ok || first.error.code !== "syntax-error" || !/--|\/\*/.test(text)) return first;
+  const second = attempt(withoutComments(text));
+  return second.ok ? second : first;
+}
+
+function attempt(text: string): Result<readonly RawStmt[], SqlFault> {
   try {
     return ok(parser.parseSync(text).stmts ?? []);
   } catch (error) {
     return err(faultOf(error, text));
+  }
+}
+
+/** Comments become as many spaces, so that positions stay. Without a newline: that would join string constants. */
+function withoutComments(text: string): string {
+  try {
+    const bytes = Buffer.from(text, "utf8");
+    for (const token of parser.scanSync(text).tokens)
+      if (token.tokenName === "SQL_COMMENT" || token.tokenName === "C_COMMENT")
+        bytes.fill(0x20, token.start, token.end);
+    return bytes.toString("utf8");
+  } catch {
+    return text;
   }
 }
 
@@ -107,12 +134,22 @@ function characterOffset(text: string, codePoints: number | undefined): number |
   return offset;
 }
 
+/** The parser accepted the text before: an error that isn't a trap is a shortcoming of the fingerprint. */
+const fingerprintFault = (error: unknown, text: string): SqlFault =>
+  error instanceof Error && error.name !== "RuntimeError" && error.name !== "RangeError"
+    ? fault("parser-failed", "the statement has no fingerprint")
+    : faultOf(error, text);
+
 /** Fingerprint of one statement's text: 16 hex digits, equal for statements that differ in literals only. */
 export function fingerprintSql(text: string): Result<string, SqlFault> {
   if (isRenewing) return err(fault("parser-failed", "the parser is being restarted, try again"));
-  try {
-    return ok(parser.fingerprintSync(text));
-  } catch (error) {
-    return err(faultOf(error, text));
+  for (const version of [text, withoutComments(text)]) {
+    try {
+      return ok(parser.fingerprintSync(version));
+    } catch (error) {
+      if (version === text && /--|\/\*/.test(text)) continue;
+      return err(fingerprintFault(error, text));
+    }
   }
+  return err(fault("parser-failed", "the statement has no fingerprint"));
 }

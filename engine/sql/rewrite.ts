@@ -15,9 +15,9 @@ import { generated, maskNode } from "./masks.ts";
 import { isProtected, isReduced, type Protection, protectionOf } from "./protection.ts";
 import { renderStatement } from "./render.ts";
 import { reviewUses } from "./review.ts";
-import { storedProtection } from "./stored-results.ts";
 import { checkCopyTarget, rewriteWrite } from "./rewrite-write.ts";
 import { type BoundStatement, isBoundStatement } from "./statement.ts";
+import { storedProtection } from "./stored-results.ts";
 import { allOf, columnRef, mapBelow, mapTree, numberConst, stringNode } from "./tree.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "./types.ts";
 
@@ -29,6 +29,8 @@ export type RewriteOptions = {
 /** What rewriting needs at every step. */
 export type Rewriting = {
   readonly bindings: Bindings;
+  /** Parameters will be replaced by constants of any type. */
+  readonly hasInlinedParameters: boolean;
   readonly context: SqlContext;
   readonly obligations: Obligations;
   readonly options: RewriteOptions;
@@ -69,19 +71,36 @@ function rewriteBound(
     }
     return p;
   };
-  const r: Rewriting = { bindings: bound.bindings, context, obligations, options, protection };
+  const r: Rewriting = {
+    hasInlinedParameters: bound.parameters !== undefined,
+    bindings: bound.bindings,
+    context,
+    obligations,
+    options,
+    protection,
+  };
   reviewUses(r, bound.form);
   if (bound.form === "copy-in") for (const target of bound.bindings.targets.values()) checkCopyTarget(r, target);
   const masked = bound.form === "definition" ? bound.node : rewriteTree(r, bound.node);
-  const node = applyRowLimit(masked, bound.form, obligations);
-  const reduced = bound.bindings.uses.filter(
-    (u) => u.implied !== "constraint" && isReduced(protection(u.relation)),
-  );
+  const limited = applyRowLimit(masked, bound.form, obligations);
+  const node = bound.parameters ? withParameters(limited, bound.parameters) : limited;
+  const reduced = bound.bindings.uses.filter((u) => u.implied !== "constraint" && isReduced(protection(u.relation)));
   return {
     text: renderStatement(node, bound.form),
     touchesProtected: reduced.length > 0 || firesTriggers(bound.bindings, context.catalog),
     maskedOrigins: new Set(reduced.flatMap((u) => originsOf(u.relation, protection(u.relation)))),
   };
+}
+
+function withParameters(node: Node, parameters: readonly Node[]): Node {
+  return mapTree(node, (value) => {
+    if (!("ParamRef" in value)) return undefined;
+    const { number } = (value as Extract<Node, { ParamRef: unknown }>).ParamRef;
+    return (
+      parameters[(number ?? 0) - 1] ??
+      refuse("unsupported-clause", "EXECUTE has fewer arguments than the prepared statement has parameters")
+    );
+  });
 }
 
 /** A trigger's notices, errors and notifications carry what its code saw: they are reduced like those of a protected relation. */
@@ -152,18 +171,19 @@ function viewBody(r: Rewriting, name: RangeVar, use: RelationUse, query: SelectS
  */
 function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node): SelectStmt {
   const image: SelectStmt = {
-    targetList: [...use.relation.columns.map((column) => {
-      const mask = p.masks.get(column.name);
-      const constant = p.system?.[column.name];
-      const val: Node = mask
-        ? maskNode(mask, column, inner, r.options)
-        : constant === undefined
-          ? { ColumnRef: { fields: [stringNode(inner), stringNode(column.name)] } }
-          : generated(constant);
-      return { ResTarget: mask || constant !== undefined ? { name: column.name, val } : { val } };
-    }),
-    // Partition names are schema. Where `*` doesn't show it, the image may carry one column more.
-    ...(use.systemColumns.has("tableoid") ? [{ ResTarget: { val: columnRef(inner, "tableoid") } }] : []),
+    targetList: [
+      ...use.relation.columns.map((column) => {
+        const mask = p.masks.get(column.name);
+        const constant = p.system?.[column.name];
+        const val: Node = mask
+          ? maskNode(mask, column, inner, r.options)
+          : constant === undefined
+            ? { ColumnRef: { fields: [stringNode(inner), stringNode(column.name)] } }
+            : generated(constant);
+        return { ResTarget: mask || constant !== undefined ? { name: column.name, val } : { val } };
+      }),
+      // Partition names are schema. Where `*` doesn't show it, the image may carry one column more.
+      ...(use.systemColumns.has("tableoid") ? [{ ResTarget: { val: columnRef(inner, "tableoid") } }] : []),
     ],
     fromClause: [base],
     limitOption: "LIMIT_OPTION_DEFAULT",

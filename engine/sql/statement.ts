@@ -1,5 +1,5 @@
 // What `AnalyzedStatement.tree` holds: opaque outside of engine/sql.
-import type { Node } from "@pgsql/types";
+import type { Node, TypeName } from "@pgsql/types";
 import type { Bindings } from "./bindings.ts";
 
 export type BoundStatement = {
@@ -17,6 +17,10 @@ export type BoundStatement = {
     | "cursor"
     | "prepare"
     | "definition";
+  /** What EXECUTE puts in place of `$1`, `$2` … after the rewriting. */
+  readonly parameters?: readonly Node[];
+  /** Declared types of a prepared statement's parameters. */
+  readonly parameterTypes?: readonly TypeName[];
 };
 
 export const isBoundStatement = (tree: unknown): tree is BoundStatement =>

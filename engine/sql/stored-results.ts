@@ -56,7 +56,12 @@ const hasAggregate = (nodes: readonly Node[]): boolean => JSON.stringify(nodes).
 
 function isColumn(view: ViewExpansion, index: number): boolean {
   const target = view.query.targetList?.[index];
-  return target !== undefined && "ResTarget" in target && target.ResTarget.val !== undefined && "ColumnRef" in target.ResTarget.val;
+  return (
+    target !== undefined &&
+    "ResTarget" in target &&
+    target.ResTarget.val !== undefined &&
+    "ColumnRef" in target.ResTarget.val
+  );
 }
 
 function refuseStored(use: RelationUse): never {

@@ -63,7 +63,11 @@ const readableSettingsFilter: RowPredicate = {
 
 /** The view spells three settings in mixed case. */
 function spellingsOf(name: string): readonly string[] {
-  const mixed: Readonly<Record<string, string>> = { datestyle: "DateStyle", intervalstyle: "IntervalStyle", timezone: "TimeZone" };
+  const mixed: Readonly<Record<string, string>> = {
+    datestyle: "DateStyle",
+    intervalstyle: "IntervalStyle",
+    timezone: "TimeZone",
+  };
   return [mixed[name] ?? name];
 }
 

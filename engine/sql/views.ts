@@ -33,7 +33,9 @@ export function bindView(b: Binder, name: RangeVar, view: RelationUse): Output {
       { scope: undefined, ctes: undefined },
       { isListDeferred: true },
     );
-    b.bindings.views.set(name, { query: statement.SelectStmt, uses: b.bindings.uses.slice(before),
+    b.bindings.views.set(name, {
+      query: statement.SelectStmt,
+      uses: b.bindings.uses.slice(before),
       lineage: output.columns.map((c) => c.bases),
     });
     return output;
