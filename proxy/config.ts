@@ -9,7 +9,14 @@ import { z } from "zod";
 import { limits } from "../engine/limits.ts";
 import { causeCode, GatewayError } from "./errors.ts";
 import { isTimeZone } from "./gate/time-facts.ts";
-import type { Address, ClientTls, GatewayConfig, IssuerConfig, PostgresConnectionConfig } from "./gateway-config.ts";
+import type {
+  Address,
+  ClientTls,
+  GatewayConfig,
+  IssuerConfig,
+  PostgresConnectionConfig,
+  RegoConfig,
+} from "./gateway-config.ts";
 import { logLevels } from "./log.ts";
 
 /** Environment variables as `process.env` has them; handed in, so that configuration is read once. */
@@ -134,10 +141,17 @@ const connectionSchema = z.strictObject({
   mask_key: secret.optional(),
 });
 
+const regoSchema = z.strictObject({
+  bundle: z.string().min(1),
+  entrypoint: z.string().min(1).optional(),
+  deadline: duration.optional(),
+  connections: z.array(z.string()).min(1).optional(),
+});
+
 const configSchema = z.strictObject({
   node: name.optional(),
   log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
-  policies: z.strictObject({ path: z.string().min(1), time_zone: timeZone }),
+  policies: z.strictObject({ path: z.string().min(1), time_zone: timeZone, rego: z.array(regoSchema).optional() }),
   recording: z.strictObject({
     directory: z.string().min(1),
     durability: z.enum(["sync", "batched", "async"]).default("batched"),
@@ -161,7 +175,13 @@ function build(parsed: Parsed, at: Reader): GatewayConfig {
   return {
     node: parsed.node ?? (hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-") || "gw"),
     logLevel: parsed.log.level,
-    policies: { path: at.path(parsed.policies.path), timeZone: parsed.policies.time_zone },
+    policies: {
+      path: at.path(parsed.policies.path),
+      timeZone: parsed.policies.time_zone,
+      ...(parsed.policies.rego === undefined
+        ? {}
+        : { rego: parsed.policies.rego.map((rego, i) => buildRego(rego, ["policies", "rego", i], names, at)) }),
+    },
     recording: { directory: recordingDirectory, durability: parsed.recording.durability },
     approvals: {
       file: at.path(parsed.approvals.file ?? join(parsed.recording.directory, "approvals.sqlite")),
@@ -173,6 +193,18 @@ function build(parsed: Parsed, at: Reader): GatewayConfig {
       revoked: new Set(parsed.identity.revoked),
     },
     connections: parsed.connections.map((c, i) => buildConnection(c, ["connections", i], at)),
+  };
+}
+
+function buildRego(parsed: z.infer<typeof regoSchema>, path: Path, names: ReadonlySet<string>, at: Reader): RegoConfig {
+  parsed.connections?.forEach((name, i) => {
+    if (!names.has(name)) at.complain([...path, "connections", i], `there is no connection \`${name}\``);
+  });
+  return {
+    bundle: at.path(parsed.bundle),
+    entrypoint: parsed.entrypoint,
+    deadlineMs: parsed.deadline === undefined ? limits.regoDeadlineMs : durationMs(parsed.deadline),
+    connections: parsed.connections,
   };
 }
 
@@ -379,6 +411,7 @@ const knownKeys: readonly string[] = [
       configSchema.shape.recording,
       configSchema.shape.identity,
       connectionSchema,
+      regoSchema,
       connectionSchema.shape.upstream,
       issuerSchema,
       secret,

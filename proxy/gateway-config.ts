@@ -55,12 +55,23 @@ export type PostgresConnectionConfig = {
   readonly maskKey: Uint8Array;
 };
 
+/** A Rego bundle that decides together with the policy folder: what either denies is denied. */
+export type RegoConfig = {
+  /** bundle.tar.gz of `opa build -t wasm`. */
+  readonly bundle: string;
+  /** undefined: the only one, or the only one that ends in `/decision`. */
+  readonly entrypoint: string | undefined;
+  readonly deadlineMs: number;
+  /** Names of connections; undefined: all. */
+  readonly connections: readonly string[] | undefined;
+};
+
 export type GatewayConfig = {
   /** Name of this gateway in records. */
   readonly node: string;
   readonly logLevel: LogLevel;
   /** `timeZone` is for bundles whose manifest names none. */
-  readonly policies: { readonly path: string; readonly timeZone: string };
+  readonly policies: { readonly path: string; readonly timeZone: string; readonly rego?: readonly RegoConfig[] };
   readonly recording: { readonly directory: string; readonly durability: Durability };
   readonly approvals: { readonly file: string; readonly holdMs: number };
   readonly admin: { readonly listen: Address } | undefined;

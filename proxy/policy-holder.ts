@@ -32,6 +32,8 @@ export type PolicyHolder = {
 export type PolicyHolderDeps = {
   readonly folder: string;
   readonly compile: CompileBundle;
+  /** Files outside the folder that `compile` reads by itself: a change of one is a change of the bundle. */
+  readonly alsoRead?: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
   /** Told of every load and every rejection, to put it on record. */
@@ -54,7 +56,7 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
     );
   }
   let current = first.value;
-  let digest = digestOf(files);
+  let digest = await digestOf(files, deps.alsoRead);
   let status: PolicyStatus = { hash: current.hash, loadedAtMs: deps.clock.nowMs(), rejected: undefined };
   deps.onChange({ state: "loaded", hash: current.hash, message: undefined });
 
@@ -68,7 +70,7 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
   };
   const swap = async (): Promise<void> => {
     const next = await tryReadBundleFiles(deps.folder);
-    const nextDigest = next.ok ? digestOf(next.value) : `unreadable: ${next.error}`;
+    const nextDigest = next.ok ? await digestOf(next.value, deps.alsoRead) : `unreadable: ${next.error}`;
     if (nextDigest === digest) return;
     digest = nextDigest;
     if (!next.ok) return reject(next.error);
@@ -92,9 +94,13 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
   return { current: () => current, status: () => status, reload, close: stopWatching };
 }
 
-function digestOf(files: BundleFiles): string {
+async function digestOf(files: BundleFiles, alsoRead: readonly string[] = []): Promise<string> {
   const digest = createHash("sha256");
   for (const [path, text] of files) digest.update(`${path.length}:${path}${text.length}:${text}`);
+  for (const path of alsoRead) {
+    const bytes = await readFile(path).catch((error: unknown) => causeCode(error));
+    digest.update(`${path.length}:${path}${bytes.length}:`).update(bytes);
+  }
   return digest.digest("hex");
 }
 
