@@ -88,8 +88,8 @@ const tablesOf = (bundle: OpenBundle, withTags: boolean): readonly CompletionIte
 
 /** Columns of the tables that the filter is of, as far as its line says; of all tables otherwise. */
 function rowColumns(bundle: OpenBundle, before: string): readonly CompletionItem[] {
-  const named =
-    /\bfilter\s+\w+\s+of\s+([\w.,\s]+?)\s+where\b[^]*$/.exec(before.slice(-2_000))?.[1]?.split(/\s*,\s*/) ?? [];
+  const filters = [...before.slice(-2_000).matchAll(/\bfilter\s+\w+\s+of\s+([\w.,\s]+?)\s+where\b/g)];
+  const named = filters.at(-1)?.[1]?.split(/\s*,\s*/) ?? [];
   const found = relationsOf(bundle).filter((r) => named.length === 0 || named.includes(`${r.schema}.${r.name}`));
   const columns = new Map(found.flatMap((r) => r.columns.map((c) => [c.name, c.type.sql] as const)));
   return [...columns].map(([name, type]) => item(name, CompletionItemKind.Field, type));

@@ -7,7 +7,9 @@ import {
   DiagnosticSeverity,
   type InitializeResult,
   type Location,
+  MessageType,
   ResponseError,
+  ShowMessageNotification,
   TextDocumentSyncKind,
   TextDocuments,
   type TextEdit,
@@ -197,8 +199,8 @@ export function serveLanguage(connection: Connection): void {
       throw new ResponseError(invalidParams, `\`${command}\` is not a command, or its arguments are wrong`);
     }
     const outcome = await runTest(await workspace.bundleOf(uri), uri, title);
-    if (outcome.passed) connection.window.showInformationMessage(outcome.message);
-    else connection.window.showErrorMessage(outcome.message);
+    const type = outcome.passed ? MessageType.Info : MessageType.Error;
+    await connection.sendNotification(ShowMessageNotification.type, { type, message: outcome.message });
     return outcome;
   });
 
