@@ -532,7 +532,7 @@ export class ClientSide {
     void this.#ask(context, verdicts, parameters, controller.signal)
       .then((answer) => {
         this.#holding = undefined;
-        const handled = Array.isArray(answer) ? then(answer) : this.#refuse(answer as Refusal, isSimple, false);
+        const handled = this.#afterHold(answer, then, isSimple);
         this.#parts.resume(typeof handled === "object" ? handled : undefined);
       })
       .catch(() => {
@@ -542,12 +542,35 @@ export class ClientSide {
     return "held";
   }
 
+  #afterHold(
+    answer: readonly Release[] | { readonly refusal: Refusal },
+    then: (releases: readonly Release[]) => Handled,
+    isSimple: boolean,
+  ): Handled {
+    const releases = "refusal" in answer ? [] : answer;
+    if (!this.#state.isSkippingAtServer) {
+      return "refusal" in answer ? this.#refuse(answer.refusal, isSimple, false) : then(releases);
+    }
+    // Something before it has failed meanwhile: the server skips it, as it would have without people.
+    for (const release of releases) {
+      this.#gate.complete(this.#parts.session, release.decisionId, {
+        outcome: "aborted",
+        tag: undefined,
+        sqlstate: undefined,
+        rows: 0,
+        bytes: 0,
+        durationUs: 0,
+      });
+    }
+    return "done";
+  }
+
   async #ask(
     context: SqlContext,
     verdicts: readonly SqlVerdict[],
     parameters: readonly (Buffer | null)[],
     signal: AbortSignal,
-  ): Promise<readonly Release[] | Refusal> {
+  ): Promise<readonly Release[] | { readonly refusal: Refusal }> {
     const { session } = this.#parts;
     const releases: Release[] = [];
     for (const verdict of verdicts) {
@@ -555,15 +578,15 @@ export class ClientSide {
       if (verdict.kind !== "hold") continue;
       this.#parts.tellClient(encodeNotice({ sqlstate: "00000", message: verdict.notice }));
       const outcome = await this.#gate.hold(session, context, verdict, parameters, signal);
-      if (outcome.kind === "withdrawn") return refusals.cancelled;
-      if (outcome.kind === "refused") return refusalOf(outcome.refusal);
+      if (outcome.kind === "withdrawn") return { refusal: refusals.cancelled };
+      if (outcome.kind === "refused") return { refusal: refusalOf(outcome.refusal) };
       const granted = outcome.verdict;
-      if (!this.#record([granted], parameters)) return refusals.notRecorded;
-      if (granted.kind === "refuse") return refusalOf(granted.refusal);
-      if (granted.kind === "hold") return refusals.cancelled;
+      if (!this.#record([granted], parameters)) return { refusal: refusals.notRecorded };
+      if (granted.kind === "refuse") return { refusal: refusalOf(granted.refusal) };
+      if (granted.kind === "hold") return { refusal: refusals.cancelled };
       releases.push(granted);
     }
-    return this.#stillHolds(context, verdicts, parameters) ? releases : refusals.overtaken;
+    return this.#stillHolds(context, verdicts, parameters) ? releases : { refusal: refusals.overtaken };
   }
 
   /** Waiting took time: what needed no approval was decided before it, and policies or counters may have moved on. */

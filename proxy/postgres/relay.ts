@@ -126,7 +126,9 @@ export class Relay {
     client.on("error", () => this.#end("client-reset", undefined));
     client.on("close", () => this.#end("client-closed", undefined));
     client.on("drain", () => {
-      if (!this.#isClosed) this.#upstream.resume();
+      if (this.#isClosed) return;
+      this.#upstream.resume();
+      this.#client.resume();
     });
     upstream.on("data", (chunk: Buffer) => this.#guard(() => this.#onUpstreamData(chunk)));
     upstream.on("end", () => this.#onUpstreamGone());
@@ -323,7 +325,8 @@ export class Relay {
   #tellClient(bytes: Buffer): void {
     this.#betweenMessages.push(bytes);
     if (!this.#isMidMessage) this.#addBetween();
-    this.#flushClient();
+    // What the gateway itself answers doesn't slow the server: who doesn't read it isn't read either.
+    if (!this.#flushClient()) this.#client.pause();
   }
 
   #addBetween(): void {
@@ -331,8 +334,11 @@ export class Relay {
     this.#betweenMessages = [];
   }
 
-  #flushClient(): void {
-    if (!this.#toClient.flush()) this.#upstream.pause();
+  /** False when the client must read first. */
+  #flushClient(): boolean {
+    const canTakeMore = this.#toClient.flush();
+    if (!canTakeMore) this.#upstream.pause();
+    return canTakeMore;
   }
 
   #refreshCatalog(): void {

@@ -1,12 +1,14 @@
 // an upstream's ErrorResponse or NoticeResponse -> what of it the client may see.
 import { kindOfVerb } from "../../engine/model/statement.ts";
+import type { AnalyzedStatement, RewrittenSql } from "../../engine/sql/types.ts";
 import { decodeErrorFields, fieldOf } from "./protocol/backend.ts";
 import { encodeFields } from "./protocol/encode.ts";
-import type { Release } from "./session-state.ts";
 
 /** Which statement the message is about, as far as the order of answers tells. */
 export type About = {
-  readonly release: Release | undefined;
+  readonly statement: AnalyzedStatement | undefined;
+  /** What the server saw of it; `undefined` where the message is about no statement. */
+  readonly rewritten: RewrittenSql | undefined;
   /** A write to a protected relation is part of the transaction: deferred constraints and triggers may speak of it. */
   readonly hasProtectedWrite: boolean;
 };
@@ -20,14 +22,14 @@ const nothing: ReadonlySet<string> = new Set();
 
 /** The frame to send, the very same one where nothing has to go; `undefined` where the message must not pass at all. */
 export function scrub(type: number, frame: Buffer, about: About, isNotice: boolean): Buffer | undefined {
-  const rewritten = about.release?.rewritten;
-  const isProtectedWrite = about.hasProtectedWrite || (rewritten?.touchesProtected === true && isWrite(about.release));
+  const { rewritten, statement } = about;
+  const isProtectedWrite = about.hasProtectedWrite || (rewritten?.touchesProtected === true && isWrite(statement));
   if (isNotice && isProtectedWrite) return undefined;
   const dropped = isProtectedWrite
     ? afterWrite
     : rewritten?.touchesProtected
       ? afterRead
-      : rewritten && !isVerbatim(about.release)
+      : rewritten && statement?.facts.text !== rewritten.text
         ? onlyPosition
         : nothing;
   if (dropped.size === 0) return frame;
@@ -43,9 +45,5 @@ export function scrub(type: number, frame: Buffer, about: About, isNotice: boole
   );
 }
 
-const isWrite = (release: Release | undefined): boolean =>
-  release?.statement === undefined || release.statement.facts.accesses.some((a) => kindOfVerb[a.verb] !== "read");
-
-/** The server's character positions are the client's only where it saw the client's text. */
-const isVerbatim = (release: Release | undefined): boolean =>
-  release?.statement !== undefined && release.statement.facts.text === release.rewritten.text;
+const isWrite = (statement: AnalyzedStatement | undefined): boolean =>
+  statement === undefined || statement.facts.accesses.some((access) => kindOfVerb[access.verb] !== "read");

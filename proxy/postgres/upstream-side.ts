@@ -14,7 +14,7 @@ import {
   fieldOf,
 } from "./protocol/backend.ts";
 import { sqlstate } from "./protocol/sqlstate.ts";
-import { scrub } from "./scrub.ts";
+import { type About, scrub } from "./scrub.ts";
 import type { Answer, Release, Run, SessionState } from "./session-state.ts";
 import type { Completion, GateSession } from "./sql-gate.ts";
 
@@ -128,7 +128,7 @@ export class UpstreamSide {
       const tag = decodeCommandTag(frame);
       const effects = run.release.statement?.effects;
       if (effects && effects.length > 0) state.confirm(effects, tag);
-      if (isProtectedWrite(run.release) && state.status !== "idle") state.hasProtectedWrite = true;
+      if (isProtectedWrite(run.release)) state.hasProtectedWrite = true;
       this.#complete(run, "ok", tag, undefined);
     }
     this.#pass(head, frame);
@@ -247,12 +247,10 @@ export class UpstreamSide {
     const head = state.answers.first();
     if (!head) return outOfStep;
     const code = fieldOf(fields, "C");
-    const release = releaseOf(head);
     state.failed();
     if (head.kind === "refusal") this.#out.add(encodeRefusal(head.refusal));
     else {
-      const about = { release, hasProtectedWrite: state.hasProtectedWrite || this.#hasProtectedRun(head) };
-      const scrubbed = scrub(backendType.error, frame, about, false);
+      const scrubbed = scrub(backendType.error, frame, this.#about(head), false);
       if (scrubbed) this.#out.add(scrubbed);
     }
     this.#skip(head, code);
@@ -309,14 +307,18 @@ export class UpstreamSide {
   }
 
   #notice(frame: Buffer): UpstreamFault | undefined {
-    const head = this.#state.answers.first();
-    const about = {
-      release: head && releaseOf(head),
-      hasProtectedWrite: this.#state.hasProtectedWrite,
-    };
-    const scrubbed = scrub(backendType.notice, frame, about, true);
+    const scrubbed = scrub(backendType.notice, frame, this.#about(this.#state.answers.first()), true);
     if (scrubbed) this.#out.add(scrubbed);
     return undefined;
+  }
+
+  #about(head: Answer | undefined): About {
+    const { hasProtectedWrite } = this.#state;
+    if (head?.kind === "parse") {
+      return { statement: head.prepared.statement, rewritten: head.prepared.sent, hasProtectedWrite };
+    }
+    const release = head && releaseOf(head);
+    return { statement: release?.statement, rewritten: release?.rewritten, hasProtectedWrite };
   }
 
   #parameterStatus(frame: Buffer): UpstreamFault | undefined {
@@ -326,10 +328,6 @@ export class UpstreamSide {
     if (name === "search_path") this.#state.reportSearchPath(value);
     this.#out.add(frame);
     return undefined;
-  }
-
-  #hasProtectedRun(head: Answer): boolean {
-    return head.kind === "query" && head.runs.slice(0, head.at).some((run) => isProtectedWrite(run.release));
   }
 
   #pass(head: Answer | undefined, frame: Buffer): void {

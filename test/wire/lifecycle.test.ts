@@ -93,6 +93,24 @@ test("tells at once that people are asked, then runs what they granted; what fol
   client.socket.destroy();
 });
 
+test("what is granted after an earlier message of the pipeline has failed is skipped, as at the server", async () => {
+  gateway.rule = holding(() => new Promise((resolve) => setTimeout(() => resolve("granted"), 100)));
+  const client = await connectRaw(gateway);
+  client.send(
+    ...[say.parse("select 1/0"), say.bind(), say.execute(), say.parse("select 'careful'"), say.bind(), say.execute()],
+    ...[say.sync(), say.query("select 1")],
+  );
+  assert.equal(
+    describeAll((await client.until("Z", 2)).filter((m) => m.type !== "N")),
+    "1 | E:22012 division by zero | Z:I | T | D | C:SELECT 1 | Z:I",
+  );
+  assert.equal(
+    gateway.journal.completed.some((c) => c.text === "select 'careful'" && c.outcome === "aborted"),
+    true,
+  );
+  client.socket.destroy();
+});
+
 test("a cancel withdraws the question, and so does a client that leaves", async () => {
   const aborted: string[] = [];
   gateway.rule = holding((signal) =>
@@ -291,6 +309,37 @@ test("DETAIL and context of a write to a protected relation stay behind", async 
     'C23502|Mnull value in column "name" of relation "p" violates not-null constraint',
   );
   assert.equal(await fieldsOf("insert into p values (3, 'hidden')"), "CP0001|Mserver-side code ended the statement");
+  // A constraint that is judged at the end of the transaction speaks of its rows too.
+  await withClient(database, (c) => c.query("create table d (id int unique deferrable initially deferred)"));
+  gateway.rule = (text) => ({ kind: "release", touchesProtected: text.startsWith("insert") });
+  client.send(say.query("begin"), say.query("insert into d values (1), (1)"), say.query("commit"));
+  const [error] = (await client.until("Z", 3)).filter((m) => m.type === "E");
+  assert.equal(error?.body.includes("already exists"), false);
+  // A position in the gateway's text is none in the client's.
+  gateway.rule = () => ({ kind: "release", text: "select 1 from nowhere" });
+  client.send(say.parse("select 1 from x"), say.sync());
+  const [parse] = (await client.until("Z")).filter((m) => m.type === "E");
+  assert.equal(
+    parse?.body
+      .toString("utf8")
+      .split("\0")
+      .some((field) => field.startsWith("P")),
+    false,
+  );
+  client.socket.destroy();
+});
+
+test("a client that does not read the refusals it asks for is not read either", async () => {
+  const client = await connectRaw(gateway);
+  gateway.rule = () => ({ kind: "refuse", message: "m".repeat(1_000) });
+  client.socket.pause();
+  const before = process.memoryUsage().rss;
+  const many = Buffer.concat(Array.from({ length: 2_000 }, () => say.query("select 'no'")));
+  for (let i = 0; i < 100; i++) {
+    if (!client.socket.write(many)) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.ok(process.memoryUsage().rss - before < 100e6, "200 MB of refusals must not be held");
   client.socket.destroy();
 });
 
