@@ -95,9 +95,11 @@ function isSimple(r: Rewriting, node: Node | undefined, column: Column): boolean
 }
 
 /** The condition with its columns addressed through `row`. */
-export const moveTo = (condition: Node, row: string): Node =>
+export const moveTo = (r: Rewriting, condition: Node, row: string): Node =>
   mapTree(condition, (value) => {
     if (!("ColumnRef" in value)) return undefined;
-    const fields = (value as Extract<Node, { ColumnRef: unknown }>).ColumnRef.fields ?? [];
-    return { ColumnRef: { fields: [stringNode(row), stringNode(stringsOf(fields).at(-1) ?? "")] } };
+    const ref = (value as Extract<Node, { ColumnRef: unknown }>).ColumnRef;
+    // The client may have renamed the columns: below the fence they have the table's own names.
+    const column = r.bindings.columnUses.get(ref)?.column ?? stringsOf(ref.fields ?? []).at(-1) ?? "";
+    return { ColumnRef: { fields: [stringNode(row), stringNode(column)] } };
   });

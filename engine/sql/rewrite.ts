@@ -191,7 +191,7 @@ function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node):
   };
   if (p.systemRows) return { ...image, whereClause: filterNode(p.systemRows, use.relation, inner) };
   if (!p.filter) return image;
-  const pushed = leakproofConjuncts(r, use, p).map((c) => moveTo(c, inner));
+  const pushed = leakproofConjuncts(r, use, p).map((c) => moveTo(r, c, inner));
   return {
     ...image,
     whereClause: allOf([...pushed, filterNode(p.filter, use.relation, inner)]),
