@@ -159,14 +159,15 @@ async function casbinFor(rules: number, group: string): Promise<() => unknown> {
 function cedarFor(rules: number, group: string): () => unknown {
   const text = Array.from(
     { length: rules },
-    (_, i) => `permit(principal in G::"g${i}", action == A::"read", resource == T::"t${i % tables}");`,
+    (_, i) => `permit(principal in G::"g${i}", action == Action::"read", resource == T::"t${i % tables}");`,
   ).join("\n");
-  cedar.preparsePolicySet(`bench${rules}`, { staticPolicies: text });
+  const parsed = cedar.preparsePolicySet(`bench${rules}`, { staticPolicies: text });
+  if (parsed.type !== "success") throw new Error(parsed.errors.map((e) => e.message).join("; "));
   const uid = (type: string, id: string): { type: string; id: string } => ({ type, id });
   return () =>
     cedar.statefulIsAuthorized({
       principal: uid("U", "bot"),
-      action: uid("A", "read"),
+      action: uid("Action", "read"),
       resource: uid("T", "t5"),
       context: {},
       preparsedPolicySetId: `bench${rules}`,
