@@ -3,18 +3,14 @@ import type { Node } from "@pgsql/types";
 import { unreachable } from "../lib/assert.ts";
 import type { Relation } from "../model/catalog.ts";
 import type { RowPredicate, SqlLiteral } from "../model/row-predicate.ts";
-import { keyOf } from "./bind-context.ts";
 import { refuse } from "./fault.ts";
 import { allOf, anyOf, booleanConst, cast, columnRef, not, numberConst, operator, stringConst } from "./tree.ts";
 
 /** @throws FaultError `filter-not-applicable` when the relation lacks a column that the filter names. */
-export function filterNode(p: RowPredicate, relation: Relation, row: string): Node {
+export function filterNode(p: RowPredicate, relation: Pick<Relation, "columns">, row: string): Node {
   const column = (name: string): Node => {
     if (!relation.columns.some((c) => c.name === name))
-      refuse(
-        "filter-not-applicable",
-        `the row filter of \`${keyOf(relation)}\` names column \`${name}\`, which it doesn't have`,
-      );
+      refuse("filter-not-applicable", `the row filter of \`${row}\` names column \`${name}\`, which it doesn't have`);
     return columnRef(row, name);
   };
   const build = (q: RowPredicate): Node => {

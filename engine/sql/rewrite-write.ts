@@ -7,7 +7,7 @@ import { filterNode } from "./filter-node.ts";
 import { conjuncts, isLeakproof } from "./leakproof.ts";
 import { filterColumns, type Protection } from "./protection.ts";
 import { type Rewriting, rewriteBelow, rewriteTree } from "./rewrite.ts";
-import { checkRowLiterals } from "./row-check.ts";
+import { withRowCheck } from "./row-check.ts";
 import { allOf, booleanConst, when } from "./tree.ts";
 
 /** @throws FaultError `masked-column-written`, `row-outside-filter`, `constraint-oracle`. */
@@ -20,8 +20,8 @@ export function rewriteWrite(r: Rewriting, node: Node): Node | undefined {
   checkConstraints(r, target, p);
   const row = name.alias?.aliasname ?? target.relation.name;
   if ("InsertStmt" in node) {
-    if (p.filter) checkRowLiterals(node.InsertStmt, target, p.filter);
-    return { InsertStmt: nameReturning(r, rewriteBelow(r, node.InsertStmt), node.InsertStmt) };
+    const body = nameReturning(r, rewriteBelow(r, node.InsertStmt), node.InsertStmt);
+    return { InsertStmt: p.filter ? withRowCheck(body, target, p.filter) : body };
   }
   if ("UpdateStmt" in node) {
     const s = node.UpdateStmt;

@@ -123,11 +123,48 @@ export const rewriteBelow = <T extends object>(r: Rewriting, tree: T): T =>
 
 function replaceNode(r: Rewriting, value: object): object | undefined {
   if ("RangeVar" in value) return replaceRelation(r, value.RangeVar as RangeVar);
+  if ("groupClause" in value && "fromClause" in value) return groupWithKey(r, value as SelectStmt);
   if ("ColumnRef" in value) return replaceTargetRef(r, value.ColumnRef as ColumnRef);
   if ("InsertStmt" in value || "UpdateStmt" in value || "DeleteStmt" in value || "MergeStmt" in value)
     return rewriteWrite(r, value as Node);
   return undefined;
 }
+
+/**
+ * `GROUP BY p.id` also groups by what depends on the primary key, but only over a table: over its masked image the
+ * columns in use are named as well. Equal keys have equal images, so the groups stay the same.
+ */
+function groupWithKey(r: Rewriting, s: SelectStmt): SelectStmt {
+  const grouped = (s.groupClause ?? []).flatMap((g) =>
+    "ColumnRef" in g ? (r.bindings.columnUses.get(g.ColumnRef) ?? []) : [],
+  );
+  const extra: Node[] = [];
+  for (const [name, use] of r.bindings.reads) {
+    if (!isProtected(r.protection(use.relation)) || !grouped.some((b) => b.use === use)) continue;
+    const key = use.relation.constraints.find((c) => c.kind === "primary-key")?.columns ?? [];
+    const has = (column: string): boolean => grouped.some((b) => b.use === use && b.column === column);
+    const isMasked = key.some((c) => r.protection(use.relation).masks.has(c));
+    if (key.length === 0 || isMasked || !key.every(has) || name.alias?.colnames?.length) continue;
+    for (const column of use.relation.columns)
+      if (use.columns.has(column.name) && !has(column.name) && !ungroupable.has(column.type.name))
+        extra.push(columnRef(name.alias?.aliasname ?? use.relation.name, column.name));
+  }
+  const body = rewriteBelow(r, s);
+  return extra.length === 0 ? body : { ...body, groupClause: [...(body.groupClause ?? []), ...extra] };
+}
+
+/** Types without equality. */
+const ungroupable: ReadonlySet<string> = new Set([
+  "json",
+  "xml",
+  "point",
+  "polygon",
+  "box",
+  "circle",
+  "path",
+  "line",
+  "lseg",
+]);
 
 /** A relation in FROM. undefined: it stays as it is. */
 function replaceRelation(r: Rewriting, name: RangeVar): Node | undefined {

@@ -91,6 +91,16 @@ describe("rewriting on a real server", () => {
       "SELECT extract(year FROM date '2024-02-03')::int, trim(both 'x' from 'xax'), substring('abc' from 2 for 1), position('b' in 'abc')",
       [[2024, "a", "b", 2]],
     ],
+    [
+      "group by the key",
+      "SELECT p.id, p.email, count(*)::int FROM patients p JOIN rooms r ON true GROUP BY p.id ORDER BY p.id",
+      [
+        [1, "a***@x.org", 2],
+        [2, "b***@y.org", 2],
+      ],
+    ],
+    ["partition of a row", "SELECT DISTINCT tableoid::regclass::text FROM visits", [["clinic.visits_24"]]],
+    ["a comment where the parser looks ahead", "SELECT id FROM rooms WHERE id NOT /* x */ IN (1)", [[2]]],
     ["sizes", "SELECT pg_size_pretty(pg_table_size('clinic.rooms'))", [[null]]],
   ];
   for (const [mechanism, sql, rows] of reads)
@@ -140,6 +150,21 @@ describe("rewriting on a real server", () => {
     assert.deepEqual((await run("INSERT INTO patients (id, name) VALUES (9, 'Zoe') RETURNING id, tax_no")).rows, [
       [9, null],
     ]);
+    const insert = async (ward: string) =>
+      client.query(
+        rewritten(
+          "INSERT INTO visits (id, ward, at) VALUES ($1, $2, '2024-02-02') RETURNING ward",
+          context(),
+          obligations,
+        ).text,
+        [77, ward],
+      );
+    assert.deepEqual((await insert("B")).rows, [{ ward: "B" }]);
+    assert.equal((await run("INSERT INTO visits (id, ward, at) SELECT 78, 'C', at FROM visits")).rowCount, 1);
+    await client.query("SAVEPOINT s");
+    await assert.rejects(insert("Z"), { code: "22P02" });
+    await client.query("ROLLBACK TO s");
+    await assert.rejects(run("INSERT INTO visits (id, ward, at) SELECT 78, NULL, at FROM visits"), { code: "22P02" });
     await client.query("ROLLBACK");
   });
 });
