@@ -78,7 +78,7 @@ test("shows a mistake while it is typed, and takes it back when it is mended", a
   const [wrong] = await client.diagnostics("rules.policy", (d) => d.some((one) => one.code === "E0106"));
   assert.equal(wrong?.severity, 1);
   assert.deepEqual(wrong?.range, { start: { line: 6, character: 25 }, end: { line: 6, character: 30 } });
-  assert.match(wrong?.message ?? "", /`wirte` is not a SQL action\ndid you mean `write`\?/);
+  assert.match(String(wrong?.message), /`wirte` is not a SQL action\ndid you mean `write`\?/);
   await client.change("rules.policy", 3, rules);
   await client.diagnostics("rules.policy", (d) => d.every((one) => one.code !== "E0106"));
 });
@@ -168,6 +168,9 @@ test("formats a document", async () => {
     edits.map((e) => e.newText),
     ["package x\n\nallow a on sql read\n  when identity.mfa\n"],
   );
+  await client.connection.sendNotification("textDocument/didClose", {
+    textDocument: { uri: client.uri("untidy.policy") },
+  });
 });
 
 test("offers the mend of a mistake", async () => {
