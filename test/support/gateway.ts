@@ -37,6 +37,8 @@ export type TestGatewayOptions = {
   readonly schema: string;
   /** Another server than the run's own. */
   readonly server?: TestServer;
+  /** Role that the gateway uses upstream; default: the server's superuser. */
+  readonly role?: { readonly user: string; readonly password: string };
   readonly policy: string;
   /** Lines for gw.yaml: at the top, and in the connection. */
   readonly config?: string;
@@ -59,7 +61,8 @@ export async function prepareGateway(options: TestGatewayOptions): Promise<Prepa
   const writePolicy = (text: string): void => writeFileSync(join(policies, "test.policy"), text);
   writePolicy(options.policy);
   for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(policies, name), text);
-  writeFileSync(join(folder, "password"), database.password);
+  const role = options.role ?? database;
+  writeFileSync(join(folder, "password"), role.password);
   const configPath = join(folder, "gw.yaml");
   writeFileSync(
     configPath,
@@ -80,7 +83,7 @@ connections:
       host: ${database.host}
       port: ${database.port}
       database: ${database.database}
-      user: ${database.user}
+      user: ${role.user}
       password: { file: password }
       sslmode: disable
 ${options.connection ?? ""}
