@@ -17,7 +17,8 @@
 //         }
 //       },
 //       "functions": [{ "name": "f", "kind": "function", "arguments": "integer", "securityDefiner": true }],
-//       "types": [{ "name": "mood", "category": "E" }]
+//       "types": [{ "name": "mood", "category": "E" }],
+//       "operators": [{ "symbol": "<->", "isNative": true }]
 //     }
 //   }
 // }
@@ -31,6 +32,7 @@ import { type Fact, Unknown } from "../lib/truth.ts";
 import {
   type Catalog,
   type CatalogFunction,
+  type CatalogOperator,
   type CatalogType,
   type Column,
   type ColumnType,
@@ -92,10 +94,12 @@ export function encodeCatalogSnapshot(catalog: Catalog): string {
       ...writeList(
         "types",
         [...catalog.types.values()].flat().filter((t) => t.schema === schema),
-        (t) => ({
-          name: t.name,
-          category: t.category,
-        }),
+        writeType,
+      ),
+      ...writeList(
+        "operators",
+        [...(catalog.operators?.values() ?? [])].flat().filter((o) => o.schema === schema),
+        writeOperator,
       ),
     };
   }
@@ -176,7 +180,9 @@ class Reader {
   }
   entries<T>(key: string, read: (item: Reader, name: string) => T): readonly T[] {
     const inner = new Reader(this.take(key) ?? {}, this.at(key));
-    return [...inner.#left].map((name) => readWhole(inner.take(name), inner.at(name), (item) => read(item, name)));
+    return [...inner.#left]
+      .sort()
+      .map((name) => readWhole(inner.take(name), inner.at(name), (item) => read(item, name)));
   }
   end(): void {
     const [unknown] = this.#left;
@@ -198,6 +204,7 @@ function readCatalog(json: Json, version: string): Catalog {
     const relations = new Map<string, Relation>();
     const functions = new Map<string, CatalogFunction[]>();
     const types = new Map<string, CatalogType[]>();
+    const operators = new Map<string, CatalogOperator[]>();
     const database = top.string("database");
     const serverVersion = top.integer("serverVersion", 0);
     top.entries("schemas", (schema, name) => {
@@ -207,8 +214,10 @@ function readCatalog(json: Json, version: string): Catalog {
       }
       for (const f of schema.list("functions", (r) => readFunction(r, name))) push(functions, f.name, f);
       for (const t of schema.list("types", (r) => readType(r, name))) push(types, t.name, t);
+      for (const o of schema.list("operators", (r) => readOperator(r, name))) push(operators, o.symbol, o);
     });
-    return { version, database, serverVersion, schemas, relations, relationsByOid: new Map(), functions, types };
+    const known = { version, database, serverVersion, schemas, relations, relationsByOid: new Map(), functions, types };
+    return operators.size === 0 ? known : { ...known, operators };
   });
 }
 
@@ -232,6 +241,7 @@ function readRelation(r: Reader, schema: string, name: string): Relation {
     hasTriggers: r.flag("hasTriggers"),
     hasRowSecurity: r.flag("hasRowSecurity"),
     constraints: r.list("constraints", readConstraint),
+    ...readOwner(r),
   };
   const seen = new Set<string>();
   for (const [i, column] of relation.columns.entries()) {
@@ -239,6 +249,11 @@ function readRelation(r: Reader, schema: string, name: string): Relation {
     seen.add(column.name);
   }
   return relation;
+}
+
+function readOwner(r: Reader): { readonly ownedBy?: string } {
+  const ownedBy = r.optionalString("ownedBy");
+  return ownedBy === undefined ? {} : { ownedBy };
 }
 
 function readConstraint(r: Reader): RelationConstraint {
@@ -296,6 +311,13 @@ const readType = (r: Reader, schema: string): CatalogType => ({
   name: r.string("name"),
   oid: 0,
   category: r.string("category"),
+  ...(r.flag("runsCode") ? { runsCode: true } : {}),
+});
+
+const readOperator = (r: Reader, schema: string): CatalogOperator => ({
+  schema,
+  symbol: r.string("symbol"),
+  isNative: r.flag("isNative"),
 });
 
 function writeList<T>(key: string, items: readonly T[], write: (item: T) => Json): Record<string, Json> {
@@ -321,6 +343,7 @@ function writeRelation(r: Relation): Json {
     ...flagged("hasRules", r.hasRules),
     ...flagged("hasTriggers", r.hasTriggers),
     ...flagged("hasRowSecurity", r.hasRowSecurity),
+    ...given("ownedBy", r.ownedBy),
     ...(r.constraints.length === 0 ? {} : { constraints: r.constraints.map(writeConstraint) }),
   };
 }
@@ -363,6 +386,14 @@ const writeFunction = (f: CatalogFunction): Json => ({
   ...(f.arguments === "" ? {} : { arguments: f.arguments }),
   ...flagged("securityDefiner", f.isSecurityDefiner),
 });
+
+const writeType = (t: CatalogType): Json => ({
+  name: t.name,
+  category: t.category,
+  ...flagged("runsCode", t.runsCode === true),
+});
+
+const writeOperator = (o: CatalogOperator): Json => ({ symbol: o.symbol, ...flagged("isNative", o.isNative) });
 
 /** format_type spelling -> pg_type name, OID, category. Source: src/include/catalog/pg_type.dat. */
 const builtinTypes: Readonly<Record<string, readonly [name: string, oid: number, category: string]>> = {
