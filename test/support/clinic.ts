@@ -172,7 +172,6 @@ export function secretsOf(twin: Twin): readonly string[] {
     const p = patient(twin, i);
     if (p.email !== null) secrets.push(p.email.slice(2, 12), createHash("md5").update(p.email).digest("hex"));
     if (p.taxNo !== null) secrets.push(p.taxNo);
-    if (p.born !== null) secrets.push(p.born);
     if (p.cover !== null) secrets.push(token(twin, `policy${p.id}`, 9), token(twin, `bank${p.id}`, 12));
   }
   for (const v of visits(twin)) if (v.findings.startsWith("hush-")) secrets.push(v.findings.slice(5));

@@ -16,7 +16,7 @@ export function caseOf(tape: Tape): TwinCase {
     [3, () => copied(tape)],
     [3, () => prepared(tape)],
     [3, () => cursor(tape)],
-    [3, () => temporary(tape)],
+    [1, () => temporary(tape)],
     [2, () => savepoints(tape)],
     [3, () => insert(tape)],
     [4, () => update(tape)],
@@ -30,9 +30,17 @@ export function caseOf(tape: Tape): TwinCase {
 const one = (form: string, text: string): TwinCase => ({ form, steps: [{ text }] });
 const select = (tape: Tape): string => new Grammar(tape, { isUnqualified: false }).select();
 
-function parameterised(tape: Tape): TwinCase {
+/** Every argument is used: the server counts them. */
+function withParameters(tape: Tape): { readonly text: string; readonly parameters: readonly string[] } {
   const parameters: string[] = [];
   const text = new Grammar(tape, { isUnqualified: false, parameters }).select();
+  return parameters.every((_, i) => text.includes(`$${i + 1}::`))
+    ? { text, parameters }
+    : { text: select(tape), parameters: [] };
+}
+
+function parameterised(tape: Tape): TwinCase {
+  const { text, parameters } = withParameters(tape);
   return { form: "extended", steps: [{ text, args: parameters }] };
 }
 
@@ -49,7 +57,7 @@ function unqualified(tape: Tape): TwinCase {
 function copied(tape: Tape): TwinCase {
   const form = tape.pick(["", " WITH (FORMAT csv)", " (FORMAT csv, HEADER)", " WITH (NULL '-')"]);
   const table = tape.pick([
-    "clinic.patients",
+    "clinic.patients (id, email, born, cover)",
     "clinic.visits_24",
     "staff.temps",
     "clinic.patients (id, tax_no)",
@@ -59,8 +67,7 @@ function copied(tape: Tape): TwinCase {
 }
 
 function prepared(tape: Tape): TwinCase {
-  const parameters: string[] = [];
-  const text = new Grammar(tape, { isUnqualified: false, parameters }).select();
+  const { text, parameters } = withParameters(tape);
   const args = parameters.length > 0 ? ` (${parameters.map((p) => `'${p.replaceAll("'", "''")}'`).join(", ")})` : "";
   return {
     form: "prepare",

@@ -35,6 +35,8 @@ const allowedVerbs: ReadonlySet<SqlVerb> = new Set<SqlVerb>([
   "fetch",
   "close",
   "explain",
+  // The engine lets ACCESS SHARE through and nothing stronger: pg_dump takes it.
+  "lock",
 ]);
 
 export type Gated =
@@ -52,7 +54,7 @@ export type EngineHooks = {
 type State = {
   readonly path: SearchPath;
   readonly temporary: ReadonlyMap<string, Relation>;
-  readonly prepared: ReadonlySet<string>;
+  readonly prepared: ReadonlyMap<string, AnalyzedStatement>;
 };
 
 /** One session's view of names, without a connection: the twins share it, because the engine never sees data. */
@@ -65,7 +67,7 @@ export class EngineSession {
   constructor(catalog: Catalog, hooks: EngineHooks = {}) {
     this.#catalog = hooks.catalog?.(catalog) ?? catalog;
     this.#hooks = hooks;
-    this.#state = { path: initialSearchPath('"$user", public'), temporary: new Map(), prepared: new Set() };
+    this.#state = { path: initialSearchPath('"$user", public'), temporary: new Map(), prepared: new Map() };
   }
 
   /** The verdict on each statement of a text. Throws what the engine throws: a bug. */
@@ -106,6 +108,7 @@ export class EngineSession {
       parameterTypes: [],
       allowedFunctions: this.#hooks.allowedFunctions ?? new Set(),
       temporary: this.#state.temporary,
+      prepared: this.#state.prepared,
     };
   }
 
@@ -114,10 +117,21 @@ export class EngineSession {
     for (const effect of statement.effects) {
       if (effect.kind === "savepoint") this.#marks = [...this.#marks, { name: effect.name, state: this.#state }];
       if (effect.kind === "rollback-to")
-        this.#state = this.#marks.findLast((m) => m.name === effect.name)?.state ?? this.#state;
+        this.#state = {
+          ...(this.#marks.findLast((m) => m.name === effect.name)?.state ?? this.#state),
+          prepared: this.#state.prepared,
+        };
       if (effect.kind === "discard-all") this.#state = { ...this.#state, temporary: new Map() };
       if (effect.kind === "create-temporary" && made)
         this.#state = { ...this.#state, temporary: new Map([...this.#state.temporary, [made.name, made]]) };
+      if (effect.kind === "prepare")
+        this.#state = { ...this.#state, prepared: new Map([...this.#state.prepared, [effect.name, effect.statement]]) };
+      if (effect.kind === "deallocate") {
+        const left = new Map(this.#state.prepared);
+        if (effect.name === undefined) left.clear();
+        else left.delete(effect.name);
+        this.#state = { ...this.#state, prepared: left };
+      }
       this.#state = { ...this.#state, path: applyEffect(this.#state.path, effect) };
     }
     for (const access of statement.facts.accesses) {
@@ -152,7 +166,8 @@ export async function runGated(
     if (verdict.kind === "refused") continue;
     const sent: Step = { ...step, text: verdict.rewritten.text };
     const seen = await Promise.all(clients.map((client) => observe(client, sent)));
-    for (const [i, messages] of seen.entries()) all[i]?.push(...messages.flatMap((m) => scrubbed(m, verdict)));
+    for (const [i, messages] of seen.entries())
+      for (const message of messages) all[i]?.push(...scrubbed(message, verdict));
     if (seen[0]?.some((m) => m.kind === "error")) {
       session.failed();
       break;

@@ -4,7 +4,12 @@ import { type ColumnShape, type Kind, tableShapes } from "./twin-shapes.ts";
 import type { Tape } from "./twin-tape.ts";
 
 /** A relation in scope under its alias. */
-type InScope = { readonly alias: string; readonly columns: readonly ColumnShape[]; readonly isRow: boolean };
+type InScope = {
+  readonly alias: string;
+  readonly columns: readonly ColumnShape[];
+  readonly isRow: boolean;
+  readonly isRenamed?: boolean;
+};
 type Scope = {
   readonly relations: readonly InScope[];
   /** CTEs that may be named in FROM. */
@@ -287,7 +292,7 @@ export class Grammar {
       const columns = table.columns.map((c) => ({ ...c, name: this.#fresh("k") }));
       return {
         sql: `${only}${this.#tableName(table)} AS ${alias} (${columns.map((c) => c.name).join(", ")})`,
-        relation: { alias, columns, isRow: true },
+        relation: { alias, columns, isRow: true, isRenamed: true },
       };
     }
     return {
@@ -410,6 +415,8 @@ export class Grammar {
     }
     const sub = (k: Kind) => this.#expression(k, scope, depth - 1);
     const row = this.#row(scope);
+    // With renamed columns, to_jsonb of a table's own row type shows the table's names, of a subquery's row the new ones.
+    const named = this.#row({ ...scope, relations: scope.relations.filter((r) => !r.isRenamed) });
     const scalar = (k: Kind) => `(${this.#scalar(k, scope, depth)})`;
     switch (kind) {
       case "int":
@@ -473,7 +480,7 @@ export class Grammar {
         ]);
       case "json":
         return tape.among([
-          [row ? 4 : 0, () => `to_jsonb(${row ?? ""})`],
+          [named ? 4 : 0, () => `to_jsonb(${named ?? ""})`],
           [2, () => `jsonb_build_object('k', ${sub("text")})`],
           [1, () => `(${sub("json")} -> 'level')`],
           [1, () => `(${sub("json")} - 'plan')`],

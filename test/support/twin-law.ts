@@ -19,7 +19,12 @@ export const newTally = (): Tally => ({ cases: 0, refused: 0, otherErrors: 0, re
 export async function searchCases(
   checker: TwinChecker,
   tally: Tally,
-  options: { readonly seed: number; readonly runs: number; readonly timeLimitMs: number },
+  options: {
+    readonly seed: number;
+    readonly runs: number;
+    readonly timeLimitMs: number;
+    readonly isShrinking?: boolean;
+  },
 ): Promise<Counterexample | undefined> {
   let smallest: Counterexample | undefined;
   const property = fc.asyncProperty(tapes, async (numbers) => {
@@ -38,7 +43,12 @@ export async function searchCases(
       smallest = { case: made, oracle: verdict.oracle, detail: verdict.detail };
     return false;
   });
-  await fc.check(property, { seed: options.seed, numRuns: options.runs, interruptAfterTimeLimit: options.timeLimitMs });
+  await fc.check(property, {
+    seed: options.seed,
+    numRuns: options.runs,
+    interruptAfterTimeLimit: options.timeLimitMs,
+    endOnFailure: options.isShrinking === false,
+  });
   return smallest;
 }
 

@@ -447,7 +447,7 @@ CLOSE c;
 COPY clinic.rooms (id, label) TO STDOUT;
 
 --- COPY of a masked table
-COPY clinic.patients TO STDOUT WITH (FORMAT csv, HEADER);
+COPY clinic.patients (id, name, email, tax_no, born, cover) TO STDOUT WITH (FORMAT csv, HEADER);
 
 --- COPY of a filtered query
 COPY (SELECT id, ward FROM clinic.visits ORDER BY id) TO STDOUT (FORMAT csv, FORCE_QUOTE (ward), DELIMITER ';');
@@ -567,3 +567,9 @@ LAST, id;
 
 --- a comment within WITH TIME ZONE
 SELECT count(seen::timestamp WITH /* zone */ TIME ZONE) FROM clinic.rooms;
+
+--- renamed columns of a filtered table in a condition that goes below the fence
+SELECT v.b, v.d FROM clinic.visits AS v (a, b, c, d, e, f) WHERE v.c = 'A' AND v.a > 240000 ORDER BY v.a;
+
+--- columns of a filtered table that swap their names
+SELECT v.cost, v.patient_id FROM clinic.visits AS v (id, cost, ward, patient_id) WHERE v.cost = 3 ORDER BY v.id;

@@ -1,4 +1,4 @@
--- What pg_dump 15 sends, taken from a server's log.
+-- What pg_dump 15 sends, taken from a server's log; without what it asks a superuser's session only (pg_subscription).
 -- flags: real own
 
 --- pg_dump of one table
@@ -127,17 +127,6 @@ SELECT tableoid, oid, prpubid, prrelid, pg_catalog.pg_get_expr(prqual, prrelid) 
       WHERE attrelid = pr.prrelid AND attnum = prattrs[s])
   ELSE NULL END) prattrs FROM pg_catalog.pg_publication_rel pr;
 SELECT tableoid, oid, pnpubid, pnnspid FROM pg_catalog.pg_publication_namespace;
-SELECT s.tableoid, s.oid, s.subname,
- s.subowner,
- s.subconninfo, s.subslotname, s.subsynccommit,
- s.subpublications,
- s.subbinary,
- s.substream,
- s.subtwophasestate,
- s.subdisableonerr
-FROM pg_subscription s
-WHERE s.subdbid = (SELECT oid FROM pg_database
-                   WHERE datname = current_database());
 WITH RECURSIVE w AS ( SELECT d1.objid, d2.refobjid, c2.relkind AS refrelkind FROM pg_depend d1 JOIN pg_class c1 ON c1.oid = d1.objid AND c1.relkind = 'm' JOIN pg_rewrite r1 ON r1.ev_class = d1.objid JOIN pg_depend d2 ON d2.classid = 'pg_rewrite'::regclass AND d2.objid = r1.oid AND d2.refobjid <> d1.objid JOIN pg_class c2 ON c2.oid = d2.refobjid AND c2.relkind IN ('m','v') WHERE d1.classid = 'pg_class'::regclass UNION SELECT w.objid, d3.refobjid, c3.relkind FROM w JOIN pg_rewrite r3 ON r3.ev_class = w.refobjid JOIN pg_depend d3 ON d3.classid = 'pg_rewrite'::regclass AND d3.objid = r3.oid AND d3.refobjid <> w.refobjid JOIN pg_class c3 ON c3.oid = d3.refobjid AND c3.relkind IN ('m','v') ) SELECT 'pg_class'::regclass::oid AS classid, objid, refobjid FROM w WHERE refrelkind = 'm';
 SELECT classid, objid, refclassid, refobjid, deptype FROM pg_depend WHERE deptype != 'p' AND deptype != 'e'
 UNION ALL
@@ -189,7 +178,6 @@ LOCK TABLE clinic.rooms IN ACCESS SHARE MODE;
 LOCK TABLE clinic.bills IN ACCESS SHARE MODE;
 LOCK TABLE clinic.heartbeat IN ACCESS SHARE MODE;
 LOCK TABLE clinic.wards IN ACCESS SHARE MODE;
-LOCK TABLE clinic.audit IN ACCESS SHARE MODE;
 SELECT p.tableoid, p.oid, p.proname, p.prolang, p.pronargs, p.proargtypes, p.prorettype, p.proacl, acldefault('f', p.proowner) AS acldefault, p.pronamespace, p.proowner FROM pg_proc p LEFT JOIN pg_init_privs pip ON (p.oid = pip.objoid AND pip.classoid = 'pg_proc'::regclass AND pip.objsubid = 0) WHERE p.prokind <> 'a'
   AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'i')
   AND (
@@ -283,17 +271,6 @@ SELECT tableoid, oid, prpubid, prrelid, pg_catalog.pg_get_expr(prqual, prrelid) 
       WHERE attrelid = pr.prrelid AND attnum = prattrs[s])
   ELSE NULL END) prattrs FROM pg_catalog.pg_publication_rel pr;
 SELECT tableoid, oid, pnpubid, pnnspid FROM pg_catalog.pg_publication_namespace;
-SELECT s.tableoid, s.oid, s.subname,
- s.subowner,
- s.subconninfo, s.subslotname, s.subsynccommit,
- s.subpublications,
- s.subbinary,
- s.substream,
- s.subtwophasestate,
- s.subdisableonerr
-FROM pg_subscription s
-WHERE s.subdbid = (SELECT oid FROM pg_database
-                   WHERE datname = current_database());
 SELECT classid, objid, refclassid, refobjid, deptype FROM pg_depend WHERE deptype != 'p' AND deptype != 'e'
 UNION ALL
 SELECT 'pg_opfamily'::regclass AS classid, amopfamily AS objid, refclassid, refobjid, deptype FROM pg_depend d, pg_amop o WHERE deptype NOT IN ('p', 'e', 'i') AND classid = 'pg_amop'::regclass AND objid = o.oid AND NOT (refclassid = 'pg_opfamily'::regclass AND amopfamily = refobjid)
@@ -527,17 +504,6 @@ SELECT tableoid, oid, prpubid, prrelid, pg_catalog.pg_get_expr(prqual, prrelid) 
       WHERE attrelid = pr.prrelid AND attnum = prattrs[s])
   ELSE NULL END) prattrs FROM pg_catalog.pg_publication_rel pr;
 SELECT tableoid, oid, pnpubid, pnnspid FROM pg_catalog.pg_publication_namespace;
-SELECT s.tableoid, s.oid, s.subname,
- s.subowner,
- s.subconninfo, s.subslotname, s.subsynccommit,
- s.subpublications,
- s.subbinary,
- s.substream,
- s.subtwophasestate,
- s.subdisableonerr
-FROM pg_subscription s
-WHERE s.subdbid = (SELECT oid FROM pg_database
-                   WHERE datname = current_database());
 WITH RECURSIVE w AS ( SELECT d1.objid, d2.refobjid, c2.relkind AS refrelkind FROM pg_depend d1 JOIN pg_class c1 ON c1.oid = d1.objid AND c1.relkind = 'm' JOIN pg_rewrite r1 ON r1.ev_class = d1.objid JOIN pg_depend d2 ON d2.classid = 'pg_rewrite'::regclass AND d2.objid = r1.oid AND d2.refobjid <> d1.objid JOIN pg_class c2 ON c2.oid = d2.refobjid AND c2.relkind IN ('m','v') WHERE d1.classid = 'pg_class'::regclass UNION SELECT w.objid, d3.refobjid, c3.relkind FROM w JOIN pg_rewrite r3 ON r3.ev_class = w.refobjid JOIN pg_depend d3 ON d3.classid = 'pg_rewrite'::regclass AND d3.objid = r3.oid AND d3.refobjid <> w.refobjid JOIN pg_class c3 ON c3.oid = d3.refobjid AND c3.relkind IN ('m','v') ) SELECT 'pg_class'::regclass::oid AS classid, objid, refobjid FROM w WHERE refrelkind = 'm';
 SELECT classid, objid, refclassid, refobjid, deptype FROM pg_depend WHERE deptype != 'p' AND deptype != 'e'
 UNION ALL

@@ -338,6 +338,26 @@ SELECT pg_typeof(p), tax_no FROM clinic.patients p;
 --- a foreign table's wrapper [acts]
 CREATE FOREIGN DATA WRAPPER away;
 
+--- a temporary table of a view counts hidden rows
+CREATE TEMP TABLE stash AS SELECT 1 AS one FROM clinic.v_deep;
+
+--- a temporary table of a view
+CREATE TEMP TABLE stash AS TABLE clinic.v_roster;
+TABLE stash;
+
+--- a temporary table of a recursive view
+CREATE TEMP TABLE stash AS SELECT t.* FROM clinic.v_tree t;
+
+--- a temporary table of a materialized view
+CREATE TEMP TABLE stash AS TABLE clinic.m_contacts;
+TABLE stash;
+
+--- SELECT INTO a temporary table from a view
+SELECT * INTO TEMP stash FROM clinic.v_wards;
+
+--- a temporary table of a query with a view in a subquery
+CREATE TEMP TABLE stash AS SELECT id FROM clinic.rooms WHERE id < (SELECT count(*) FROM clinic.v_barrier) - 33;
+
 --- an inherited temporary table [acts]
 CREATE TEMP TABLE kid () INHERITS (staff.people);
 
