@@ -80,11 +80,5 @@ deny contains {"rule": "one_statement_at_a_time", "message": message} if {
 	message := sprintf("an agent sends one statement at a time, this message has %d", [input.sql.statements])
 }
 
-deny contains {"rule": "not_understood", "severity": "critical", "message": message} if {
-	some a in input.sql.accesses
-	a.verb == "unknown"
-	message := "this statement is not understood, and what is not understood is refused"
-}
-
 # Nothing here rests on tags or limits.
 decision := {"allow": true, "deny": deny, "tolerates": ["sql.limit", "table.tags", "column.tags"]}
