@@ -1,8 +1,20 @@
 // The admin interface as functions.
-import type { ShownApproval } from "../proxy/admin/server.ts";
+import { readFileSync } from "node:fs";
+import type { ShownApproval, ShownConnection } from "../proxy/admin/server.ts";
 import { GatewayError } from "../proxy/errors.ts";
 
+export type WhoAmI = {
+  readonly sub: string;
+  readonly kind: string;
+  readonly groups: readonly string[];
+  readonly email?: string;
+  readonly mfa: boolean;
+  readonly on_behalf_of?: string;
+  readonly connections: readonly ShownConnection[];
+};
+
 export type AdminClient = {
+  readonly whoAmI: () => Promise<WhoAmI>;
   readonly list: (state: string) => Promise<readonly ShownApproval[]>;
   readonly show: (id: string) => Promise<ShownApproval>;
   readonly decide: (id: string, verdict: "approve" | "deny", reason: string | undefined) => Promise<ShownApproval>;
@@ -33,6 +45,7 @@ export function adminClient(url: string, token: string): AdminClient {
   const idOf = (id: string): string => encodeURIComponent(id);
   return {
     // SAFETY: our own server's answers, of the type that it declares.
+    whoAmI: async () => (await call("GET", "/v1/whoami")) as WhoAmI,
     list: async (state) =>
       ((await call("GET", `/v1/approvals?state=${encodeURIComponent(state)}`)) as { approvals: ShownApproval[] })
         .approvals,
@@ -44,4 +57,27 @@ export function adminClient(url: string, token: string): AdminClient {
         reason === undefined ? {} : { reason },
       )) as ShownApproval,
   };
+}
+
+export type AdminOptions = { readonly admin?: string; readonly tokenFile?: string };
+
+/** The address and the token that the flags or the environment give. @throws GatewayError without a token */
+export const clientOf = (options: AdminOptions): AdminClient =>
+  adminClient(options.admin ?? process.env.GW_ADMIN ?? "http://127.0.0.1:7070", tokenOf(options));
+
+/** @throws GatewayError `config-invalid`, `config-unreadable` */
+export function tokenOf(options: AdminOptions): string {
+  const token = options.tokenFile === undefined ? process.env.GW_TOKEN : readToken(options.tokenFile);
+  if (token === undefined || token === "") {
+    throw new GatewayError("config-invalid", "no token was given", "set GW_TOKEN or pass `--token-file`");
+  }
+  return token;
+}
+
+function readToken(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    throw new GatewayError("config-unreadable", `the token file \`${path}\` can't be read`);
+  }
 }

@@ -136,6 +136,7 @@ type Serving = {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  readonly database: string;
   readonly listener: PostgresListener;
 };
 
@@ -187,7 +188,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     );
   });
   undo.push((drainMs) => listener.close(drainMs));
-  return { name, host, port: listening.port, listener };
+  return { name, host, port: listening.port, database: connection.upstream.database, listener };
 }
 
 function tlsOf(
@@ -207,6 +208,13 @@ function startAdmin(admin: NonNullable<GatewayConfig["admin"]>, parts: Parts, co
     listen: admin.listen,
     approvals,
     verify,
+    connections: connections.map(({ name, host, port, database }) => ({
+      name,
+      kind: "postgres" as const,
+      host,
+      port,
+      database,
+    })),
     whyNotReady: () => (recorder.failure() === undefined ? undefined : "record-failed"),
     metrics: (): readonly Metric[] => [
       ...parts.metrics.read(),

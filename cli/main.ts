@@ -25,6 +25,9 @@ const commands: readonly Entry[] = [
   { name: "demo", summary: "try it on this machine", load: () => import("./commands/demo.ts") },
   { name: "rego", summary: "check and try Rego bundles", load: () => import("./commands/rego.ts") },
   { name: "schema", summary: "print the shapes that policies see", load: () => import("./commands/schema.ts") },
+  { name: "whoami", summary: "how the gateway sees your token", load: () => import("./commands/whoami.ts") },
+  { name: "token", summary: "your token in the form that a client takes", load: () => import("./commands/token.ts") },
+  { name: "connect", summary: "psql with everything set", load: () => import("./commands/connect.ts") },
   { name: "audit", summary: "verify the recording", load: () => import("./commands/audit.ts") },
 ];
 

@@ -1,15 +1,13 @@
 // gw approvals list | show | approve | deny | watch
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { ShownApproval } from "../../proxy/admin/server.ts";
-import { GatewayError } from "../../proxy/errors.ts";
-import { type AdminClient, adminClient } from "../admin-client.ts";
+import { type AdminOptions, clientOf } from "../admin-client.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { showLine, showText } from "../show-text.ts";
 import { renderTable } from "../table.ts";
 
-type Options = { readonly admin?: string; readonly tokenFile?: string; readonly json?: boolean };
+type Options = AdminOptions & { readonly json?: boolean };
 
 export function register(program: Command, { terminal, exit }: CommandContext): void {
   const approvals = program.command("approvals").description("what waits for people");
@@ -59,23 +57,6 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
       }
       exit(exitCodes.ok);
     });
-}
-
-function clientOf(options: Options): AdminClient {
-  const url = options.admin ?? process.env.GW_ADMIN ?? "http://127.0.0.1:7070";
-  const token = options.tokenFile === undefined ? process.env.GW_TOKEN : readToken(options.tokenFile);
-  if (token === undefined || token === "") {
-    throw new GatewayError("config-invalid", "no token was given", "set GW_TOKEN or pass `--token-file`");
-  }
-  return adminClient(url, token);
-}
-
-function readToken(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    throw new GatewayError("config-unreadable", `the token file \`${path}\` can't be read`);
-  }
 }
 
 const rowOf = (approval: ShownApproval): readonly string[] => [

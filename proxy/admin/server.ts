@@ -15,10 +15,20 @@ export type AdminDeps = {
   readonly listen: Address;
   readonly approvals: ApprovalDesk;
   readonly verify: VerifyToken;
+  /** Where clients connect: shown to whoever has a good token. */
+  readonly connections: readonly ShownConnection[];
   /** Undefined when statements can run, else the code of what stops them. */
   readonly whyNotReady: () => FaultCode | undefined;
   readonly metrics: () => readonly Metric[];
   readonly log: Log;
+};
+
+export type ShownConnection = {
+  readonly name: string;
+  readonly kind: "postgres";
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
 };
 
 export type AdminServer = { readonly host: string; readonly port: number; readonly close: () => Promise<void> };
@@ -54,6 +64,12 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
   app.get("/metrics", async (_request, reply) =>
     reply.type("text/plain; version=0.0.4").send(renderMetrics(deps.metrics())),
   );
+
+  app.get("/v1/whoami", async (request) => {
+    const { sub, kind, groups, email, mfa, on_behalf_of } = await whoAsks(request, deps.verify);
+    const list = isKnown(groups) ? [...groups].sort() : [];
+    return { sub, kind, groups: list, email, mfa, on_behalf_of, connections: deps.connections };
+  });
 
   app.get<{ Querystring: { state?: string } }>("/v1/approvals", async (request) => {
     const viewer = await whoAsks(request, deps.verify);

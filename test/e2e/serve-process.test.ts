@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { connectTo, prepareGateway, refusalOf, run, spawnGateway } from "../support/gateway.ts";
+import { connectTo, hasProgram, prepareGateway, refusalOf, run, spawnGateway } from "../support/gateway.ts";
 
 const policy = `package acme.test
 
@@ -97,6 +97,37 @@ test("gw approvals decides from the command line, over a restart", async () => {
   await refusalOf(later, "delete from t where id = 1");
   again.child.kill("SIGTERM");
   await once(again.child, "exit");
+});
+
+test("gw whoami, token and connect set a client up from a token alone", async () => {
+  const { child, ports } = await spawnGateway(prepared.configPath);
+  const tokenFile = join(prepared.folder, "olga.token");
+  const token = await prepared.issuer.issue({ ...olga, email: "olga@acme.example" });
+  writeFileSync(tokenFile, `${token}\n`);
+  const common = ["--admin", `http://127.0.0.1:${ports.admin}`, "--token-file", tokenFile];
+  const me = await gw("whoami", ...common);
+  assert.equal(
+    me.out,
+    `olga (human)\n  groups         ops\n  second factor  no\n  connection     test-pg at 127.0.0.1:${ports["test-pg"]}\n`,
+  );
+  assert.equal((await gw("token", "--token-file", tokenFile)).out, `${token}\n`);
+  const header = await gw("token", "--format", "mcp-header", "--token-file", tokenFile);
+  assert.deepEqual(JSON.parse(header.out), { Authorization: `Bearer ${token}` });
+  const pgpass = await gw("token", "--format", "pgpass", ...common);
+  assert.equal(pgpass.out, `127.0.0.1:${ports["test-pg"]}:${prepared.database.database}:olga:${token}\n`);
+  const environment = await gw("token", "--format", "env", ...common);
+  assert.match(environment.out, /^export PGHOST='127\.0\.0\.1'\n(.*\n)*export PGPASSWORD='[\w.-]+'\n$/);
+  if (hasProgram("psql")) {
+    const connected = await gw("connect", "test-pg", ...common, "--", "-XAtc", "select 6 * 7");
+    assert.deepEqual([connected.code, connected.out], [0, "42\n"]);
+  }
+  const unknown = await gw("connect", "other", ...common);
+  assert.deepEqual(
+    [unknown.code, unknown.err.split("\n")[0]],
+    [2, "error[config-invalid]: there is no connection `other`"],
+  );
+  child.kill("SIGTERM");
+  await once(child, "exit");
 });
 
 const broken: readonly (readonly [what: string, edit: () => string, code: number, message: RegExp])[] = [

@@ -47,6 +47,7 @@ const server = await startAdminServer({
     clock,
     log: silentLog,
   }),
+  connections: [{ name: "prod-pg", kind: "postgres", host: "127.0.0.1", port: 6432, database: "app" }],
   whyNotReady: () => notReady,
   metrics: () => [
     {
@@ -106,6 +107,7 @@ const ask = (id: string) =>
 
 test("approvals need a token, and a good one", async () => {
   const routes = [
+    ["GET", "/v1/whoami"],
     ["GET", "/v1/approvals"],
     ["GET", "/v1/approvals/apr_x"],
     ["POST", "/v1/approvals/apr_x/approve"],
@@ -159,6 +161,19 @@ test("a refusal needs a reason, and bodies are held to their form", async () => 
   assert.equal((await call("POST", "/v1/approvals/apr_2/deny", lena, long))[0], 413);
   const [status, denied] = await call("POST", "/v1/approvals/apr_2/deny", lena, '{"reason":"not today"}');
   assert.deepEqual([status, denied.state], [200, "denied"]);
+});
+
+test("a token's bearer learns how the gateway sees them, and where to connect", async () => {
+  assert.deepEqual(await call("GET", "/v1/whoami", await tokenOf("lena", ["leads", "dba"])), [
+    200,
+    {
+      sub: "lena",
+      kind: "human",
+      groups: ["dba", "leads"],
+      mfa: false,
+      connections: [{ name: "prod-pg", kind: "postgres", host: "127.0.0.1", port: 6432, database: "app" }],
+    },
+  ]);
 });
 
 test("health, readiness and metrics need no token and hold no content", async () => {
