@@ -24,13 +24,50 @@ export const questionPath = "(your question)";
 
 /** @throws GatewayError `config-invalid` when the connection is not clear */
 export function askBundle(bundle: BundleFolder, question: Question): Asked {
+  const all = askAll(bundle, [question]);
+  if (!all.ok) return all;
+  const [prepared] = all.prepared;
+  return prepared === undefined
+    ? { ok: false, diagnostics: [], bundle }
+    : { ok: true, bundle, checked: all.checked, prepared };
+}
+
+export type AskedAll =
+  | { readonly ok: true; readonly checked: Checked; readonly prepared: readonly Prepared[] }
+  | Extract<Asked, { readonly ok: false }>;
+
+/** Many questions for the price of two compilations. `prepared` is in the order of the questions. */
+export function askAll(bundle: BundleFolder, questions: readonly Question[]): AskedAll {
   const whole = compile(bundle);
   const errors = whole.diagnostics.filter((d) => d.severity === "error");
   if (errors.length > 0) return { ok: false, diagnostics: errors, bundle };
-  const at = question.at ?? onlyConnection(bundle, whole.checked);
-  const text = [
-    `package ${packageOf(whole.checked, question.as)}`,
-    'test "question" {',
+  const byPackage = new Map<string, string[]>();
+  questions.forEach((question, i) => {
+    const name = packageOf(whole.checked, question.as);
+    const at = question.at ?? onlyConnection(bundle, whole.checked);
+    byPackage.set(name, [...(byPackage.get(name) ?? [`package ${name}`]), testOf(question, i, at)]);
+  });
+  const texts = [...byPackage.values()].map((lines, i) => [questionFile(i), lines.join("\n")] as const);
+  const asked = { ...bundle, files: new Map([...bundle.files, ...texts]) };
+  const { checked, diagnostics } = compile(asked);
+  const mistakes = diagnostics.filter((d) => d.severity === "error");
+  if (mistakes.length > 0) return { ok: false, diagnostics: mistakes, bundle: asked };
+  const analyzeSql = snapshotAnalyzer(checked.catalogs);
+  const prepared = new Map<string, Prepared>();
+  for (const test of checked.tests) {
+    const [row] = test.rows;
+    if (row && texts.some(([path]) => path === test.path)) {
+      prepared.set(test.title, prepare(checked, row.givens, analyzeSql));
+    }
+  }
+  return { ok: true, checked, prepared: questions.flatMap((_, i) => prepared.get(String(i)) ?? []) };
+}
+
+const questionFile = (i: number): string => `${questionPath}${i === 0 ? "" : ` ${i}`}.policy`;
+
+const testOf = (question: Question, i: number, at: string): string =>
+  [
+    `test "${i}" {`,
     `  given identity ${question.as}`,
     ...question.given.map((given) => `  given ${given}`),
     `  given sql ${rawText(question.sql)} at ${JSON.stringify(at)}`,
@@ -38,14 +75,6 @@ export function askBundle(bundle: BundleFolder, question: Question): Asked {
     "}",
     "",
   ].join("\n");
-  const files = new Map([...bundle.files, [`${questionPath}.policy`, text]]);
-  const asked = { ...bundle, files };
-  const { checked, diagnostics } = compile(asked);
-  const mistakes = diagnostics.filter((d) => d.severity === "error");
-  const row = checked.tests.find((test) => test.path === `${questionPath}.policy`)?.rows[0];
-  if (mistakes.length > 0 || !row) return { ok: false, diagnostics: mistakes, bundle: asked };
-  return { ok: true, bundle, checked, prepared: prepare(checked, row.givens, snapshotAnalyzer(checked.catalogs)) };
-}
 
 /** The package that has the fixture, else the first one that takes part. */
 function packageOf(checked: Checked, as: string): string {

@@ -19,7 +19,7 @@ type Flags = {
   readonly out: string;
   readonly config?: string;
   readonly connection?: string;
-  readonly check: boolean;
+  readonly check?: boolean;
 };
 
 export function register(program: Command, { terminal, exit }: CommandContext): void {
@@ -31,7 +31,7 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
     .requiredOption("-o, --out <file>", "the snapshot; tags that were added to it by hand are kept")
     .option("-c, --config <file>", "take the database from a connection of this configuration instead")
     .option("--connection <name>", "which connection, if the configuration has several")
-    .option("--check", "write nothing; end with 1 if the snapshot is out of date", false)
+    .option("--check", "write nothing; end with 1 if the snapshot is out of date")
     .action(async (url: URL | undefined, flags: Flags) => {
       exit(await pullCatalog(terminal, await targetOf(url, flags), flags));
     });

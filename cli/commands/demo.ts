@@ -11,13 +11,13 @@ import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import type { Terminal } from "../terminal.ts";
 
-export type DemoFlags = { readonly script: boolean; readonly port: number; readonly adminPort: number };
+export type DemoFlags = { readonly script?: boolean; readonly port: number; readonly adminPort: number };
 
 export function register(program: Command, { terminal, exit }: CommandContext): void {
   program
     .command("demo")
     .description("start a small company's database, a token issuer and the gateway, and say what to try")
-    .option("--script", "no terminal: take a tour, check each stop, end with 0 only if all behaved", false)
+    .option("--script", "no terminal: take a tour, check each stop, end with 0 only if all behaved")
     .option("--port <port>", "where the gateway listens; a free one if it is taken", portNumber, 15_432)
     .option("--admin-port <port>", "where the admin interface listens; a free one if it is taken", portNumber, 15_480)
     .action(async (flags: DemoFlags) => exit(await demo(terminal, flags)));

@@ -17,7 +17,7 @@ export function addCheck(policy: Command, { terminal, exit }: CommandContext): v
     .addOption(
       new Option("--format <format>", "how to write it").choices(["text", "json", "sarif", "github"]).default("text"),
     )
-    .option("--warnings", "end with 1 for warnings, too", false)
+    .option("--warnings", "end with 1 for warnings, too")
     .action(async (paths: readonly string[], flags: Flags) => exit(await policyCheck(terminal, paths, flags)));
 }
 

@@ -22,7 +22,7 @@ export function addDiff(policy: Command, { terminal, exit }: CommandContext): vo
     .argument("<new>", "the bundle as it will be")
     .option("--cases <n>", "how many requests to try", whole, 4_000)
     .option("--seed <n>", "another seed, other requests", whole, 1)
-    .option("--json", "as JSON", false)
+    .option("--json", "as JSON")
     .action(async (before: string, after: string, flags: Flags) =>
       exit(await policyDiff(terminal, before, after, flags)),
     );

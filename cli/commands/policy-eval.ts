@@ -36,7 +36,7 @@ const withQuestion = (command: Command): Command =>
 export function addEval(policy: Command, { terminal, exit }: CommandContext): void {
   withQuestion(policy.command("eval").description("decide one request"))
     .argument("[folder]", "the bundle; default: policies, else this folder")
-    .option("--json", "as JSON", false)
+    .option("--json", "as JSON")
     .action(async (folder: string | undefined, flags: Flags) => exit(await policyEval(terminal, folder, flags)));
 }
 

@@ -18,8 +18,8 @@ export function addFmt(policy: Command, { terminal, exit }: CommandContext): voi
     .command("fmt")
     .description("write policies in the one style; comments stay")
     .argument("[paths...]", "folders of policies, or files in them; default: policies, else this folder")
-    .option("--check", "write nothing; end with 1 if a file would change", false)
-    .option("--diff", "write nothing; show what would change", false)
+    .option("--check", "write nothing; end with 1 if a file would change")
+    .option("--diff", "write nothing; show what would change")
     .action(async (paths: readonly string[], flags: Flags) => exit(await policyFmt(terminal, paths, flags)));
 }
 

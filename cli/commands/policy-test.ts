@@ -21,13 +21,13 @@ import {
 
 type Flags = {
   readonly filter?: string;
-  readonly json: boolean;
+  readonly json?: boolean;
   readonly junit?: string;
   readonly coverage?: true | "text" | "lcov";
   readonly minRules?: number;
-  readonly mutate: boolean;
+  readonly mutate?: boolean;
   readonly seed: number;
-  readonly watch: boolean;
+  readonly watch?: boolean;
 };
 
 export function addTest(policy: Command, { terminal, exit }: CommandContext): void {
@@ -36,20 +36,20 @@ export function addTest(policy: Command, { terminal, exit }: CommandContext): vo
     .description("run the tests of policies; SQL goes through the analysis of live traffic")
     .argument("[paths...]", "folders of policies, or files in them; default: policies, else this folder")
     .option("-f, --filter <text>", "only tests whose package or title holds this text")
-    .option("--json", "the report as JSON", false)
+    .option("--json", "the report as JSON")
     .option("--junit <file>", "write a JUnit report, too")
     .addOption(new Option("--coverage [format]", "which rules and conditions the tests saw").choices(["text", "lcov"]))
     .option("--min-rules <percent>", "end with 1 if fewer rules fired", percentage)
-    .option("--mutate", "drop and negate clauses, and list what no test notices; end with 1 if there is any", false)
+    .option("--mutate", "drop and negate clauses, and list what no test notices; end with 1 if there is any")
     .option("--seed <n>", "of the cases that properties generate", wholeNumber, 1)
-    .option("-w, --watch", "run again on every change, until Ctrl-C", false)
+    .option("-w, --watch", "run again on every change, until Ctrl-C")
     .action(async (paths: readonly string[], flags: Flags) => {
       exit(flags.watch ? await watchTests(terminal, paths, flags) : await policyTest(terminal, paths, flags));
     });
 }
 
 export async function policyTest(terminal: Terminal, paths: readonly string[], flags: Flags): Promise<ExitCode> {
-  const { filter, seed, mutate } = flags;
+  const { filter, seed, mutate = false } = flags;
   const runs = (await selectBundles(paths)).map((selection) => runSelection(selection, { filter, seed, mutate }));
   const broken = runs.filter((run) => run.diagnostics.some((d) => d.severity === "error"));
   for (const run of broken) complain(terminal, run);

@@ -3,13 +3,16 @@ import type { Command } from "commander";
 import type { CommandContext } from "../main.ts";
 import { addCheck } from "./policy-check.ts";
 import { addDiff } from "./policy-diff.ts";
+import { addDoc } from "./policy-doc.ts";
 import { addEval, addExplain } from "./policy-eval.ts";
 import { addFmt } from "./policy-fmt.ts";
 import { addInit } from "./policy-init.ts";
 import { addLint } from "./policy-lint.ts";
+import { addMatrix } from "./policy-matrix.ts";
 import { addTest } from "./policy-test.ts";
 
 export function register(program: Command, context: CommandContext): void {
   const policy = program.command("policy").description("check, test and understand policies");
-  for (const add of [addCheck, addTest, addLint, addFmt, addEval, addExplain, addDiff, addInit]) add(policy, context);
+  for (const add of [addCheck, addTest, addLint, addFmt, addEval, addExplain, addDiff, addMatrix, addDoc, addInit])
+    add(policy, context);
 }
