@@ -61,6 +61,7 @@ export function checkBundle(input: CheckInput): CheckResult {
     funcs: new Map(),
     namedTypes: new Map(),
     usedImports: new Set(),
+    open: new Set(),
   };
   collectPackages(context, files, packages);
   for (const file of files) {

@@ -49,6 +49,8 @@ export type CheckContext = {
   readonly funcs: Map<Declared, ResolvedFunc | "resolving">;
   readonly namedTypes: Map<Declared<Extract<Decl, { kind: "type" }>>, Type | "resolving">;
   readonly usedImports: Set<Span>;
+  /** Counters and fixtures that are being looked at: one that comes up again needs itself. */
+  readonly open: Set<Declared>;
 };
 
 /** What a rule of this kind is asked about: `all` inside lets and functions, `constant` in fixtures and tests. */

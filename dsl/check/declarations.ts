@@ -118,7 +118,7 @@ export function checkDataUse(env: Env, symbol: Declared, decl: DataDecl, span: S
 
 export function checkCounterUse(env: Env, symbol: Declared, decl: CounterDecl, span: Span): Core {
   const inner = emptyEnv(env.context, symbol.file, symbol.package, "all");
-  const key = decided(inner, decl.by, checkExpr(inner, decl.by));
+  const key = once(env, symbol, span, () => decided(inner, decl.by, checkExpr(inner, decl.by)));
   if (key.type.kind === "poison") return wrong(span);
   if (!requireRoots(env, inner.requires, decl.name.text, span)) return wrong(span);
   return { op: "counter", name: dataId(symbol), key, span, type: int };
@@ -132,7 +132,22 @@ export function checkFixtureUse(env: Env, symbol: Declared, decl: FixtureDecl, s
     });
     return wrong(span);
   }
-  return checkFixture(env, symbol, decl);
+  return once(env, symbol, span, () => checkFixture(env, symbol, decl));
+}
+
+/** Reports a counter or fixture that needs itself. */
+function once(env: Env, symbol: Declared, span: Span, check: () => Core): Core {
+  const { open } = env.context;
+  if (open.has(symbol)) {
+    report(env, "E0108", span, `\`${symbol.decl.name.text}\` needs itself`, {
+      label: "recursion is not allowed: every policy must terminate",
+    });
+    return wrong(span);
+  }
+  open.add(symbol);
+  const core = check();
+  open.delete(symbol);
+  return core;
 }
 
 export function checkFixture(env: Env, symbol: Declared, decl: FixtureDecl): Core {
