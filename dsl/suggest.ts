@@ -10,7 +10,7 @@ const wordCharsMax = 100;
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length === 0 || word.length > wordCharsMax) return undefined;
   let best: string | undefined;
-  let bestDistance = Math.min(Math.max(2, Math.floor(word.length / 3)), Math.max(1, Math.floor(word.length / 2))) + 1;
+  let bestDistance = Math.min(Math.max(2, Math.floor(word.length / 3)), Math.floor(word.length / 2)) + 1;
   for (const candidate of [...new Set(candidates)].sort()) {
     if (candidate === word || candidate.length > wordCharsMax) continue;
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
