@@ -1,5 +1,5 @@
 -- What pg_dump 15 sends, taken from a server's log; without what it asks a superuser's session only (pg_subscription).
--- flags: real own
+-- flags: real own passes
 
 --- pg_dump of one table
 SELECT pg_catalog.set_config('search_path', '', false);

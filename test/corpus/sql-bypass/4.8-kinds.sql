@@ -236,6 +236,9 @@ LOAD 'plpgsql';
 --- ALTER SYSTEM [own]
 ALTER SYSTEM SET work_mem = '4MB';
 
+--- a constraint deferred
+SET CONSTRAINTS ALL DEFERRED;
+
 --- EXPLAIN of a creating statement
 EXPLAIN ANALYZE CREATE TABLE clinic.stash AS SELECT 1;
 
