@@ -54,7 +54,7 @@ export type Relation = {
   readonly hasRowSecurity: boolean;
   /** Unique, primary key, exclusion and foreign key constraints, as sets of column names. */
   readonly constraints: readonly RelationConstraint[];
-  /** Key of the table whose column a sequence serves (serial, identity, OWNED BY). */
+  /** Key of the table whose column a sequence serves (serial, identity, OWNED BY, or a default that calls it). */
   readonly ownedBy?: string;
 };
 

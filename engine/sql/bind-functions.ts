@@ -1,6 +1,7 @@
 // Functions whose arguments are names in disguise: allowed where they are constants that the allowlists know.
 import type { FuncCall, Node } from "@pgsql/types";
 import { addUse, type Binder } from "./bind-context.ts";
+import { addFamily } from "./bind-from.ts";
 import { refuse } from "./fault.ts";
 import { parseSql } from "./pg-parser.ts";
 import { resolveRelation } from "./resolve-names.ts";
@@ -86,6 +87,7 @@ export function bindNextval(b: Binder, f: FuncCall): void {
   if (sequence.kind !== "sequence")
     refuse("function-not-allowed", `\`${sequence.name}\` is not a sequence`, { position: f.location });
   addUse(b, sequence, "update", { where: undefined });
+  addFamily(b, sequence, false, { where: undefined });
   const quoted = [sequence.schema, sequence.name].map((p) => `"${p.replaceAll('"', '""')}"`).join(".");
   f.args = [cast(stringConst(quoted), "regclass")];
 }

@@ -1,11 +1,12 @@
 // Conditions that may be evaluated on hidden rows: their operator is leakproof (pg_proc.proleakproof) for the column's
 // type, and the other side is a constant or a parameter. They let the fenced subquery use an index.
 import type { A_Expr, Node } from "@pgsql/types";
+import { invariant } from "../lib/assert.ts";
 import type { Column } from "../model/catalog.ts";
 import type { RelationUse } from "./bindings.ts";
 import type { Protection } from "./protection.ts";
 import type { Rewriting } from "./rewrite.ts";
-import { mapTree, stringNode, stringsOf } from "./tree.ts";
+import { columnRef, mapTree, stringsOf } from "./tree.ts";
 
 const comparisons: ReadonlySet<string> = new Set(["=", "<>", "<", "<=", ">", ">="]);
 
@@ -94,12 +95,11 @@ function isSimple(r: Rewriting, node: Node | undefined, column: Column): boolean
   return oid !== undefined && types.includes(oid) && isConstant;
 }
 
-/** The condition with its columns addressed through `row`. */
+/** The condition with its columns addressed through `row`, under their own names: the client may have renamed them. */
 export const moveTo = (r: Rewriting, condition: Node, row: string): Node =>
   mapTree(condition, (value) => {
     if (!("ColumnRef" in value)) return undefined;
-    const ref = (value as Extract<Node, { ColumnRef: unknown }>).ColumnRef;
-    // The client may have renamed the columns: below the fence they have the table's own names.
-    const column = r.bindings.columnUses.get(ref)?.column ?? stringsOf(ref.fields ?? []).at(-1) ?? "";
-    return { ColumnRef: { fields: [stringNode(row), stringNode(column)] } };
+    const bound = r.bindings.columnUses.get((value as Extract<Node, { ColumnRef: unknown }>).ColumnRef);
+    invariant(bound !== undefined, "a condition that moves names bound columns only");
+    return columnRef(row, bound.column);
   });

@@ -71,10 +71,17 @@ const relationsSql = `
       EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
       c.relrowsecurity,
       CASE WHEN c.relkind = 'S' THEN (SELECT pg_catalog.json_build_array(tn.nspname, t.relname)
-        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
+        FROM (
+            SELECT d.refobjid AS oid, 1 AS rank FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
+              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            UNION ALL
+            SELECT a.adrelid, 2 FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_attrdef a ON a.oid = d.objid
+            WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = c.oid
+          ) o JOIN pg_catalog.pg_class t ON t.oid = o.oid
           JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
-          AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass LIMIT 1) END) ORDER BY c.oid), '[]')::text AS data
+        ORDER BY o.rank, t.relispartition, t.oid LIMIT 1) END) ORDER BY c.oid), '[]')::text AS data
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
