@@ -1,12 +1,12 @@
 // gw.yaml -> GatewayConfig: every key known, every named file read, every mistake shown as file:line:column.
 
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
+import { LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { limits } from "../engine/limits.ts";
+import { ConfigReader, type Environment, type Path } from "./config-reader.ts";
 import { causeCode, GatewayError } from "./errors.ts";
 import { isTimeZone } from "./gate/time-facts.ts";
 import type {
@@ -18,9 +18,7 @@ import type {
   RegoConfig,
 } from "./gateway-config.ts";
 import { logLevels } from "./log.ts";
-
-/** Environment variables as `process.env` has them; handed in, so that configuration is read once. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { nearestKey } from "./nearest-key.ts";
 
 /** @throws GatewayError `config-unreadable` or `config-invalid`; its message has one line per mistake. */
 export async function readConfig(path: string, environment: Environment): Promise<GatewayConfig> {
@@ -40,7 +38,7 @@ const readText = (path: string): Promise<string> =>
 export function parseConfig(text: string, path: string, environment: Environment): GatewayConfig {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true });
-  const reader = new Reader(path, document, lines, environment);
+  const reader = new ConfigReader(path, document, lines, environment);
   for (const error of document.errors) {
     reader.complainAt(error.pos[0], firstLine(error.message).replace(/ at line \d+, column \d+:$/, ""));
   }
@@ -165,7 +163,7 @@ type Parsed = z.infer<typeof configSchema>;
 
 // ---- decoded data -> configuration
 
-function build(parsed: Parsed, at: Reader): GatewayConfig {
+function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
   const recordingDirectory = at.path(parsed.recording.directory);
   const names = new Set<string>();
   parsed.connections.forEach((c, i) => {
@@ -196,7 +194,12 @@ function build(parsed: Parsed, at: Reader): GatewayConfig {
   };
 }
 
-function buildRego(parsed: z.infer<typeof regoSchema>, path: Path, names: ReadonlySet<string>, at: Reader): RegoConfig {
+function buildRego(
+  parsed: z.infer<typeof regoSchema>,
+  path: Path,
+  names: ReadonlySet<string>,
+  at: ConfigReader,
+): RegoConfig {
   parsed.connections?.forEach((name, i) => {
     if (!names.has(name)) at.complain([...path, "connections", i], `there is no connection \`${name}\``);
   });
@@ -208,7 +211,7 @@ function buildRego(parsed: z.infer<typeof regoSchema>, path: Path, names: Readon
   };
 }
 
-function buildIssuer(parsed: Parsed["identity"]["issuers"][number], path: Path, at: Reader): IssuerConfig {
+function buildIssuer(parsed: Parsed["identity"]["issuers"][number], path: Path, at: ConfigReader): IssuerConfig {
   const given = [parsed.jwks_url, parsed.jwks_file, parsed.discovery].filter((x) => x !== undefined).length;
   if (given !== 1) at.complain(path, "an issuer needs exactly one of `jwks_url`, `jwks_file`, `discovery: true`");
   return {
@@ -229,7 +232,7 @@ function buildIssuer(parsed: Parsed["identity"]["issuers"][number], path: Path, 
 
 const keysSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())) });
 
-function readKeys(file: string, path: Path, at: Reader): z.infer<typeof keysSchema> {
+function readKeys(file: string, path: Path, at: ConfigReader): z.infer<typeof keysSchema> {
   try {
     const parsed = keysSchema.safeParse(JSON.parse(at.file(file, path)));
     if (parsed.success) return parsed.data;
@@ -240,7 +243,11 @@ function readKeys(file: string, path: Path, at: Reader): z.infer<typeof keysSche
   return { keys: [] };
 }
 
-function buildConnection(parsed: Parsed["connections"][number], path: Path, at: Reader): PostgresConnectionConfig {
+function buildConnection(
+  parsed: Parsed["connections"][number],
+  path: Path,
+  at: ConfigReader,
+): PostgresConnectionConfig {
   const upstream = parsed.upstream;
   const password = upstream.password;
   if (upstream.ca !== undefined && (upstream.sslmode === "disable" || upstream.sslmode === "prefer")) {
@@ -269,7 +276,7 @@ function buildConnection(parsed: Parsed["connections"][number], path: Path, at: 
   };
 }
 
-function buildTls(parsed: z.infer<typeof tlsSchema>, path: Path, at: Reader): ClientTls {
+function buildTls(parsed: z.infer<typeof tlsSchema>, path: Path, at: ConfigReader): ClientTls {
   if (parsed === "off") return { kind: "off" };
   if (parsed === "self-signed") return { kind: "self-signed", isRequired: true };
   if (parsed.certificate === undefined && parsed.key === undefined) {
@@ -288,7 +295,7 @@ function buildTls(parsed: z.infer<typeof tlsSchema>, path: Path, at: Reader): Cl
 }
 
 /** Without a configured key none is made up: hashes would change at each start, and nobody would know why. */
-function maskKeyOf(parsed: z.infer<typeof secret> | undefined, path: Path, at: Reader): Uint8Array {
+function maskKeyOf(parsed: z.infer<typeof secret> | undefined, path: Path, at: ConfigReader): Uint8Array {
   if (parsed === undefined) return new Uint8Array();
   const text = at.secretNow(parsed, path);
   if (text !== undefined && Buffer.byteLength(text) < 16) {
@@ -305,99 +312,6 @@ function addressOf(text: string): Address {
 function durationMs(text: string): number {
   const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[text.replace(/^\d+/, "")] ?? 1_000;
   return Number.parseInt(text, 10) * unit;
-}
-
-// ---- places and complaints
-
-type Path = readonly (string | number)[];
-
-class Reader {
-  readonly #path: string;
-  readonly #document: Document.Parsed;
-  readonly #lines: LineCounter;
-  readonly #environment: Environment;
-  readonly #complaints: { readonly offset: number; readonly text: string }[] = [];
-
-  constructor(path: string, document: Document.Parsed, lines: LineCounter, environment: Environment) {
-    this.#path = path;
-    this.#document = document;
-    this.#lines = lines;
-    this.#environment = environment;
-  }
-
-  complain(path: Path, message: string): void {
-    this.complainAt(this.#offsetOf(path), message);
-  }
-
-  complainAt(offset: number, message: string): void {
-    const { line, col } = this.#lines.linePos(offset);
-    this.#complaints.push({ offset, text: `${this.#path}:${line}:${col}: ${message}` });
-  }
-
-  failure(): GatewayError {
-    const lines = this.#complaints.toSorted((a, b) => a.offset - b.offset).map((c) => c.text);
-    return new GatewayError("config-invalid", [...new Set(lines)].join("\n"), "docs/operations.md has every key");
-  }
-
-  finish(): void {
-    if (this.#complaints.length > 0) throw this.failure();
-  }
-
-  path(relative: string): string {
-    return isAbsolute(relative) ? relative : join(dirname(this.#path), relative);
-  }
-
-  /** Text of a file that the configuration names; "" after a complaint. */
-  file(relative: string, path: Path): string {
-    const full = this.path(relative);
-    try {
-      return readFileSync(full, "utf8");
-    } catch (error) {
-      this.complain(path, `\`${full}\` can't be read: ${causeCode(error)}`);
-      return "";
-    }
-  }
-
-  /** Read anew at each use: a rotated password needs no restart. Checked once now, so that a missing one stops the start. */
-  secret(source: z.infer<typeof secret>, path: Path): () => Promise<string> {
-    const first = this.secretNow(source, path);
-    if (source.file === undefined) return async () => first ?? "";
-    const full = this.path(source.file);
-    return async () => (await readFile(full, "utf8")).replace(/\r?\n$/, "");
-  }
-
-  secretNow(source: z.infer<typeof secret>, path: Path): string | undefined {
-    if ((source.env === undefined) === (source.file === undefined)) {
-      this.complain(path, "a secret is either `env: NAME` or `file: path`");
-      return undefined;
-    }
-    if (source.file !== undefined) return this.file(source.file, [...path, "file"]).replace(/\r?\n$/, "");
-    const value = this.#environment[source.env ?? ""];
-    if (value === undefined || value === "") {
-      this.complain([...path, "env"], `the environment variable \`${source.env}\` isn't set`);
-      return undefined;
-    }
-    return value;
-  }
-
-  /** Where the key itself stands, for an unknown key; else the value; else the nearest parent. */
-  offsetOfKey(path: Path, key: string): number {
-    const map = path.length === 0 ? this.#document.contents : this.#document.getIn(path, true);
-    if (isMap(map)) {
-      const pair = map.items.find((item) => isScalar(item.key) && item.key.value === key);
-      if (pair && isNode(pair.key) && pair.key.range) return pair.key.range[0];
-    }
-    return this.#offsetOf(path);
-  }
-
-  #offsetOf(path: Path): number {
-    for (let length = path.length; length >= 0; length -= 1) {
-      const head = path.slice(0, length);
-      const node = length === 0 ? this.#document.contents : this.#document.getIn(head, true);
-      if (isNode(node) && node.range) return node.range[0];
-    }
-    return 0;
-  }
 }
 
 const keysIn = (schema: z.ZodType): readonly string[] =>
@@ -424,11 +338,11 @@ const knownKeys: readonly string[] = [
   "required",
 ];
 
-function complain(reader: Reader, issue: z.core.$ZodIssue): void {
+function complain(reader: ConfigReader, issue: z.core.$ZodIssue): void {
   const path = issue.path.filter((part): part is string | number => typeof part !== "symbol");
   if (issue.code === "unrecognized_keys") {
     for (const key of issue.keys) {
-      const near = nearest(key);
+      const near = nearestKey(key, knownKeys);
       const hint = near === undefined ? "" : `; did you mean \`${near}\`?`;
       reader.complainAt(reader.offsetOfKey(path, key), `unknown key \`${key}\`${hint}`);
     }
@@ -445,27 +359,3 @@ function complain(reader: Reader, issue: z.core.$ZodIssue): void {
 const article = (expected: string): string => (/^[aeiou]/.test(expected) ? `an ${expected}` : `a ${expected}`);
 
 const firstLine = (text: string): string => text.split("\n", 1)[0] ?? text;
-
-/** The known key at the smallest edit distance, if that is at most 2. */
-function nearest(key: string): string | undefined {
-  let best: string | undefined;
-  let bestDistance = 3;
-  for (const known of knownKeys) {
-    const distance = editDistance(key, known);
-    if (distance < bestDistance) [best, bestDistance] = [known, distance];
-  }
-  return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}

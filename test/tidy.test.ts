@@ -26,7 +26,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   undici: ["proxy/http/undici.ts"],
   re2js: ["engine/lib/regex.ts", "dsl/regex.ts"],
   zod: ["proxy/config.ts"],
-  yaml: ["proxy/config.ts", "cli/manifest.ts"],
+  yaml: ["proxy/config.ts", "proxy/config-reader.ts", "cli/manifest.ts"],
   pino: ["proxy/log.ts"],
   pg: ["proxy/postgres/catalog-connection.ts", "cli/demo/sql-client.ts"],
   commander: ["cli/main.ts", "cli/commands"],

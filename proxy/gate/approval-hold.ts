@@ -8,7 +8,7 @@ import type { GateSession, HoldOutcome, SqlVerdict } from "../postgres/sql-gate.
 import { approvalDigest } from "./approval-digest.ts";
 import type { GateDeps } from "./deps.ts";
 import { refusalOfApproval } from "./refusal.ts";
-import { describeAccess } from "./statement-event.ts";
+import { describeAccess } from "./session-events.ts";
 
 export type Held = {
   readonly session: GateSession;

@@ -11,11 +11,12 @@ import { GatewayError } from "../errors.ts";
 import type { GateSession, HoldOutcome, SqlGate, SqlVerdict } from "../postgres/sql-gate.ts";
 import { approvalDigest } from "./approval-digest.ts";
 import { approvalIdOf, holdForApproval } from "./approval-hold.ts";
+import { contributionsOf } from "./contributions.ts";
 import type { GateDeps } from "./deps.ts";
 import { obligationsKey } from "./obligations-key.ts";
 import { refusalOfDecision, refusalOfFault } from "./refusal.ts";
+import { alertEvents, sessionStartEvent, statementEvent } from "./session-events.ts";
 import { StatementCache } from "./statement-cache.ts";
-import { alertEvents, statementEvent } from "./statement-event.ts";
 
 /** What the gate remembers of a verdict that it gave. */
 export type VerdictState = {
@@ -164,7 +165,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   const countTentatively = (verdict: SqlVerdict): void => {
     const state = stateOf(verdict);
     if (verdict.kind === "refuse") return;
-    for (const { name, key, amount } of contributionsOf(verdict.decision, state)) {
+    for (const { name, key, amount } of contributionsOf(verdict.decision, state.policies, state.request)) {
       const id = `${name}\u0000${key}`;
       tentative.set(id, (tentative.get(id) ?? 0) + amount);
     }
@@ -173,7 +174,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   const count = (verdict: SqlVerdict & { kind: "release" }, state: VerdictState): void => {
     if (state.isCounted || state.request === undefined) return;
     state.isCounted = true;
-    for (const { name, key, windowMs, amount } of contributionsOf(verdict.decision, state)) {
+    for (const { name, key, windowMs, amount } of contributionsOf(verdict.decision, state.policies, state.request)) {
       deps.counters.add(name, key, windowMs, amount);
     }
     if (verdict.decision.effect === "deny") return;
@@ -287,7 +288,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
         ...completion,
       });
     },
-    open: (session) => deps.recorder.recordIntent([sessionStart(session, deps.clock.nowMs())]),
+    open: (session) => deps.recorder.recordIntent([sessionStartEvent(session, deps.clock.nowMs())]),
     close: (session, reason) =>
       recordLate({ atMs: deps.clock.nowMs(), session: session.id, type: "session-end", reason }),
   };
@@ -299,28 +300,6 @@ function effectOf(verdict: SqlVerdict): "allow" | "deny" | "approval" | "fault" 
   return verdict.fault === undefined ? "deny" : "fault";
 }
 
-type Contribution = {
-  readonly name: string;
-  readonly key: string;
-  readonly windowMs: number;
-  readonly amount: number;
-};
-
-/** What letting it through adds to counters and to windows of requests; rows and bytes are known at completion only. */
-function contributionsOf(decision: Decision, { policies, request }: VerdictState): readonly Contribution[] {
-  const found: Contribution[] = [];
-  if (request === undefined || decision.effect === "deny") return found;
-  for (const { name, windowMs, contribution } of policies.counters) {
-    const part = contribution(request);
-    if (part) found.push({ name, key: part.key, windowMs, amount: part.amount });
-  }
-  for (const { rule, unit, window } of decision.obligations.limits) {
-    if (window === undefined || unit === "rows" || unit === "bytes") continue;
-    found.push({ name: rule, key: window.key, windowMs: window.ms, amount: 1 });
-  }
-  return found;
-}
-
 type NewState = Omit<VerdictState, "isCounted" | "isHoldRecorded">;
 
 type MeasuredWindow = {
@@ -329,26 +308,6 @@ type MeasuredWindow = {
   readonly ms: number;
   readonly unit: "rows" | "bytes";
 };
-
-function sessionStart(session: GateSession, atMs: number): SessionEvent {
-  const { sub, kind, groups, on_behalf_of, ip } = session.identity;
-  const text = (fact: unknown): string => (typeof fact === "string" ? fact : "unknown");
-  return {
-    atMs,
-    session: session.id,
-    type: "session-start",
-    connection: session.connection.name,
-    protocol: "postgres",
-    principal: {
-      sub: text(sub),
-      kind: text(kind),
-      groups: groups instanceof Set ? [...groups].sort() : [],
-      onBehalfOf: typeof on_behalf_of === "string" ? on_behalf_of : undefined,
-    },
-    client: text(ip),
-    application: session.application,
-  };
-}
 
 /** File and line of the topmost frame: a place in our own source, no content. */
 function placeOf(error: unknown): string | undefined {

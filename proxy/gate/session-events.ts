@@ -1,4 +1,4 @@
-// verdict -> the record of its intent
+// session, verdict -> their records
 import { createHash } from "node:crypto";
 import { unreachable } from "../../engine/lib/assert.ts";
 import type { Json } from "../../engine/lib/json.ts";
@@ -9,7 +9,7 @@ import { renderRowPredicate } from "../../engine/model/row-predicate.ts";
 import type { SessionEvent } from "../../engine/model/session-event.ts";
 import type { SqlAccess, SqlFacts } from "../../engine/model/statement.ts";
 import type { AnalyzedStatement } from "../../engine/sql/types.ts";
-import type { SqlVerdict } from "../postgres/sql-gate.ts";
+import type { GateSession, SqlVerdict } from "../postgres/sql-gate.ts";
 
 type StatementEvent = Extract<SessionEvent, { readonly type: "statement" }>;
 
@@ -150,3 +150,23 @@ export const alertEvents = (
     severity: alert.severity,
     message: alert.message,
   }));
+
+export function sessionStartEvent(session: GateSession, atMs: number): SessionEvent {
+  const { sub, kind, groups, on_behalf_of, ip } = session.identity;
+  const text = (fact: unknown): string => (typeof fact === "string" ? fact : "unknown");
+  return {
+    atMs,
+    session: session.id,
+    type: "session-start",
+    connection: session.connection.name,
+    protocol: "postgres",
+    principal: {
+      sub: text(sub),
+      kind: text(kind),
+      groups: groups instanceof Set ? [...groups].sort() : [],
+      onBehalfOf: typeof on_behalf_of === "string" ? on_behalf_of : undefined,
+    },
+    client: text(ip),
+    application: session.application,
+  };
+}

@@ -1,0 +1,30 @@
+// a decision that lets something through -> what counters and rate limits add for it
+import type { Decision } from "../../engine/model/decision.ts";
+import type { PolicySet } from "../../engine/model/policy.ts";
+import type { PolicyRequest } from "../../engine/model/request.ts";
+
+export type Contribution = {
+  readonly name: string;
+  readonly key: string;
+  readonly windowMs: number;
+  readonly amount: number;
+};
+
+/** What letting it through adds to counters and to windows of requests; rows and bytes are known at completion only. */
+export function contributionsOf(
+  decision: Decision,
+  policies: PolicySet,
+  request: PolicyRequest | undefined,
+): readonly Contribution[] {
+  const found: Contribution[] = [];
+  if (request === undefined || decision.effect === "deny") return found;
+  for (const { name, windowMs, contribution } of policies.counters) {
+    const part = contribution(request);
+    if (part) found.push({ name, key: part.key, windowMs, amount: part.amount });
+  }
+  for (const { rule, unit, window } of decision.obligations.limits) {
+    if (window === undefined || unit === "rows" || unit === "bytes") continue;
+    found.push({ name: rule, key: window.key, windowMs: window.ms, amount: 1 });
+  }
+  return found;
+}
