@@ -37,7 +37,9 @@ export async function policyCheck(terminal: Terminal, paths: readonly string[], 
   const report = renderDiagnostics(found, sources, flags.format, paletteOf(terminal));
   if (report !== "") terminal.out(`${report}\n`);
   if (found.length === 0 && flags.format === "text") {
-    terminal.out(`${counts.rules} rules and ${counts.tests} tests in ${counts.packages} packages: no mistakes\n`);
+    terminal.out(
+      `${counts.rules} rules and ${counts.tests} tests in ${counts.packages} ${counts.packages === 1 ? "package" : "packages"}: no mistakes\n`,
+    );
   }
   const isBad = found.some((d) => d.severity === "error" || flags.warnings);
   return isBad ? exitCodes.failed : exitCodes.ok;

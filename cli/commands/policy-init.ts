@@ -89,9 +89,9 @@ test "people see addresses" {
 
 test "nobody empties a table by mistake" {
   cases
-    | q                                                   | want |
-    | "delete from public.orders"                         | deny |
-    | "update public.orders set paid = true where 1 = 1"  | deny |
+    | q                                                  | want |
+    | "delete from public.orders"                        | deny |
+    | "update public.orders set paid = true where 1 = 1" | deny |
   given identity sam
   given sql q at ${at}
   expect want by unbounded_write
