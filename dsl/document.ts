@@ -1,7 +1,9 @@
 // A bundle -> a Markdown page of what it permits: per rule in words, and per table.
 import { unreachable } from "../engine/lib/assert.ts";
 import type { Relation } from "../engine/model/catalog.ts";
+import { kindOfVerb, type SqlKind, sqlVerbs } from "../engine/model/statement.ts";
 import type { Checked, CheckedRule } from "./checked.ts";
+import { anyMatches } from "./glob.ts";
 import { describeScope } from "./index-report.ts";
 import { columnHasTag, maskedColumns, namesTable, tableHasTag } from "./matching.ts";
 
@@ -97,7 +99,7 @@ function tableSection(checked: Checked): readonly string[] {
     );
     for (const [key, relation] of [...catalog.relations].sort(([a], [b]) => (a < b ? -1 : 1))) {
       if (relation.schema === "pg_catalog" || relation.schema === "information_schema") continue;
-      const naming = checked.rules.filter((rule) => concerns(rule, relation));
+      const naming = checked.rules.filter((rule) => anyMatches(rule.at, connection) && concerns(rule, relation));
       const list = (effects: readonly string[]): string =>
         naming
           .filter((r) => effects.includes(sectionOf(r)))
@@ -110,11 +112,17 @@ function tableSection(checked: Checked): readonly string[] {
   return lines;
 }
 
+/** Kinds of statements that are about a table. */
+const tableKinds: readonly SqlKind[] = ["read", "write", "ddl", "dcl"];
+
 function concerns(rule: CheckedRule, relation: Relation): boolean {
   const { payload, scope } = rule;
   if (payload.effect === "mask") return maskedColumns(payload.columns, relation).length > 0;
   const patterns = payload.effect === "filter" ? payload.tables : scope.protocol === "sql" ? scope.tables : undefined;
-  if (!patterns) return scope.protocol === "sql" || scope.protocol === "any";
+  if (!patterns) {
+    if (scope.protocol === "any") return true;
+    return scope.protocol === "sql" && [...(scope.verbs ?? sqlVerbs)].some((v) => tableKinds.includes(kindOfVerb[v]));
+  }
   return patterns.some((p) =>
     p.kind === "named"
       ? namesTable(p, relation)

@@ -97,8 +97,12 @@ function explainAccess(
   };
 }
 
+/** A rule about something else altogether is far; one that lacks a table in its list is near. */
+const distance = (outOfScope: string | undefined): number =>
+  outOfScope === undefined ? 0 : outOfScope.startsWith("is about") ? 20 : outOfScope.startsWith("not at") ? 10 : 2;
+
 const lacking = (rule: ExplainedRule): number =>
-  (rule.outOfScope === undefined ? 0 : 2) + rule.conditions.filter((c) => !isMet(c)).length;
+  distance(rule.outOfScope) + rule.conditions.filter((c) => !isMet(c)).length;
 
 const isMet = (c: ExplainedCondition): boolean => c.truth === (c.word === "unless" ? "false" : "true");
 

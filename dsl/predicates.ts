@@ -20,6 +20,7 @@ export function predicateOf(core: Core, compute: Compute): RowPredicate | Unknow
     case "not": {
       const part = predicateOf(core.operand, compute);
       if (part instanceof Unknown) return part;
+      if (part.kind === "not") return part.part;
       return part.kind === "constant" ? { kind: "constant", value: !part.value } : { kind: "not", part };
     }
     case "and":

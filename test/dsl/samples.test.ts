@@ -129,7 +129,7 @@ test("the matrix tells who may do what", () => {
         "select",
         "allow",
         ["email: hash", "name: hash", "ssn: redact"],
-        `"tenant" = 'acme' AND NOT ("deleted_at" IS NOT NULL)`,
+        `"deleted_at" IS NULL AND "tenant" = 'acme'`,
       ],
       ["public.customers", "delete", "deny", [], undefined],
       ["public.payroll", "select", "deny", [], undefined],
