@@ -53,6 +53,22 @@ test("parsing an almost-policy gives diagnostics, never a throw, and never a wro
   );
 });
 
+test("no message about a text names a token or rule of the parser", () => {
+  fc.assert(
+    fc.property(mutatedPolicyTexts, (text) => {
+      for (const { message, label, notes, help } of parsePolicy("a.policy", text).diagnostics) {
+        // what stands in back-ticks or quotes is the author's, or an example
+        const ours = [message, label ?? "", ...notes, ...help].join("\n").replace(/`[^`]*`|"[^"]*"/g, "");
+        assert.doesNotMatch(
+          ours,
+          /\b(?:Kw[A-Z]|LParen|RParen|LBrace|RBrace|Pipe|Comma|QUOTED|EOF|undefined|NoViable|PlainName)/,
+        );
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
 test("parsing any text gives diagnostics, never a throw", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
