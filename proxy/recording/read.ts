@@ -14,20 +14,31 @@ export type Damage = {
   readonly fault: LineFault | "torn-line";
 };
 
-export type Verification = { readonly lines: number; readonly head: ChainHead; readonly damage: readonly Damage[] };
+export type Verification = {
+  readonly lines: number;
+  readonly head: ChainHead;
+  readonly damage: readonly Damage[];
+  /** Whether a line that was noted earlier is still there; undefined when none was asked for. */
+  readonly anchor: "found" | "missing" | undefined;
+};
 
-/** Reads the whole recording. Damage doesn't stop it: after a broken link it goes on from what the next line claims. */
-export async function verifyRecording(directory: string, damageMax = 100): Promise<Verification> {
+/**
+ * Reads the whole recording. Damage doesn't stop it: after a broken link it goes on from what the next line claims.
+ * `anchor` is number and hash of a line, noted elsewhere: lines cut off at the end are missed by it alone.
+ */
+export async function verifyRecording(directory: string, anchor?: ChainHead, damageMax = 100): Promise<Verification> {
   const damage: Damage[] = [];
   let head: ChainHead | undefined = chainStart;
   let last = chainStart;
   let lines = 0;
+  let isAnchored = false;
   for await (const { path, number, text, isTorn } of linesOf(directory)) {
     lines += 1;
     const checked: CheckedLine = checkLine(text, head);
     if (checked.ok && !isTorn) {
       head = checked.head;
       last = checked.head;
+      isAnchored ||= anchor !== undefined && last.seq === anchor.seq && last.hash === anchor.hash;
       continue;
     }
     if (damage.length < damageMax) damage.push({ path, line: number, fault: checked.ok ? "torn-line" : checked.fault });
@@ -35,7 +46,7 @@ export async function verifyRecording(directory: string, damageMax = 100): Promi
     head = alone.ok ? alone.head : undefined;
     if (alone.ok) last = alone.head;
   }
-  return { lines, head: last, damage };
+  return { lines, head: last, damage, anchor: anchor === undefined ? undefined : isAnchored ? "found" : "missing" };
 }
 
 /** Events of a recording in order, each line's own hash checked. @throws GatewayError `recording-damaged` at the first bad line */

@@ -137,6 +137,20 @@ test("a full disk refuses intents, leaves no torn line, and work resumes by itse
   disk.remove();
 });
 
+test("lines cut off at the end are found by a line that was noted earlier", async () => {
+  const directory = temporaryFolder();
+  const recorder = open(directory);
+  recorder.recordIntent([end("one"), end("two")]);
+  const noted = recorder.head();
+  await recorder.close();
+  assert.equal((await verifyRecording(directory, noted)).anchor, "found");
+  const segment = join(directory, "00000001.jsonl");
+  const lines = readFileSync(segment, "utf8").trimEnd().split("\n");
+  writeFileSync(segment, `${lines.slice(0, -2).join("\n")}\n`);
+  const { damage, anchor } = await verifyRecording(directory, noted);
+  assert.deepEqual({ damage, anchor }, { damage: [], anchor: "missing" });
+});
+
 test("the recording chain detects any change of any byte, and any line left out, repeated or moved", async () => {
   const directory = temporaryFolder();
   const recorder = open(directory);
