@@ -124,7 +124,8 @@ const heads = {
     .map(
       ([c, m, a]) =>
         (name: string) =>
-          `mask ${name} of ${c} using ${m}${a}\n`,
+          // Columns of unknown tags count as tagged, and not all of those are texts.
+          `mask ${name} of ${c} using ${c.startsWith("tagged") && m.startsWith("partial") ? "redact" : m}${a}\n`,
     ),
   filter: fc
     .tuple(
