@@ -44,7 +44,7 @@ function ofBoolean(op: string | undefined, args: readonly Node[]): Truth {
 }
 
 /** NOT of something that some rows fail: NOT false is a tautology, NOT (id = 7) is not. */
-const negated = (arg: Node | undefined): Truth => (arg && hasColumn(arg) ? false : cannotTell);
+const negated = (arg: Node | undefined): Truth => !(arg && hasColumn(arg));
 
 const opposites: Readonly<Record<string, string>> = {
   "=": "<>",

@@ -154,9 +154,15 @@ function numberBucket(size: number, type: string, column: Column): string {
   if (!(size > 0) || !Number.isFinite(size)) refuse("mask-not-applicable", "the size of a bucket must be positive");
   const step = `CAST(${quoteLiteral(String(size))} AS pg_catalog.numeric)`;
   const value = `CAST(${V} AS pg_catalog.numeric)`;
-  const floor = op(fn("floor", op(value, "/", step)), "*", step);
+  // Division rounds in numeric; the remainder is exact.
+  const remainder = fn("mod", op(fn("mod", value, step), "+", step), step);
+  const floor = op(value, "-", remainder);
   const lowest = lowestOf(type, column.type.modifier);
-  return lowest === undefined ? floor : `GREATEST(${floor}, CAST(${quoteLiteral(lowest)} AS pg_catalog.numeric))`;
+  const bounded =
+    lowest === undefined ? floor : `GREATEST(${floor}, CAST(${quoteLiteral(lowest)} AS pg_catalog.numeric))`;
+  // A float's digits in numeric are rounded: the largest one may come out beyond the type.
+  const highest = type.startsWith("float") ? lowest?.slice(1) : undefined;
+  return highest === undefined ? bounded : `LEAST(${bounded}, CAST(${quoteLiteral(highest)} AS pg_catalog.numeric))`;
 }
 
 /** Lowest finite value of the type; of numeric(p, s) by its modifier (numeric.c, make_numeric_typmod). */

@@ -71,8 +71,13 @@ export function faultOf(
   return undefined;
 }
 
-export function rewritten(text: string, context: SqlContext, obligations: Obligations = noObligations): RewrittenSql {
-  const result = rewriteSql(analyzed(text, context), obligations, context, { maskKey: "k" });
+export function rewritten(
+  text: string,
+  context: SqlContext,
+  obligations: Obligations = noObligations,
+  maskKey = "k",
+): RewrittenSql {
+  const result = rewriteSql(analyzed(text, context), obligations, context, { maskKey });
   if (!result.ok) assert.fail(`${text}: ${result.error.code}: ${result.error.message}`);
   return result.value;
 }
