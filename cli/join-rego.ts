@@ -7,6 +7,7 @@ import { limits } from "../engine/limits.ts";
 import type { PolicySet } from "../engine/model/policy.ts";
 import { readRegoBundle } from "../engine/rego/bundle.ts";
 import { noNeeds, regoPolicySet } from "../engine/rego/policy-set.ts";
+import { verifyBundle } from "../proxy/bundle/signature.ts";
 import type { Log } from "../proxy/deps.ts";
 import { causeCode } from "../proxy/errors.ts";
 import type { RegoConfig } from "../proxy/gateway-config.ts";
@@ -78,6 +79,10 @@ async function loadBundle(
 ): Promise<Result<Loaded, string>> {
   const bundle = readRegoBundle(bytes, limits);
   if (!bundle.ok) return bundle;
+  // Before anything of it runs.
+  const { signedBy } = config;
+  const vouched = signedBy && (await verifyBundle(bundle.value.files, signedBy.key, signedBy.algorithm));
+  if (vouched && !vouched.ok) return vouched;
   const { module, data, hash, revision } = bundle.value;
   const started = await startRegoWorkers(
     { module, data, entrypoint: config.entrypoint, pagesMax: limits.regoMemoryPagesMax },

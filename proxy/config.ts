@@ -6,6 +6,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { limits } from "../engine/limits.ts";
+import { signatureAlgorithms } from "./bundle/signature.ts";
 import { ConfigReader, type Environment, type Path } from "./config-reader.ts";
 import { causeCode, GatewayError } from "./errors.ts";
 import { isTimeZone } from "./gate/time-facts.ts";
@@ -143,6 +144,7 @@ const regoSchema = z.strictObject({
   bundle: z.string().min(1),
   entrypoint: z.string().min(1).optional(),
   deadline: duration.optional(),
+  signed_by: z.strictObject({ key: z.string().min(1), algorithm: z.enum(signatureAlgorithms) }).optional(),
   connections: z.array(z.string()).min(1).optional(),
 });
 
@@ -207,6 +209,14 @@ function buildRego(
     bundle: at.path(parsed.bundle),
     entrypoint: parsed.entrypoint,
     deadlineMs: parsed.deadline === undefined ? limits.regoDeadlineMs : durationMs(parsed.deadline),
+    ...(parsed.signed_by === undefined
+      ? {}
+      : {
+          signedBy: {
+            key: at.file(parsed.signed_by.key, [...path, "signed_by", "key"]),
+            algorithm: parsed.signed_by.algorithm,
+          },
+        }),
     connections: parsed.connections,
   };
 }

@@ -1,5 +1,6 @@
 // What gw.yaml says, decoded: files are read, secrets are functions.
 import type { PrincipalKind } from "../engine/model/principal.ts";
+import type { SignatureAlgorithm } from "./bundle/signature.ts";
 import type { UpstreamTarget } from "./deps.ts";
 import type { LogLevel } from "./log.ts";
 
@@ -62,6 +63,8 @@ export type RegoConfig = {
   /** undefined: the only one, or the only one that ends in `/decision`. */
   readonly entrypoint: string | undefined;
   readonly deadlineMs: number;
+  /** The bundle must be signed by this key (SPKI PEM); undefined: it needn't be signed. */
+  readonly signedBy?: { readonly key: string; readonly algorithm: SignatureAlgorithm };
   /** Names of connections; undefined: all. */
   readonly connections: readonly string[] | undefined;
 };

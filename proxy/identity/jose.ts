@@ -1,9 +1,13 @@
 // The one door to jose: token + keys -> verified claims.
 import {
+  CompactSign,
+  compactVerify,
   createLocalJWKSet,
   decodeJwt,
   decodeProtectedHeader,
   errors,
+  importPKCS8,
+  importSPKI,
   type JSONWebKeySet,
   type JWTPayload,
   jwtVerify,
@@ -84,6 +88,32 @@ const isKeyList = (keys: unknown): keys is JSONWebKeySet["keys"] =>
 export function decodeKeySet(json: unknown): JSONWebKeySet | undefined {
   if (typeof json !== "object" || json === null || !("keys" in json) || !isKeyList(json.keys)) return undefined;
   return { keys: json.keys.filter((key) => key.kty !== "oct") };
+}
+
+/** JWS in compact form over `payload`. `key`: PKCS #8 PEM. */
+export async function signCompact(
+  payload: Uint8Array,
+  key: string,
+  algorithm: string,
+  keyId: string,
+): Promise<Result<string, string>> {
+  try {
+    const signer = new CompactSign(payload).setProtectedHeader({ alg: algorithm, kid: keyId });
+    return ok(await signer.sign(await importPKCS8(key, algorithm)));
+  } catch {
+    return err(`the key is not a private key in PKCS #8 PEM for ${algorithm}`);
+  }
+}
+
+/** The payload, once the signature is known to be by this key. `key`: SPKI PEM. */
+export async function verifyCompact(jws: string, key: string, algorithm: string): Promise<Result<Uint8Array, string>> {
+  const imported = await importSPKI(key, algorithm).catch(() => undefined);
+  if (imported === undefined) return err(`the key is not a public key in PEM for ${algorithm}`);
+  try {
+    return ok((await compactVerify(jws, imported, { algorithms: [algorithm] })).payload);
+  } catch {
+    return err("the signature is not by this key");
+  }
 }
 
 export type { JSONWebKeySet };

@@ -1,9 +1,12 @@
 // gw serve with a Rego bundle beside the policy folder: a real client and a real PostgreSQL.
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type Gateway, startGateway } from "../../cli/compose.ts";
+import { readArchive, writeArchive } from "../../engine/lib/archive.ts";
+import { signBundle } from "../../proxy/bundle/signature.ts";
 import { readConfig } from "../../proxy/config.ts";
 import { GatewayError } from "../../proxy/errors.ts";
 import { compileRego } from "../rego/support.ts";
@@ -92,4 +95,31 @@ test("a gateway doesn't start with a bundle that can't be loaded", { skip }, asy
     assert.match(error.message, /the policy calls `http.send`, which the gateway doesn't offer/);
     return true;
   });
+});
+
+test("a gateway that wants a signature takes a signed bundle and no other", { skip }, async () => {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  writeFileSync(join(prepared.folder, "release.pem"), publicKey.export({ type: "spki", format: "pem" }));
+  const text = readFileSync(prepared.configPath, "utf8");
+  writeFileSync(
+    prepared.configPath,
+    text.replace("bundle: bundle.tar.gz,", "bundle: bundle.tar.gz, signed_by: { key: release.pem, algorithm: EdDSA },"),
+  );
+  const archive = await compileRego(rego("north"));
+  await assert.rejects(start(archive), {
+    code: "policy-rejected",
+    message: /can't be loaded: the bundle is not signed/,
+  });
+
+  const files = readArchive(archive, { packedBytesMax: 1e7, unpackedBytesMax: 1e7, entriesMax: 10 });
+  assert.ok(files.ok);
+  const key = String(privateKey.export({ type: "pkcs8", format: "pem" }));
+  const signed = await signBundle(files.value, key, "EdDSA", "release");
+  assert.ok(signed.ok);
+  const gateway = await start(writeArchive(signed.value));
+  const good = gateway.policy.status().hash;
+  writeFileSync(bundlePath, archive);
+  const status = await gateway.policy.reload();
+  assert.equal(status.hash, good);
+  assert.match(status.rejected?.message ?? "", /the bundle is not signed/);
 });

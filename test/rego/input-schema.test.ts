@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Unknown } from "../../engine/lib/truth.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
+import { regoFaultCodes } from "../../engine/rego/fault.ts";
+import { hostBuiltins, sdkBuiltins } from "../../engine/rego/host-builtins.ts";
 import { inputOf } from "../../engine/rego/input.ts";
 import { inputSchema } from "../../engine/rego/input-schema.ts";
 import { access, customers, sqlFacts, sqlRequest } from "./support.ts";
@@ -136,4 +139,13 @@ test("an unknown fact is left out and listed; a WHERE that can't be told is give
     ],
   );
   assert.partialDeepStrictEqual(json, { sql: { accesses: [{ where_always_true: true }] } });
+});
+
+test("docs/rego.md names every code and every built-in function", () => {
+  const text = readFileSync("docs/rego.md", "utf8");
+  const names = [...Object.keys(regoFaultCodes), ...Object.keys(hostBuiltins(() => 0)), ...sdkBuiltins];
+  assert.deepEqual(
+    names.filter((name) => !text.includes(`\`${name}\``)),
+    [],
+  );
 });
