@@ -293,7 +293,7 @@ function checkIndex(env: Env, expr: Expr & { kind: "index" }): Core {
 
 function checkIs(env: Env, expr: Expr & { kind: "is" }): Core {
   const operand = checkExpr(env, expr.operand);
-  if (operand.type.kind === "poison") return wrong(expr.span);
+  if (operand.type.kind === "poison" && operand.op !== "row") return wrong(expr.span);
   const isNarrowed = env.present.has(keyOf(expr.operand) ?? " ");
   if (operand.type.kind !== "option" && operand.op !== "row" && !isNarrowed) {
     report(env, "E0209", caretSpan(expr.operand), `\`${sourceOf(env, expr.operand.span)}\` is never absent`, {

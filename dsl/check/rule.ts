@@ -31,7 +31,7 @@ import {
   routeParams,
   type ScopeContext,
 } from "./scope.ts";
-import { checkTranslatable } from "./where.ts";
+import { checkTranslatable, reportSilent } from "./where.ts";
 
 const annotations = ["title", "severity", "owner", "controls", "mode", "allow_missing", "description"];
 const severities = ["low", "medium", "high", "critical"];
@@ -133,7 +133,9 @@ function checkPayload(c: ScopeContext, env: Env, decl: RuleDecl): Payload | unde
       }
       const tables = head.of.tables.flatMap((t) => checkTablePattern(c, t, "filter"));
       const inner: Env = { ...env, row: rowType(c, tables) };
+      const errorsBefore = countErrors(env);
       const where = checkCondition(inner, head.where, "where");
+      if (countErrors(env) === errorsBefore) reportSilent(inner, where);
       if (where.type.kind !== "poison" || where.op === "row") checkTranslatable(inner, where);
       return { effect: "filter", tables, where };
     }

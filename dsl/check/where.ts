@@ -1,9 +1,23 @@
 // E0501: the part of a `where` that reads the row must have a form in SQL; everything else is computed before.
 import type { Core } from "../checked.ts";
 import { type Env, report, sourceOf } from "./context.ts";
-import { someCore } from "./cost.ts";
+import { childrenOf, someCore } from "./cost.ts";
 
 const readsRow = (core: Core): boolean => someCore(core, (c) => c.op === "row");
+
+const isWrong = (core: Core): boolean => core.op === "const" && core.value === undefined && core.type.kind === "poison";
+
+/**
+ * Something was wrong with a part, and nobody said so: an operation on a column whose type no catalog tells. Silence
+ * would leave a filter that fails on every request.
+ */
+export function reportSilent(env: Env, core: Core): void {
+  if (isWrong(core)) {
+    refuse(env, core, undefined);
+    return;
+  }
+  for (const child of childrenOf(core)) reportSilent(env, child);
+}
 
 /** Reports the first part that can't run in the database; false if there is one. */
 export function checkTranslatable(env: Env, core: Core): boolean {
