@@ -144,4 +144,10 @@ export const lintCodes = {
     "allow a on sql update of public.orders when identity.kind == agent",
     "allow a on sql update of public.orders when identity.kind == human",
   ),
+  L0315: row(
+    "not-indexed: a rule that every request has to ask",
+    "Among many rules about one thing, rules that ask for a value of `identity` at the top of their condition are found by it; the others are asked each time.",
+    undefined,
+    undefined,
+  ),
 } as const satisfies CodeTable;

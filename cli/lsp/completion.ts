@@ -79,7 +79,9 @@ function afterDot(bundle: OpenBundle, owner: string, before: string): readonly C
 }
 
 const relationsOf = ({ bundle }: OpenBundle) =>
-  [...bundle.checked.catalogs.values()].flatMap((catalog) => [...catalog.relations.values()]);
+  [...bundle.checked.catalogs.values()]
+    .flatMap((catalog) => [...catalog.relations.values()])
+    .sort((a, b) => (a.schema + a.name < b.schema + b.name ? -1 : 1));
 
 const tablesOf = (bundle: OpenBundle, withTags: boolean): readonly CompletionItem[] => [
   ...relationsOf(bundle).map((r) => item(`${r.schema}.${r.name}`, CompletionItemKind.Struct, r.kind)),

@@ -8,6 +8,7 @@ import { constantCondition } from "./constant-condition.ts";
 import { denyWithoutBecause } from "./deny-without-because.ts";
 import { dollarPlaceholder } from "./dollar-placeholder.ts";
 import { maskNeverApplies } from "./mask-never-applies.ts";
+import { notIndexed } from "./not-indexed.ts";
 import { nullableInFilter } from "./nullable-in-filter.ts";
 import { regexWhereLikeWorks } from "./regex-where-like-works.ts";
 import type { LintRule } from "./rule.ts";
@@ -33,6 +34,7 @@ export const lintRules: readonly LintRule[] = [
   testWithoutBy,
   maskNeverApplies,
   agentWriteWithoutApproval,
+  notIndexed,
 ];
 
 /** Rule name → what becomes of its findings; a rule that is not named gives warnings. */

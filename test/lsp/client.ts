@@ -15,7 +15,7 @@ import {
   StreamMessageWriter,
 } from "vscode-languageserver-protocol/node";
 
-const server = join(import.meta.dirname, "../../cli/lsp/run-language-server.ts");
+const gw = join(import.meta.dirname, "../../cli/gw.js");
 
 export class LspClient {
   readonly folder = mkdtempSync(join(tmpdir(), "gw-lsp-"));
@@ -26,8 +26,7 @@ export class LspClient {
 
   constructor(files: Readonly<Record<string, string>>) {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(this.folder, name), text);
-    const start = `import { runLanguageServer } from ${JSON.stringify(pathToFileURL(server).href)}; runLanguageServer();`;
-    const child = spawn(process.execPath, ["--input-type=module", "-e", start], { stdio: ["pipe", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [gw, "lsp"], { stdio: ["pipe", "pipe", "inherit"] });
     this.#process = child;
     this.connection = createProtocolConnection(
       new StreamMessageReader(child.stdout),
