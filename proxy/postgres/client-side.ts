@@ -1,8 +1,7 @@
 // frontend messages -> decided, recorded, and sent upstream as text that the gateway wrote.
 import { isUtf8 } from "node:buffer";
-import type { Catalog } from "../../engine/model/catalog.ts";
-import { effectivePath, parseSearchPath } from "../../engine/sql/settings.ts";
 import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
+import { Contexts } from "./contexts.ts";
 import {
   encodeRefusal,
   failingNamedParse,
@@ -12,6 +11,7 @@ import {
   refusalOf,
   refusals,
 } from "./deny.ts";
+import { askPeople, type HoldAnswer } from "./hold.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
 import {
@@ -66,8 +66,7 @@ export class ClientSide {
   readonly #state: SessionState;
   /** Refused without a word to the server: messages are dropped up to the next Sync. */
   #isSkipping = false;
-  #context: SqlContext | undefined;
-  #contextPath = "";
+  readonly #contexts: Contexts;
   /** Released Parse messages of this batch that nothing recorded yet: a Bind of the same batch records more. */
   #unrecorded: { readonly prepared: Prepared; readonly verdict: SqlVerdict; readonly answer: ParseAnswer }[] = [];
   #holding: AbortController | undefined;
@@ -76,6 +75,7 @@ export class ClientSide {
     this.#parts = parts;
     this.#gate = parts.options.gate;
     this.#state = parts.state;
+    this.#contexts = new Contexts(parts.options);
   }
 
   /** Ends a wait for people: a CancelRequest, or a client that went away. True if there was one. */
@@ -229,7 +229,7 @@ export class ClientSide {
       statement: verdict?.statement,
       parameterTypes,
       sent: verdict?.rewritten ?? nothingSent,
-      searchPath: this.#contextPath,
+      searchPath: this.#contexts.searchPath,
     };
     // A name that is taken is the server's to refuse, after it has looked at the text: the slot changes only with a
     // ParseComplete.
@@ -290,7 +290,8 @@ export class ClientSide {
     const { session } = this.#parts;
     const own =
       prepared.parameterTypes.length === 0 ? context : { ...context, parameterTypes: prepared.parameterTypes };
-    const isCurrent = prepared.searchPath === this.#contextPath && statement.catalogVersion === context.catalog.version;
+    const isCurrent =
+      prepared.searchPath === this.#contexts.searchPath && statement.catalogVersion === context.catalog.version;
     if (isCurrent) return this.#gate.redecide(session, own, statement, parameters);
     // PostgreSQL too analyses a prepared statement anew when search_path or a relation has changed.
     const [verdict] = this.#gate.decide(session, own, statement.facts.text);
@@ -325,7 +326,7 @@ export class ClientSide {
       statement: release.statement ?? prepared.statement,
       parameterTypes: prepared.parameterTypes,
       sent: release.rewritten,
-      searchPath: this.#contextPath,
+      searchPath: this.#contexts.searchPath,
     };
     this.#sendParse(name, renewed, true);
   }
@@ -423,26 +424,10 @@ export class ClientSide {
     return isUtf8(bytes) ? bytes.toString("utf8") : refusals.badEncoding;
   }
 
+  /** `undefined` while the server's answer decides what names mean. */
   #currentContext(): SqlContext | undefined {
     const path = this.#state.searchPath();
-    if (path === undefined) return undefined;
-    const catalog = this.#parts.options.catalog.current();
-    if (this.#context?.catalog === catalog && this.#contextPath === path) return this.#context;
-    this.#contextPath = path;
-    this.#context = this.#contextFor(catalog, path);
-    return this.#context;
-  }
-
-  #contextFor(catalog: Catalog, path: string): SqlContext {
-    const { options } = this.#parts;
-    return {
-      catalog,
-      searchPath: effectivePath(parseSearchPath(path), options.upstream.user, catalog.schemas),
-      user: options.upstream.user,
-      parameterTypes: [],
-      allowedFunctions: options.allowedFunctions,
-      temporary: new Map(),
-    };
+    return path === undefined ? undefined : this.#contexts.of(path);
   }
 
   #expiry(): Handled | undefined {
@@ -529,7 +514,9 @@ export class ClientSide {
     this.#holding = controller;
     // What stands before it in the pipeline must not wait for people.
     this.#parts.flush();
-    void this.#ask(context, verdicts, parameters, controller.signal)
+    const question = { session: this.#parts.session, context, verdicts, parameters, signal: controller.signal };
+    const tell = (notice: string): void => this.#parts.tellClient(encodeNotice({ sqlstate: "00000", message: notice }));
+    void askPeople(this.#gate, question, tell)
       .then((answer) => {
         this.#holding = undefined;
         const handled = this.#afterHold(answer, then, isSimple);
@@ -542,17 +529,12 @@ export class ClientSide {
     return "held";
   }
 
-  #afterHold(
-    answer: readonly Release[] | { readonly refusal: Refusal },
-    then: (releases: readonly Release[]) => Handled,
-    isSimple: boolean,
-  ): Handled {
-    const releases = "refusal" in answer ? [] : answer;
+  #afterHold(answer: HoldAnswer, then: (releases: readonly Release[]) => Handled, isSimple: boolean): Handled {
     if (!this.#state.isSkippingAtServer) {
-      return "refusal" in answer ? this.#refuse(answer.refusal, isSimple, false) : then(releases);
+      return answer.kind === "refused" ? this.#refuse(answer.refusal, isSimple, false) : then(answer.releases);
     }
     // Something before it has failed meanwhile: the server skips it, as it would have without people.
-    for (const release of releases) {
+    for (const release of answer.kind === "granted" ? answer.releases : []) {
       this.#gate.complete(this.#parts.session, release.decisionId, {
         outcome: "aborted",
         tag: undefined,
@@ -563,39 +545,6 @@ export class ClientSide {
       });
     }
     return "done";
-  }
-
-  async #ask(
-    context: SqlContext,
-    verdicts: readonly SqlVerdict[],
-    parameters: readonly (Buffer | null)[],
-    signal: AbortSignal,
-  ): Promise<readonly Release[] | { readonly refusal: Refusal }> {
-    const { session } = this.#parts;
-    const releases: Release[] = [];
-    for (const verdict of verdicts) {
-      if (verdict.kind === "release") releases.push(verdict);
-      if (verdict.kind !== "hold") continue;
-      this.#parts.tellClient(encodeNotice({ sqlstate: "00000", message: verdict.notice }));
-      const outcome = await this.#gate.hold(session, context, verdict, parameters, signal);
-      if (outcome.kind === "withdrawn") return { refusal: refusals.cancelled };
-      if (outcome.kind === "refused") return { refusal: refusalOf(outcome.refusal) };
-      const granted = outcome.verdict;
-      if (!this.#record([granted], parameters)) return { refusal: refusals.notRecorded };
-      if (granted.kind === "refuse") return { refusal: refusalOf(granted.refusal) };
-      if (granted.kind === "hold") return { refusal: refusals.cancelled };
-      releases.push(granted);
-    }
-    return this.#stillHolds(context, verdicts, parameters) ? releases : { refusal: refusals.overtaken };
-  }
-
-  /** Waiting took time: what needed no approval was decided before it, and policies or counters may have moved on. */
-  #stillHolds(context: SqlContext, verdicts: readonly SqlVerdict[], parameters: readonly (Buffer | null)[]): boolean {
-    return verdicts.every((verdict) => {
-      if (verdict.kind !== "release" || verdict.statement === undefined) return true;
-      const now = this.#gate.redecide(this.#parts.session, context, verdict.statement, parameters);
-      return now.kind === "release" && now.obligationsKey === verdict.obligationsKey;
-    });
   }
 }
 
