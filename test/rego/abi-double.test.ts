@@ -137,7 +137,12 @@ for (const [what, endless] of [
     assert.ok(module.ok);
     const started = await startRegoWorkers(
       { module: module.value, data: {}, entrypoint: undefined, pagesMax: 64 },
-      { deadlineMs: 150, limits, monotonicMs: () => performance.now(), log: quietLog },
+      {
+        deadlineMs: 150,
+        limits: { ...limits, regoWorkerWaitMs: 10_000 },
+        monotonicMs: () => performance.now(),
+        log: quietLog,
+      },
     );
     assert.ok(started.ok);
     const workers = started.value;
