@@ -171,7 +171,7 @@ export const anyRules = fc
   .tuple(
     fc.array(
       rule(["allow", "allow", "allowColumns", "deny", "mask", "mask", "filter", "filter", "limit", "rate", "approval"]),
-      { minLength: 1, maxLength: 14 },
+      { minLength: 1, maxLength: 24 },
     ),
     fc.constantFrom("allow base on sql\n", "allow base on sql\n", "allow base on any\n", undefined),
   )

@@ -46,6 +46,40 @@ test("compiled equals interpreted", () => {
   );
 });
 
+const guarded = fc
+  .tuple(
+    fc.constantFrom("allow", "deny"),
+    fc.constantFrom(
+      'identity.groups contains "ops"',
+      'identity.groups contains "dba" and identity.mfa',
+      'identity.sub == "bot"',
+      'identity.sub in ["olga", "sam"]',
+      "identity.kind == agent",
+      "is_agent and sql.has_where",
+      "identity.mfa",
+      'not (identity.sub == "bot")',
+      'identity.on_behalf_of is present and identity.on_behalf_of == "olga"',
+    ),
+    fc.constantFrom("when", "when", "when", "unless"),
+  )
+  .map(
+    ([effect, condition, word]) =>
+      (name: string) =>
+        `${effect} ${name} on sql read of public.orders ${word} ${condition}${effect === "deny" ? ' because "no"' : ""}\n`,
+  );
+
+test("rules that are found by the guard index are those that scanning finds", () => {
+  const many = fc.array(guarded, { minLength: 9, maxLength: 40 }).map((list) => list.map((make, i) => make(`r${i}`)));
+  fc.assert(
+    fc.property(many, fc.array(request, { minLength: 1, maxLength: 8 }), (rules, requests) => {
+      const { policySet, checked } = load(rules);
+      const naive = interpretProgram(checked);
+      for (const r of requests) assert.deepEqual(policySet.decide(r), evaluate(naive, r));
+    }),
+    runs,
+  );
+});
+
 test("nothing is allowed without an allow", () => {
   fc.assert(
     fc.property(anyRules, request, (rules, r) => {
