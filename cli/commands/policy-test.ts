@@ -5,6 +5,7 @@ import { renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { colorsOf, paletteOf } from "../palette.ts";
+import { benchSelection } from "../policy-bench.ts";
 import { runSelection, type TestRun } from "../policy-tests.ts";
 import { defaultPath, forReader, selectBundles } from "../read-bundle.ts";
 import type { Terminal } from "../terminal.ts";
@@ -26,6 +27,7 @@ type Flags = {
   readonly coverage?: true | "text" | "lcov";
   readonly minRules?: number;
   readonly mutate?: boolean;
+  readonly bench?: boolean;
   readonly seed: number;
   readonly watch?: boolean;
 };
@@ -41,6 +43,7 @@ export function addTest(policy: Command, { terminal, exit }: CommandContext): vo
     .addOption(new Option("--coverage [format]", "which rules and conditions the tests saw").choices(["text", "lcov"]))
     .option("--min-rules <percent>", "end with 1 if fewer rules fired", percentage)
     .option("--mutate", "drop and negate clauses, and list what no test notices; end with 1 if there is any")
+    .option("--bench", "time decisions about the requests of the tests, too")
     .option("--seed <n>", "of the cases that properties generate", wholeNumber, 1)
     .option("-w, --watch", "run again on every change, until Ctrl-C")
     .action(async (paths: readonly string[], flags: Flags) => {
@@ -50,7 +53,8 @@ export function addTest(policy: Command, { terminal, exit }: CommandContext): vo
 
 export async function policyTest(terminal: Terminal, paths: readonly string[], flags: Flags): Promise<ExitCode> {
   const { filter, seed, mutate = false } = flags;
-  const runs = (await selectBundles(paths)).map((selection) => runSelection(selection, { filter, seed, mutate }));
+  const selections = await selectBundles(paths);
+  const runs = selections.map((selection) => runSelection(selection, { filter, seed, mutate }));
   const broken = runs.filter((run) => run.diagnostics.some((d) => d.severity === "error"));
   for (const run of broken) complain(terminal, run);
   if (broken.length > 0) return exitCodes.failed;
@@ -63,6 +67,11 @@ export async function policyTest(terminal: Terminal, paths: readonly string[], f
     terminal.out(textReport(runs, colorsOf(terminal), paletteOf(terminal)));
     if (flags.coverage !== undefined) terminal.out(`${coverageText(runs, colorsOf(terminal))}\n`);
     if (flags.mutate) terminal.out(`${mutationText(runs, colorsOf(terminal))}\n`);
+    for (const selection of flags.bench ? selections : []) {
+      const { requests, rules, bestNs, medianNs } = benchSelection(selection);
+      const figures = `${Math.round(medianNs)} ns per decision (best ${Math.round(bestNs)})`;
+      terminal.out(`bench       ${figures}, ${requests} requests, ${rules} rules\n\n`);
+    }
     terminal.out(summary(runs));
   }
   if (results.length === 0 && properties.length === 0) {

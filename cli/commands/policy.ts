@@ -9,10 +9,23 @@ import { addFmt } from "./policy-fmt.ts";
 import { addInit } from "./policy-init.ts";
 import { addLint } from "./policy-lint.ts";
 import { addMatrix } from "./policy-matrix.ts";
+import { addRepl } from "./policy-repl.ts";
 import { addTest } from "./policy-test.ts";
 
 export function register(program: Command, context: CommandContext): void {
   const policy = program.command("policy").description("check, test and understand policies");
-  for (const add of [addCheck, addTest, addLint, addFmt, addEval, addExplain, addDiff, addMatrix, addDoc, addInit])
+  for (const add of [
+    addCheck,
+    addTest,
+    addLint,
+    addFmt,
+    addEval,
+    addExplain,
+    addDiff,
+    addMatrix,
+    addRepl,
+    addDoc,
+    addInit,
+  ])
     add(policy, context);
 }
