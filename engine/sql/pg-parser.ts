@@ -90,10 +90,12 @@ export function parseSql(text: string): Result<readonly RawStmt[], SqlFault> {
   if (isRenewing) return err(fault("parser-failed", "the parser is being restarted, try again"));
   const first = attempt(text);
   // The parser takes a comment for a token where it looks ahead (`NOT /* x */ IN`): PostgreSQL doesn't.
-  if (first.ok || first.error.code !== "syntax-error" || !/--|\/\*/.test(text)) return first;
+  if (first.ok || first.error.code !== "syntax-error" || !hasComment(text)) return first;
   const second = attempt(withoutComments(text));
   return second.ok ? second : first;
 }
+
+const hasComment = (text: string): boolean => /--|\/\*/.test(text);
 
 function attempt(text: string): Result<readonly RawStmt[], SqlFault> {
   try {
@@ -143,13 +145,14 @@ const fingerprintFault = (error: unknown, text: string): SqlFault =>
 /** Fingerprint of one statement's text: 16 hex digits, equal for statements that differ in literals only. */
 export function fingerprintSql(text: string): Result<string, SqlFault> {
   if (isRenewing) return err(fault("parser-failed", "the parser is being restarted, try again"));
-  for (const version of [text, withoutComments(text)]) {
-    try {
-      return ok(parser.fingerprintSync(version));
-    } catch (error) {
-      if (version === text && /--|\/\*/.test(text)) continue;
-      return err(fingerprintFault(error, text));
-    }
+  try {
+    return ok(parser.fingerprintSync(text));
+  } catch (error) {
+    if (!hasComment(text)) return err(fingerprintFault(error, text));
   }
-  return err(fault("parser-failed", "the statement has no fingerprint"));
+  try {
+    return ok(parser.fingerprintSync(withoutComments(text)));
+  } catch (error) {
+    return err(fingerprintFault(error, text));
+  }
 }
