@@ -245,9 +245,7 @@ class Findings {
           this.#addMask(rule.id, rule.mask, access.relation, rule.columns(access.relation));
         return;
       case "content-mask":
-        if (rule.isShadow) return;
-        this.#content ??= new Map();
-        this.#content.set(rule.id, { content: rule.content, mask: rule.mask, rule: rule.id });
+        this.#addContentMask(rule);
         return;
       case "filter":
         if (!rule.isShadow && access?.relation) this.#addFilter(rule, access.relation);
@@ -263,6 +261,22 @@ class Findings {
       default:
         rule satisfies never;
     }
+  }
+
+  /** Rows of SQL are masked by column: a mask of text or JSON in them would promise what nobody does. */
+  #addContentMask(rule: ExecutableRule & { effect: "content-mask" }): void {
+    if (rule.isShadow) return;
+    if (this.#c.request.protocol === "sql") {
+      this.causes.push({
+        kind: "unsupported",
+        code: "content-mask",
+        message: `rule \`${rule.id}\` masks the text of answers, which SQL connections do not support`,
+        help: "say `on http` or `on mcp` in the rule, and mask columns for SQL",
+      });
+      return;
+    }
+    this.#content ??= new Map();
+    this.#content.set(rule.id, { content: rule.content, mask: rule.mask, rule: rule.id });
   }
 
   #addMask(id: RuleId, mask: Mask, relation: Relation, columns: readonly string[]): void {

@@ -272,6 +272,12 @@ const cases: readonly (readonly [name: string, rules: string, request: PolicyReq
   ],
   ["a statement without any access is denied", "allow o on any", request([]), "deny: unsupported no-access"],
   [
+    "a mask of text, which SQL connections can't carry out, denies",
+    'allow o on sql mask t of text "email" using redact',
+    request([access("select", "public.orders")]),
+    "deny: unsupported content-mask",
+  ],
+  [
     "rules of another connection take no part",
     'allow o on sql read at "dev-*"',
     request([access("select", "public.orders")]),
