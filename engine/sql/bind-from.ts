@@ -1,5 +1,5 @@
 // FROM -> sources in scope. Relations are resolved, CTEs found, views opened, functions checked.
-import type { JoinExpr, Node, RangeFunction, RangeVar } from "@pgsql/types";
+import type { JoinExpr, JsonTable, Node, RangeFunction, RangeVar } from "@pgsql/types";
 import type { Relation } from "../model/catalog.ts";
 import { addUse, type Binder, collect, findCte, touch } from "./bind-context.ts";
 import { bindAll, bindExpression, type Place } from "./bind-expression.ts";
@@ -49,6 +49,7 @@ export function bindFromItem(b: Binder, node: Node, outside: Place, place: State
       isTarget: false,
     });
   }
+  if ("JsonTable" in node) return bindJsonTable(b, node.JsonTable, { scope: beside, ctes: outside.ctes });
   if ("RangeFunction" in node) return bindRangeFunction(b, node.RangeFunction, { scope: beside, ctes: outside.ctes });
   if ("RangeTableSample" in node) {
     const { relation, args, repeatable } = node.RangeTableSample;
@@ -182,6 +183,35 @@ function bindRangeFunction(b: Binder, r: RangeFunction, at: Place): FromItem {
     isOpen,
     use: undefined,
     isTarget: false,
+  });
+}
+
+/** JSON_TABLE sees what stands beside it, like a function. */
+function bindJsonTable(b: Binder, t: JsonTable, at: Place): FromItem {
+  const bases = collect(b, () => {
+    for (const item of [{ JsonValueExpr: t.context_item ?? {} }, ...(t.passing ?? [])]) bindExpression(b, item, at);
+    bindExpression(b, t.pathspec?.string, at);
+    if (t.on_error) bindExpression(b, { JsonBehavior: t.on_error }, at);
+  });
+  const columns = jsonColumns(b, t.columns, at).map((name) => ({ name, bases }));
+  return itemOf({
+    name: t.alias?.aliasname ?? "json_table",
+    schema: undefined,
+    columns: renameColumns(columns, stringsOf(t.alias?.colnames)),
+    isOpen: false,
+    use: undefined,
+    isTarget: false,
+  });
+}
+
+function jsonColumns(b: Binder, nodes: readonly Node[] | undefined, at: Place): readonly string[] {
+  return (nodes ?? []).flatMap((node) => {
+    if (!("JsonTableColumn" in node)) return refuse("unsupported-node", "this JSON_TABLE column is not supported");
+    const c = node.JsonTableColumn;
+    resolveType(b, c.typeName);
+    bindExpression(b, c.pathspec?.string, at);
+    for (const behaviour of [c.on_empty, c.on_error]) if (behaviour) bindExpression(b, { JsonBehavior: behaviour }, at);
+    return c.coltype === "JTC_NESTED" ? jsonColumns(b, c.columns, at) : [c.name ?? ""];
   });
 }
 

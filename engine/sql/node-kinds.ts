@@ -67,6 +67,11 @@ const table = {
   JsonArgument: "val:JsonValueExpr name:s",
   JsonFuncExpr:
     "op:e context_item:JsonValueExpr pathspec:n passing:N output:JsonOutput on_empty:JsonBehavior on_error:JsonBehavior wrapper:e quotes:e",
+  JsonTablePathSpec: "string:n name:s name_location:i",
+  JsonTableColumn:
+    "coltype:e name:s typeName:TypeName pathspec:JsonTablePathSpec format:JsonFormat wrapper:e quotes:e columns:N on_empty:JsonBehavior on_error:JsonBehavior",
+  JsonTable:
+    "context_item:JsonValueExpr pathspec:JsonTablePathSpec passing:N columns:N on_error:JsonBehavior alias:Alias lateral:b",
   // queries
   ResTarget: "name:s indirection:N val:n",
   SortBy: "node:n sortby_dir:e sortby_nulls:e useOp:N",

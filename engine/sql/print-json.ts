@@ -1,7 +1,7 @@
-import type { JsonBehavior, JsonFormat, JsonOutput, JsonValueExpr, Node } from "@pgsql/types";
+import type { JsonBehavior, JsonFormat, JsonOutput, JsonTablePathSpec, JsonValueExpr, Node } from "@pgsql/types";
 import { quoteIdent } from "../model/row-predicate.ts";
 import { refuse } from "./fault.ts";
-import { type Body, list, print, spelling, tail, typeName } from "./print.ts";
+import { aliasOf, type Body, list, print, spelling, tail, typeName } from "./print.ts";
 
 const encodings: Readonly<Record<string, string>> = { JS_ENC_DEFAULT: "", JS_ENC_UTF8: " ENCODING UTF8" };
 
@@ -52,12 +52,9 @@ const quotes: Readonly<Record<string, string>> = {
 };
 
 function jsonFunction(f: Body<"JsonFuncExpr">): string {
-  const passing = (f.passing ?? []).map((p) =>
-    "JsonArgument" in p ? `${value(p.JsonArgument.val)} AS ${quoteIdent(p.JsonArgument.name ?? "")}` : "",
-  );
   return [
     `${spelling(jsonFunctions, f.op)}(${value(f.context_item)}, ${f.pathspec ? print(f.pathspec) : ""}`,
-    passing.length ? ` PASSING ${passing.join(", ")}` : "",
+    passingList(f.passing),
     output(f.output),
     spelling(wrappers, f.wrapper ?? "JSW_UNSPEC"),
     spelling(quotes, f.quotes ?? "JS_QUOTES_UNSPEC"),
@@ -65,6 +62,51 @@ function jsonFunction(f: Body<"JsonFuncExpr">): string {
     behaviour(f.on_error, "ERROR"),
     ")",
   ].join("");
+}
+
+const columnKinds: Readonly<Record<string, string>> = {
+  JTC_REGULAR: "",
+  JTC_FORMATTED: "",
+  JTC_EXISTS: " EXISTS",
+};
+
+const path = (p: JsonTablePathSpec | undefined): string =>
+  p?.string ? ` PATH ${print(p.string)}${p.name === undefined ? "" : ` AS ${quoteIdent(p.name)}`}` : "";
+
+function tableColumn(node: Node): string {
+  if (!("JsonTableColumn" in node)) return refuse("unsupported-node", "this JSON_TABLE column is not supported");
+  const c = node.JsonTableColumn;
+  if (c.coltype === "JTC_NESTED") return `NESTED${path(c.pathspec)} COLUMNS (${tableColumns(c.columns)})`;
+  const name = quoteIdent(c.name ?? "");
+  if (c.coltype === "JTC_FOR_ORDINALITY") return `${name} FOR ORDINALITY`;
+  return [
+    `${name} ${typeName(c.typeName)}${spelling(columnKinds, c.coltype)}`,
+    format(c.format),
+    path(c.pathspec),
+    // The parser notes "no wrapper" for EXISTS, where the grammar has no word for it.
+    c.coltype === "JTC_EXISTS" ? "" : spelling(wrappers, c.wrapper ?? "JSW_UNSPEC"),
+    spelling(quotes, c.quotes ?? "JS_QUOTES_UNSPEC"),
+    behaviour(c.on_empty, "EMPTY"),
+    behaviour(c.on_error, "ERROR"),
+  ].join("");
+}
+
+const tableColumns = (nodes: readonly Node[] | undefined): string => (nodes ?? []).map(tableColumn).join(", ");
+
+function passingList(nodes: readonly Node[] | undefined): string {
+  const parts = (nodes ?? []).map((p) =>
+    "JsonArgument" in p ? `${value(p.JsonArgument.val)} AS ${quoteIdent(p.JsonArgument.name ?? "")}` : "",
+  );
+  return parts.length ? ` PASSING ${parts.join(", ")}` : "";
+}
+
+function jsonTable(t: Body<"JsonTable">): string {
+  const name = t.pathspec?.name === undefined ? "" : ` AS ${quoteIdent(t.pathspec.name)}`;
+  const root = t.pathspec?.string
+    ? print(t.pathspec.string)
+    : refuse("unsupported-node", "this JSON_TABLE is not supported");
+  const body = `JSON_TABLE(${value(t.context_item)}, ${root}${name}${passingList(t.passing)} COLUMNS (${tableColumns(t.columns)})${behaviour(t.on_error, "ERROR")})`;
+  return (t.lateral ? "LATERAL " : "") + body + aliasOf(t.alias);
 }
 
 const itemTypes: Readonly<Record<string, string>> = {
@@ -97,4 +139,5 @@ export const jsonPrinters = {
   JsonScalarExpr: (j: Body<"JsonScalarExpr">) => `JSON_SCALAR(${j.expr ? print(j.expr) : ""})`,
   JsonSerializeExpr: (j: Body<"JsonSerializeExpr">) => `JSON_SERIALIZE(${value(j.expr)}${output(j.output)})`,
   JsonFuncExpr: jsonFunction,
+  JsonTable: jsonTable,
 };

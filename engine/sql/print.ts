@@ -245,7 +245,7 @@ const sortBy = (s: SortBy): string =>
   (s.sortby_dir === "SORTBY_USING" ? operatorName(s.useOp) : "") +
   spelling(nulls, s.sortby_nulls);
 
-const aliasOf = (a: Alias | undefined): string =>
+export const aliasOf = (a: Alias | undefined): string =>
   a === undefined
     ? ""
     : ` AS ${quoteIdent(a.aliasname ?? "")}${a.colnames?.length ? ` (${nameList(a.colnames)})` : ""}`;

@@ -107,6 +107,7 @@ describe("the printer", () => {
     "SELECT CASE a WHEN 1 THEN 2 END, COALESCE(a, b), GREATEST(a, b), NULLIF(a, b), a IS NOT DISTINCT FROM b, a BETWEEN SYMMETRIC 1 AND 2, a IS UNKNOWN, current_timestamp(3)",
     "SELECT a::numeric(10, 2)[], interval '1' day, CAST(a AS varchar(3)), 'x'::char(2), a COLLATE \"de_DE\", (a).b.c, (a).*",
     "SELECT json_value(a, '$.b' PASSING 1 AS x RETURNING int DEFAULT 3 ON EMPTY ERROR ON ERROR), json_object('a': 1 ABSENT ON NULL WITH UNIQUE KEYS), json_arrayagg(x ORDER BY y), a IS JSON OBJECT",
+    "SELECT * FROM a, JSON_TABLE(a.x, '$[*]' AS r PASSING 1 AS p COLUMNS (b int PATH '$.b' DEFAULT 3 ON EMPTY, n FOR ORDINALITY, e bool EXISTS PATH '$.e', f jsonb FORMAT JSON PATH '$.f' WITH WRAPPER, NESTED PATH '$.g' COLUMNS (h text))) AS j (k)",
     "INSERT INTO a AS b (c[1], d.e) OVERRIDING USER VALUE VALUES (1, DEFAULT) ON CONFLICT (c) WHERE x DO UPDATE SET (c, d) = (SELECT 1, 2) WHERE y RETURNING WITH (OLD AS o) o.c, *",
     "INSERT INTO a DEFAULT VALUES ON CONFLICT ON CONSTRAINT k DO NOTHING",
     "UPDATE ONLY a SET b = DEFAULT, c[2] = 3, (d, e) = ROW(1, 2) FROM f WHERE CURRENT OF g",

@@ -100,6 +100,11 @@ describe("rewriting on a real server", () => {
       ],
     ],
     ["partition of a row", "SELECT DISTINCT tableoid::regclass::text FROM visits", [["clinic.visits_24"]]],
+    [
+      "JSON_TABLE beside a masked relation",
+      "SELECT j.v FROM patients p, JSON_TABLE(to_jsonb(p), '$' COLUMNS (v text PATH '$.tax_no')) AS j WHERE p.id = 1",
+      [["***"]],
+    ],
     ["a comment where the parser looks ahead", "SELECT id FROM rooms WHERE id NOT /* x */ IN (1)", [[2]]],
     ["sizes", "SELECT pg_size_pretty(pg_table_size('clinic.rooms'))", [[null]]],
   ];
