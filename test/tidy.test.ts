@@ -22,7 +22,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   "pgsql-deparser": ["engine/sql/pg-deparser.ts"],
   chevrotain: ["dsl/tokens.ts", "dsl/lexer.ts", "dsl/parser.ts", "dsl/cst.ts", "dsl/lower.ts"],
   jose: ["proxy/identity/jose.ts", "cli/demo/token-issuer.ts"],
-  fastify: ["proxy/admin/server.ts", "cli/demo/token-issuer.ts"],
+  fastify: ["proxy/admin/server.ts"],
   undici: ["proxy/http/undici.ts"],
   re2js: ["engine/lib/regex.ts", "dsl/regex.ts"],
   zod: ["proxy/config.ts"],

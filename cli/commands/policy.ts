@@ -6,6 +6,7 @@ import { addDiff } from "./policy-diff.ts";
 import { addDoc } from "./policy-doc.ts";
 import { addEval, addExplain } from "./policy-eval.ts";
 import { addFmt } from "./policy-fmt.ts";
+import { addIndex } from "./policy-index.ts";
 import { addInit } from "./policy-init.ts";
 import { addLint } from "./policy-lint.ts";
 import { addMatrix } from "./policy-matrix.ts";
@@ -24,6 +25,7 @@ export function register(program: Command, context: CommandContext): void {
     addDiff,
     addMatrix,
     addRepl,
+    addIndex,
     addDoc,
     addInit,
   ])

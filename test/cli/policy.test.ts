@@ -1,5 +1,6 @@
 // The texts that people read, as they stand on stdout and stderr, and the exit codes that scripts read.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
@@ -305,6 +306,33 @@ test("a manifest's mistakes are shown with their places", async () => {
 ~/b${folders}/manifest.yaml:3:12: \`Mars/North\` isn't a time zone: write one like \`Europe/Berlin\`
 ~/b${folders}/manifest.yaml:1:11: \`packages\` is a list of package names
   = help: docs/guide.md has an example of a manifest
+`,
+  );
+});
+
+test("index says by which key each rule is found", async () => {
+  const ran = await gw(["policy", "index", await bundle()]);
+  assert.equal(ran.code, 0);
+  assert.match(ran.out, /acme\.access\.agent_email +mask +prod-pg +every verb +kind agent\n/);
+  assert.match(ran.out, /acme\.access\.unbounded_write +deny +every +update, delete +scanned\n/);
+});
+
+test("repl decides statement after statement, as whoever is named", async () => {
+  const folder = await bundle();
+  const input = "select email from customers\n:as sam\nselect email from customers;\nselect 1 from nowhere\n:quit\n";
+  const ran = spawnSync(process.execPath, ["cli/gw.js", "policy", "repl", folder, "--as", "bot"], {
+    input,
+    encoding: "utf8",
+  });
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.equal(
+    ran.stdout.replaceAll(/ {2}it would be .*\n/g, ""),
+    `ALLOW
+  by acme.access.support_reads
+  mask public.customers.email using partial  (acme.access.agent_email)
+ALLOW
+  by acme.access.support_reads
+refused by the gateway itself: relation \`nowhere\` does not exist or is not known to the gateway
 `,
   );
 });
