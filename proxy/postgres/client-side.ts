@@ -110,6 +110,7 @@ export class ClientSide {
       if (decoded.error.code === "unknown-type") return unknownType(type);
       return this.#refuse(refusals.badLayout, type === frontendType.query || type === frontendType.functionCall, false);
     }
+    if (hasLongName(decoded.value)) return this.#refuse(refusals.longName, false, false);
     return this.#dispatch(decoded.value, frame);
   }
 
@@ -557,6 +558,29 @@ const releasesOf = (verdicts: readonly SqlVerdict[]): readonly Release[] =>
 export const stopwatchUs = (): number => Math.round(performance.now() * 1000);
 
 const isCopy = (release: Release): boolean => release.statement?.facts.verb === "copy";
+
+/**
+ * The server's tables of statements and portals look at the first 63 bytes of a name only. INVARIANT: two names that
+ * differ here differ there, else one would be decided and the other run.
+ */
+const nameBytesMax = 63;
+const isLong = (name: string): boolean => name.length > nameBytesMax / 4 && Buffer.byteLength(name) > nameBytesMax;
+
+function hasLongName(message: FrontendMessage): boolean {
+  switch (message.kind) {
+    case "parse":
+      return isLong(message.name);
+    case "bind":
+      return isLong(message.portal) || isLong(message.statement);
+    case "execute":
+      return isLong(message.portal);
+    case "describe":
+    case "close":
+      return isLong(message.target.name);
+    default:
+      return false;
+  }
+}
 
 const unknownType = (type: number): Handled => ({
   reason: "unknown-message",

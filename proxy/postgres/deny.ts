@@ -42,6 +42,11 @@ export const refusals = {
     message: "function call messages are not available through the gateway",
     hint: "Call the function in a SELECT; for large objects use `lo_get` and `lo_put`.",
   },
+  longName: {
+    sqlstate: sqlstate.nameTooLong,
+    message: "the name of a prepared statement or portal may have 63 bytes",
+    hint: "The server tells names apart by their first 63 bytes only.",
+  },
   badEncoding: { sqlstate: sqlstate.characterNotInRepertoire, message: 'invalid byte sequence for encoding "UTF8"' },
   notRecorded: {
     sqlstate: sqlstate.internalError,

@@ -223,6 +223,29 @@ test("a name that changes hands in a skipped part of a pipeline stands for the o
   client.socket.destroy();
 });
 
+test("names that the server takes for one are not told apart here either: long ones are refused", async () => {
+  const client = await connectRaw(gateway);
+  const stem = "x".repeat(63);
+  client.send(say.parse("select 1", stem), say.sync());
+  assert.equal(describeAll(await client.until("Z")), "1 | Z:I");
+  const refused = "E:42622 the name of a prepared statement or portal may have 63 bytes | Z:I";
+  for (const message of [
+    say.parse("select 2", `${stem}b`),
+    say.close("S", `${stem}b`),
+    say.bind([], `${stem}b`),
+    say.bind([], stem, `${stem}p`),
+    say.describe("S", `${stem}b`),
+    say.execute(`${stem}p`),
+    say.parse("select 2", "é".repeat(32)),
+  ]) {
+    client.send(message, say.sync());
+    assert.equal(describeAll(await client.until("Z")), refused);
+  }
+  client.send(say.bind([], stem), say.execute(), say.sync());
+  assert.equal(describeAll(await client.until("Z")), "2 | D | C:SELECT 1 | Z:I");
+  client.socket.destroy();
+});
+
 test("records one intent per execution before it goes, and one completion", async () => {
   const client = await connectRaw(gateway);
   client.send(

@@ -1,6 +1,7 @@
 // The first bytes: TLS in its three forms, parameters, versions, tokens, the upstream's own login.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,6 +10,7 @@ import { after, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { startPostgres } from "../../cli/demo/postgres-server.ts";
 import { encodePassword, encodeStartup } from "../../proxy/postgres/protocol/encode.ts";
+import { startScram } from "../../proxy/postgres/scram.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startGateway } from "./gateway.ts";
 import { connectRaw, describe, describeAll, type Message, say } from "./raw-client.ts";
@@ -287,6 +289,25 @@ for (const authMethod of ["scram-sha-256", "md5", "password", "trust"] as const)
     }
   });
 }
+
+test("SCRAM binds to the channel where there is one, and says so where the server offers none", () => {
+  const certificate = new X509Certificate(tls.cert).raw;
+  const both = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"];
+  const headers = [
+    startScram(both, certificate),
+    startScram(["SCRAM-SHA-256"], certificate),
+    startScram(both, undefined),
+  ];
+  assert.deepEqual(
+    headers.map((start) => [start?.mechanism, start?.gs2Header]),
+    [
+      ["SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,"],
+      ["SCRAM-SHA-256", "y,,"],
+      ["SCRAM-SHA-256", "n,,"],
+    ],
+  );
+  assert.equal(startScram(["OAUTHBEARER"], certificate), undefined);
+});
 
 test("reaches an upstream over TLS with verify-full and channel binding", async () => {
   const server = await startPostgres({ password: "secret" });

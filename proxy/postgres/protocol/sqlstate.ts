@@ -11,6 +11,7 @@ export const sqlstate = {
   invalidParameterValue: "22023",
   characterNotInRepertoire: "22021",
   syntaxError: "42601",
+  nameTooLong: "42622",
   undefinedPreparedStatement: "26000",
   duplicatePreparedStatement: "42P05",
   undefinedDatabase: "3D000",
