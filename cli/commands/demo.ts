@@ -1,6 +1,7 @@
 // gw demo: a company, an issuer and the gateway on this machine; prints what to try, stops on Ctrl-C
 import { spawnSync } from "node:child_process";
 import { type Command, InvalidArgumentError } from "commander";
+import type { Log, LogFields } from "../../proxy/deps.ts";
 import { GatewayError } from "../../proxy/errors.ts";
 import { adminClient } from "../admin-client.ts";
 import { people } from "../demo/people.ts";
@@ -25,7 +26,9 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
 
 export async function demo(terminal: Terminal, flags: DemoFlags): Promise<ExitCode> {
   terminal.err("Starting PostgreSQL, a token issuer and the gateway …\n");
-  const running = await startDemo({ port: flags.port, adminPort: flags.adminPort }).catch((error: unknown) => {
+  let started: Demo | undefined;
+  const log = demoLog(terminal, () => started?.gateway.policy.status().rejected?.message);
+  const running = await startDemo({ port: flags.port, adminPort: flags.adminPort, log }).catch((error: unknown) => {
     if (error instanceof GatewayError) throw error;
     throw new GatewayError(
       "config-invalid",
@@ -33,6 +36,7 @@ export async function demo(terminal: Terminal, flags: DemoFlags): Promise<ExitCo
       "it needs npm's PostgreSQL binaries (npm ci) and a temporary folder (TMPDIR) that other users may enter",
     );
   });
+  started = running;
   const stopped = onSignal(running);
   try {
     terminal.err(`Ready after ${(running.startMs / 1_000).toFixed(1)} s.\n`);
@@ -44,6 +48,24 @@ export async function demo(terminal: Terminal, flags: DemoFlags): Promise<ExitCo
   } finally {
     await running.stop();
   }
+}
+
+/** What somebody at the terminal wants to know while the demo runs: above all, what became of an edit of the policies. */
+function demoLog(terminal: Terminal, rejection: () => string | undefined): Log {
+  const say = (fields: LogFields, message: string) => {
+    const reason = fields.code === "policy-rejected" ? rejection() : undefined;
+    terminal.err(
+      `${message}${fields.code === undefined ? "" : ` (${fields.code})`}\n${reason === undefined ? "" : `${reason}\n`}`,
+    );
+  };
+  return {
+    debug: () => undefined,
+    info: (fields, message) => {
+      if (message === "policies loaded") say(fields, message);
+    },
+    warn: say,
+    error: say,
+  };
 }
 
 async function tour(terminal: Terminal, running: Demo): Promise<ExitCode> {
