@@ -4,8 +4,9 @@ import { describe, test } from "node:test";
 import { disguisesOf, secretsOf } from "../support/clinic.ts";
 import { type Database, directWorld } from "../support/twin-databases.ts";
 import { engineWorld } from "../support/twin-engine.ts";
+import { gatewayWorld } from "../support/twin-gateway.ts";
 import { withOids } from "../support/twin-oids.ts";
-import { type Answer, failureOf, withoutOrder } from "../support/twin-transcript.ts";
+import { type Answer, failureOf, type World, withoutOrder } from "../support/twin-transcript.ts";
 import { makeWorlds, type TwinWorlds } from "../support/twin-worlds.ts";
 import { openFindings } from "./open-findings.ts";
 import { type CorpusRow, readCorpus } from "./read-corpus.ts";
@@ -76,25 +77,42 @@ describe("ways around a policy on SQL", () => {
     assert.deepEqual(harmless, []);
   });
 
-  test("none works through the engine", async () => {
-    const open: string[] = [];
-    for (const row of rows) {
-      const name = `${row.file}: ${row.name}`;
-      try {
-        const [a, b] = await onBoth(worlds, row, async (database, wrap) =>
-          engineWorld(database, worlds.catalog, wrap).run(await withOids(database, row.steps)),
-        );
-        const leak = leakOf(row, direct.get(row) ?? [], a, b);
+  const through = (
+    name: string,
+    run: (database: Database, wrap: "rollback" | "none", row: CorpusRow) => Promise<readonly Answer[]>,
+  ) =>
+    test(name, async () => {
+      const open: string[] = [];
+      for (const row of rows) {
+        const rowName = `${row.file}: ${row.name}`;
+        let leak: string | undefined;
+        try {
+          const [a, b] = await onBoth(worlds, row, (database, wrap) => run(database, wrap, row));
+          leak = leakOf(row, direct.get(row) ?? [], a, b);
+          if (leak && process.env.GW_SHOW) leak = `${leak}: ${JSON.stringify([a.at(-1), b.at(-1)]).slice(0, 500)}`;
+        } catch (error) {
+          leak = `throws ${error instanceof Error ? error.stack : String(error)}`;
+        }
         if (leak === undefined) continue;
-        open.push(name);
-        if (process.env.GW_SHOW)
-          console.log(`- sql-bypass: ${name} — ${leak}: ${JSON.stringify([a.at(-1), b.at(-1)]).slice(0, 500)}`);
-      } catch (error) {
-        open.push(name);
-        if (process.env.GW_SHOW)
-          console.log(`- sql-bypass: ${name} — throws ${error instanceof Error ? error.stack : String(error)}`);
+        open.push(rowName);
+        if (process.env.GW_SHOW) console.log(`- sql-bypass: ${rowName} — ${leak}`);
       }
+      assert.deepEqual(open.sort(), openFindings("sql-bypass"));
+    });
+
+  through("none works through the engine", async (database, wrap, row) =>
+    engineWorld(database, worlds.catalog, wrap).run(await withOids(database, row.steps)),
+  );
+
+  const gateways = new Map<Database, Promise<World>>();
+  through("none works over the wire", async (database, wrap, row) => {
+    const steps = await withOids(database, row.steps);
+    if (wrap === "none") {
+      const own = await gatewayWorld(database, worlds.catalog, wrap);
+      return own.run(steps).finally(own.close);
     }
-    assert.deepEqual(open.sort(), openFindings("sql-bypass"));
+    const known = gateways.get(database) ?? gatewayWorld(database, worlds.catalog, wrap);
+    gateways.set(database, known);
+    return (await known).run(steps);
   });
 });

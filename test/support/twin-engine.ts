@@ -57,6 +57,28 @@ type State = {
   readonly prepared: ReadonlyMap<string, AnalyzedStatement>;
 };
 
+/** The clinic's whole policy, on one analysed statement. */
+export function judge(statement: AnalyzedStatement, context: SqlContext, hooks: EngineHooks = {}): Gated {
+  const denied = denialOf(statement);
+  if (denied !== undefined) return { kind: "refused", code: "denied", message: denied };
+  const obligations = hooks.obligations?.(clinicObligations, statement) ?? clinicObligations;
+  const rewritten = rewriteSql(statement, obligations, context, { maskKey: "twin worlds" });
+  if (!rewritten.ok) return { kind: "refused", code: rewritten.error.code, message: rewritten.error.message };
+  const { value } = rewritten;
+  return { kind: "released", statement, rewritten: hooks.text?.(value, statement.facts.text) ?? value };
+}
+
+function denialOf({ facts, effects }: AnalyzedStatement): string | undefined {
+  for (const { verb, relation } of facts.accesses) {
+    const isTemporaryMade =
+      (verb === "create" && effects.some((e) => e.kind === "create-temporary")) ||
+      (verb === "drop" && relation !== undefined && isTemporary(relation));
+    if (!allowedVerbs.has(verb) && !isTemporaryMade) return `${verb} is denied`;
+    if (relation && isDenied(relation)) return `${relation.schema}.${relation.name} is denied`;
+  }
+  return undefined;
+}
+
 /** One session's view of names, without a connection: the twins share it, because the engine never sees data. */
 export class EngineSession {
   readonly #catalog: Catalog;
@@ -74,30 +96,7 @@ export class EngineSession {
   gate(text: string): readonly Gated[] {
     const analyzed = analyzeSql(text, this.#context());
     if (!analyzed.ok) return [{ kind: "refused", code: analyzed.error.code, message: analyzed.error.message }];
-    return analyzed.value.map((statement) => this.#gateOne(statement, text));
-  }
-
-  #gateOne(statement: AnalyzedStatement, text: string): Gated {
-    const denied = this.#denialOf(statement);
-    if (denied !== undefined) return { kind: "refused", code: "denied", message: denied };
-    const obligations = this.#hooks.obligations?.(clinicObligations, statement) ?? clinicObligations;
-    const rewritten = rewriteSql(statement, obligations, this.#context(), { maskKey: "twin worlds" });
-    if (!rewritten.ok) return { kind: "refused", code: rewritten.error.code, message: rewritten.error.message };
-    return { kind: "released", statement, rewritten: this.#hooks.text?.(rewritten.value, text) ?? rewritten.value };
-  }
-
-  #denialOf(statement: AnalyzedStatement): string | undefined {
-    const { facts, effects } = statement;
-    for (const access of facts.accesses) {
-      const isOwn = access.relation === undefined || isTemporary(access.relation);
-      const isTemporaryMade =
-        (access.verb === "create" && effects.some((e) => e.kind === "create-temporary")) ||
-        (access.verb === "drop" && access.relation !== undefined && isOwn);
-      if (!allowedVerbs.has(access.verb) && !isTemporaryMade) return `${access.verb} is denied`;
-      if (access.relation && isDenied(access.relation))
-        return `${access.relation.schema}.${access.relation.name} is denied`;
-    }
-    return undefined;
+    return analyzed.value.map((statement) => judge(statement, this.#context(), this.#hooks));
   }
 
   #context(): SqlContext {
