@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import fc from "fast-check";
 import { verifyRecording } from "../../proxy/recording/read.ts";
+import { eventually } from "../support/eventually.ts";
 import {
   connectTo,
   type PreparedGateway,
@@ -33,23 +34,31 @@ test("after kill -9 at any moment under load, everything that the database holds
   const gw = await prepareGateway({ schema, policy });
   let serial = 0;
   await fc.assert(
-    fc.asyncProperty(fc.integer({ min: 5, max: 400 }), fc.boolean(), async (killAfterMs, isSimple) => {
-      const { child, ports } = await spawnGateway(gw.configPath);
-      const clients = await Promise.all(Array.from({ length: 4 }, () => connectTo(gw, ports["test-pg"] ?? 0, olga)));
-      const load = clients.map(async (client) => {
-        for (;;) {
-          const id = `row-${serial++}`;
-          if (isSimple) await client.query(`insert into t values ('${id}')`);
-          else await client.query("insert into t /* extended */ select $1::text", [id]);
-        }
-      });
-      await pause(killAfterMs);
-      const exit = once(child, "exit");
-      child.kill("SIGKILL");
-      await Promise.allSettled(load);
-      await exit;
-      for (const client of clients) await client.end().catch(() => undefined);
-    }),
+    fc.asyncProperty(
+      fc.integer({ min: 8, max: 120 }),
+      fc.nat(20),
+      fc.boolean(),
+      async (killAfter, thenMs, isSimple) => {
+        const { child, ports } = await spawnGateway(gw.configPath);
+        const clients = await Promise.all(Array.from({ length: 4 }, () => connectTo(gw, ports["test-pg"] ?? 0, olga)));
+        let answered = 0;
+        const load = clients.map(async (client) => {
+          for (;;) {
+            const id = `row-${serial++}`;
+            if (isSimple) await client.query(`insert into t values ('${id}')`);
+            else await client.query("insert into t /* extended */ select $1::text", [id]);
+            answered += 1;
+          }
+        });
+        await eventually(() => (answered >= killAfter ? true : undefined));
+        await pause(thenMs);
+        const exit = once(child, "exit");
+        child.kill("SIGKILL");
+        await Promise.allSettled(load);
+        await exit;
+        for (const client of clients) await client.end().catch(() => undefined);
+      },
+    ),
     { numRuns: 3, endOnFailure: true },
   );
   // A last start mends a torn line, and its stop closes the chain.

@@ -1,4 +1,4 @@
-// What recording adds to a statement, by durability, and how fast a recording is verified: `node bench/recording.ts`.
+// What recording adds to a statement, by durability, and how fast a recording is verified: `npm run bench -- recording`.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
