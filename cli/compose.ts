@@ -204,6 +204,12 @@ function tlsOf(
 
 function startAdmin(admin: NonNullable<GatewayConfig["admin"]>, parts: Parts, connections: readonly Serving[]) {
   const { approvals, verify, recorder, log, policies } = parts;
+  if (!/^(?:127\.|::1$|localhost$)/.test(admin.listen.host)) {
+    log.warn(
+      { code: "admin-in-clear", host: admin.listen.host },
+      "put TLS before the admin interface: tokens travel to it in clear",
+    );
+  }
   return startAdminServer({
     listen: admin.listen,
     approvals,
