@@ -18,7 +18,7 @@ export const plainNames: fc.Arbitrary<ast.Name> = fc
   .map(nameOf);
 const otherWords: ReadonlySet<string> = new Set([
   ...["package", "default", "schema", "catalog", "counter", "fixture", "mcp", "llm", "absent", "approval", "json"],
-  ...["searchable"],
+  ...["searchable", "null", "nil", "undefined"],
 ]);
 /** Any name, words that matter in one position included. */
 export const names: fc.Arbitrary<ast.Name> = fc.oneof(

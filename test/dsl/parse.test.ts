@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { compileBundle } from "../../dsl/bundle.ts";
 import { PolicyParser } from "../../dsl/cst.ts";
 import { formatPolicy } from "../../dsl/format.ts";
 import { parseExpression, parsePolicy } from "../../dsl/parser.ts";
@@ -135,6 +136,23 @@ for (const [what, text, code] of hostile) {
     assert.ok(spent.user < 5_000_000, `${spent.user} µs`);
   });
 }
+
+const nests: readonly (readonly [string, string])[] = [
+  ["[", "]"],
+  ["{a: ", "}"],
+  ["not (", ")"],
+  ["f(", ")"],
+  ["(1 + ", ")"],
+];
+test("what nests as deep as the limit allows is read, checked and formatted", () => {
+  const depth = limits.policyNestingMax - 2;
+  for (const [open, close] of nests) {
+    const text = `package a\n\nlet x = ${open.repeat(depth)}1${close.repeat(depth)}\n`;
+    assert.doesNotMatch(JSON.stringify(parsePolicy("a.policy", text).diagnostics), /P0018/);
+    compileBundle(new Map([["a.policy", text]]), { revision: "1", timeZone: "UTC" });
+    assert.ok(formatPolicy("a.policy", text).ok);
+  }
+});
 
 test("reads 100,000 words on one line", () => {
   assert.deepEqual(parsePolicy("a.policy", `package a\nlet x = [${"1,".repeat(50_000)}1]\n`).diagnostics, []);
