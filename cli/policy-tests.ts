@@ -70,9 +70,14 @@ export function runSelection({ bundle, within }: Selection, { filter, seed, muta
       mutants.push(...all.filter((m) => own.includes(packageOf(m)) && isOurs(m.path)));
     }
     results.push(...report.results);
+    // Of a part of a bundle only the packages that its tests belong to: the rest was not asked about.
+    const isAskedAbout = (name: string) => within.length === 0 || tests.some((test) => test.package === name);
     rules.push(
       ...report.coverage.rules.filter(
-        (r) => own.includes(packageOf(r)) && !bundle.inner.some((f) => r.path.startsWith(f)),
+        (r) =>
+          own.includes(packageOf(r)) &&
+          isAskedAbout(packageOf(r)) &&
+          !bundle.inner.some((folder) => r.path.startsWith(folder)),
       ),
     );
   }
