@@ -74,7 +74,7 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
     if (nextDigest === digest) return;
     digest = nextDigest;
     if (!next.ok) return reject(next.error);
-    const compiled = await deps.compile(next.value, deps.folder);
+    const compiled = await compileSafely(deps, next.value);
     if (!compiled.ok) return reject(compiled.error);
     current = compiled.value;
     status = { hash: current.hash, loadedAtMs: deps.clock.nowMs(), rejected: undefined };
@@ -94,7 +94,16 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
   return { current: () => current, status: () => status, reload, close: stopWatching };
 }
 
-async function digestOf(files: BundleFiles, alsoRead: readonly string[] = []): Promise<string> {
+async /** A bug in the language must not take a running gateway down: the edit is turned away. */
+async function compileSafely(deps: PolicyHolderDeps, files: BundleFiles): Promise<Result<PolicySet, string>> {
+  try {
+    return await deps.compile(files, deps.folder);
+  } catch (error) {
+    return err(`the policies can't be compiled: ${causeCode(error)}`);
+  }
+}
+
+function digestOf(files: BundleFiles, alsoRead: readonly string[] = []): Promise<string> {
   const digest = createHash("sha256");
   for (const [path, text] of files) digest.update(`${path.length}:${path}${text.length}:${text}`);
   for (const path of alsoRead) {

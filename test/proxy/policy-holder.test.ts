@@ -11,6 +11,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 /** Stands for the language: the bundle's hash is its files' text, and `broken` doesn't compile. */
 async function compile(files: BundleFiles) {
   const text = [...files].map(([path, content]) => `${path}=${content}`).join(";");
+  if (text.includes("crash")) throw new RangeError("a bug");
   if (text.includes("broken")) return { ok: false as const, error: "a.policy:1:1: nothing of that name" };
   const value: PolicySet = {
     hash: text,
@@ -81,6 +82,15 @@ test("a broken edit keeps the old policies, says so once, and is forgotten when 
     "rejected a.policy=one a.policy:1:1: nothing of that name",
     "loaded a.policy=two",
   ]);
+});
+
+test("an edit that breaks the compiler itself is turned away like any other", async () => {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, "a.policy"), "one");
+  const { holder } = await held(folder);
+  writeFileSync(join(folder, "a.policy"), "crash");
+  assert.equal((await holder.reload()).rejected?.message, "the policies can't be compiled: RangeError");
+  assert.equal(holder.current().hash, "a.policy=one");
 });
 
 test("a folder that goes away keeps the old policies too", async () => {
