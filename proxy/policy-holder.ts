@@ -94,7 +94,7 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
   return { current: () => current, status: () => status, reload, close: stopWatching };
 }
 
-async /** A bug in the language must not take a running gateway down: the edit is turned away. */
+/** A bug in the language must not take a running gateway down: the edit is turned away. */
 async function compileSafely(deps: PolicyHolderDeps, files: BundleFiles): Promise<Result<PolicySet, string>> {
   try {
     return await deps.compile(files, deps.folder);
@@ -103,7 +103,7 @@ async function compileSafely(deps: PolicyHolderDeps, files: BundleFiles): Promis
   }
 }
 
-function digestOf(files: BundleFiles, alsoRead: readonly string[] = []): Promise<string> {
+async function digestOf(files: BundleFiles, alsoRead: readonly string[] = []): Promise<string> {
   const digest = createHash("sha256");
   for (const [path, text] of files) digest.update(`${path.length}:${path}${text.length}:${text}`);
   for (const path of alsoRead) {
