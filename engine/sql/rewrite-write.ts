@@ -3,6 +3,7 @@ import type { Node, RangeVar } from "@pgsql/types";
 import { keyOf } from "./bind-context.ts";
 import type { TargetUse } from "./bindings.ts";
 import { refuse } from "./fault.ts";
+import { figureName } from "./figure-name.ts";
 import { filterNode } from "./filter-node.ts";
 import { conjuncts, isLeakproof } from "./leakproof.ts";
 import { filterColumns, type Protection } from "./protection.ts";
@@ -154,7 +155,7 @@ function guard(r: Rewriting, target: TargetUse, p: Protection, row: string, wher
 
 type Returning = { readonly returningClause?: { exprs?: Node[] } };
 
-/** A column that became an expression keeps its name. */
+/** What became another expression keeps its name: a mask's own would be that of its outermost function or cast. */
 function nameReturning<T extends Returning>(_r: Rewriting, body: T, before: T): T {
   const exprs = body.returningClause?.exprs;
   if (!exprs || exprs === before.returningClause?.exprs) return body;
@@ -163,9 +164,8 @@ function nameReturning<T extends Returning>(_r: Rewriting, body: T, before: T): 
     if (item === was || !("ResTarget" in item) || !was || !("ResTarget" in was) || was.ResTarget.name !== undefined)
       return item;
     const val = was.ResTarget.val;
-    const fields = val && "ColumnRef" in val ? (val.ColumnRef.fields ?? []) : [];
-    const last = fields.at(-1);
-    return last && "String" in last ? { ResTarget: { ...item.ResTarget, name: last.String.sval ?? "" } } : item;
+    const isStar = val && "ColumnRef" in val && (val.ColumnRef.fields ?? []).some((f) => "A_Star" in f);
+    return isStar ? item : { ResTarget: { ...item.ResTarget, name: figureName(val) } };
   });
   return { ...body, returningClause: { ...body.returningClause, exprs: named } };
 }
