@@ -573,3 +573,12 @@ SELECT v.b, v.d FROM clinic.visits AS v (a, b, c, d, e, f) WHERE v.c = 'A' AND v
 
 --- columns of a filtered table that swap their names
 SELECT v.cost, v.patient_id FROM clinic.visits AS v (id, cost, ward, patient_id) WHERE v.cost = 3 ORDER BY v.id;
+
+--- RETURNING a cast of a masked column keeps its name
+UPDATE clinic.patients AS w SET chart = 'a' WHERE w.id = 1 RETURNING w.born::text, left(w.tax_no, 3), w.email;
+
+--- INTERSECT of a masked column of a limited length with a text
+SELECT t1.tax_no AS x FROM clinic.patients t1 INTERSECT SELECT t4::text FROM clinic.patients t4;
+
+--- UNION of a masked column of a limited length with a literal
+SELECT tax_no FROM clinic.patients UNION SELECT 'none' ORDER BY 1;
