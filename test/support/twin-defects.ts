@@ -136,8 +136,6 @@ export const defects: readonly Defect[] = [
   },
   { name: "the query of COPY is left as it is", hooks: unmasked(below("CopyStmt")) },
   { name: "the query of a cursor is left as it is", hooks: unmasked(below("DeclareCursorStmt")) },
-  { name: "the query of PREPARE is left as it is", hooks: unmasked(below("PrepareStmt")) },
-  { name: "the query of CREATE TABLE AS is left as it is", hooks: unmasked(below("CreateTableAsStmt")) },
   { name: "the source of INSERT is left as it is", hooks: unmasked(below("InsertStmt")) },
   { name: "the source of MERGE is left as it is", hooks: unmasked(below("sourceRelation")) },
   {
