@@ -428,7 +428,7 @@ export class ClientSide {
   /** `undefined` while the server's answer decides what names mean. */
   #currentContext(): SqlContext | undefined {
     const path = this.#state.searchPath();
-    return path === undefined ? undefined : this.#contexts.of(path);
+    return path === undefined ? undefined : this.#contexts.of(path, this.#state.sqlPrepared);
   }
 
   #expiry(): Handled | undefined {

@@ -1,7 +1,9 @@
 // search_path + the catalog of the moment -> what the meaning of a text depends on
 import { effectivePath, parseSearchPath } from "../../engine/sql/settings.ts";
-import type { SqlContext } from "../../engine/sql/types.ts";
+import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
 import type { PostgresListenerOptions } from "./options.ts";
+
+const nonePrepared: ReadonlyMap<string, AnalyzedStatement> = new Map();
 
 /** Gives the same object while nothing has changed: what is remembered of a statement hangs on it. */
 export class Contexts {
@@ -18,10 +20,12 @@ export class Contexts {
     return this.#searchPath;
   }
 
-  of(searchPath: string): SqlContext {
+  /** `prepared`: what EXECUTE finds, see `SqlContext.prepared`. */
+  of(searchPath: string, prepared: ReadonlyMap<string, AnalyzedStatement> = nonePrepared): SqlContext {
     const { upstream, allowedFunctions } = this.#options;
     const catalog = this.#options.catalog.current();
-    if (this.#latest?.catalog === catalog && this.#searchPath === searchPath) return this.#latest;
+    const isSame = this.#latest?.catalog === catalog && this.#latest.prepared === prepared;
+    if (this.#latest && isSame && this.#searchPath === searchPath) return this.#latest;
     this.#searchPath = searchPath;
     this.#latest = {
       catalog,
@@ -30,6 +34,7 @@ export class Contexts {
       parameterTypes: [],
       allowedFunctions,
       temporary: new Map(),
+      prepared,
     };
     return this.#latest;
   }

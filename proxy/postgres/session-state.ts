@@ -125,6 +125,9 @@ export class SessionState {
     this.isSegmentDirty = false;
   }
 
+  /** What the server has confirmed of SQL's own PREPARE: an EXECUTE is analysed as the statement that it runs. */
+  sqlPrepared: ReadonlyMap<string, AnalyzedStatement> = new Map();
+
   announce(effects: readonly SessionEffect[]): void {
     for (const effect of effects) {
       this.#announced = applyEffect(this.#announced, effect);
@@ -147,6 +150,7 @@ export class SessionState {
       const effect: SessionEffect =
         given.kind === "commit" && tag === "ROLLBACK" ? { kind: "rollback", chain: given.chain } : given;
       this.#confirmed = applyEffect(this.#confirmed, effect);
+      this.sqlPrepared = preparedAfter(this.sqlPrepared, effect);
       if (effect.kind === "prepare") {
         this.statements.confirm(effect.name, this.#preparedBySql(effect.statement));
       } else if (effect.kind === "deallocate" && effect.name !== undefined) {
@@ -197,4 +201,17 @@ export class SessionState {
   #preparedBySql(statement: AnalyzedStatement): Prepared {
     return { statement, parameterTypes: [], sent: undefined, searchPath: this.#announced.now.effective };
   }
+}
+
+function preparedAfter(
+  before: ReadonlyMap<string, AnalyzedStatement>,
+  effect: SessionEffect,
+): ReadonlyMap<string, AnalyzedStatement> {
+  if (effect.kind === "prepare") return new Map(before).set(effect.name, effect.statement);
+  if (before.size === 0) return before;
+  if (effect.kind === "discard-all" || (effect.kind === "deallocate" && effect.name === undefined)) return new Map();
+  if (effect.kind !== "deallocate" || effect.name === undefined) return before;
+  const after = new Map(before);
+  after.delete(effect.name);
+  return after;
 }
