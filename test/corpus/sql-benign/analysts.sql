@@ -582,3 +582,6 @@ SELECT t1.tax_no AS x FROM clinic.patients t1 INTERSECT SELECT t4::text FROM cli
 
 --- UNION of a masked column of a limited length with a literal
 SELECT tax_no FROM clinic.patients UNION SELECT 'none' ORDER BY 1;
+
+--- unnest of several arrays side by side
+SELECT i, v FROM unnest(ARRAY[1, 2], ARRAY['a', 'b']) AS u (i, v) ORDER BY i;
