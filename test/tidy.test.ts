@@ -23,7 +23,6 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   chevrotain: ["dsl/tokens.ts", "dsl/lexer.ts", "dsl/parser.ts", "dsl/cst.ts", "dsl/lower.ts"],
   jose: ["proxy/identity/jose.ts", "cli/demo/token-issuer.ts"],
   fastify: ["proxy/admin/server.ts"],
-  undici: ["proxy/http/undici.ts"],
   re2js: ["engine/lib/regex.ts", "dsl/regex.ts"],
   zod: ["proxy/config.ts"],
   yaml: ["proxy/config.ts", "proxy/config-reader.ts", "cli/manifest.ts"],
