@@ -59,7 +59,7 @@ allows[i] contains "agent_transactions" if {
 	is_here
 	is_support_agent
 	some i, a in input.sql.accesses
-	access.does(a, {"tcl", "show"})
+	access.does(a, {"tcl", "show", "fetch", "close", "deallocate"})
 }
 
 allows[i] contains "on_call_reads" if {
@@ -88,6 +88,18 @@ allows[i] contains "on_call_mends_orders" if {
 	a.verb == "update"
 	access.is_one_of(a, {"public.orders", "support.tickets"})
 }
+
+allows[i] contains "tableless" if {
+	is_here
+	is_support_agent_or_on_call
+	count(input.sql.tables) == 0
+	some i, a in input.sql.accesses
+	a.verb == "select"
+}
+
+is_support_agent_or_on_call if is_support_agent
+
+is_support_agent_or_on_call if is_on_call
 
 allows[i] contains "gw.builtin.catalog" if {
 	some i, a in input.sql.accesses
