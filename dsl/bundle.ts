@@ -14,6 +14,7 @@ import type { Checked, Core } from "./checked.ts";
 import { compileCounters } from "./compile-counters.ts";
 import { compileProgram } from "./compile-program.ts";
 import { type Diagnostic, sortDiagnostics } from "./diagnostic.ts";
+import type { CodeChoice } from "./generate-code.ts";
 import { parsePolicy } from "./parser.ts";
 
 /** What `manifest.yaml` may say. */
@@ -23,6 +24,8 @@ export type BundleOptions = {
   readonly timeZone: string;
   /** Packages whose rules take part; undefined: all of the bundle. Others only lend names. */
   readonly packages?: readonly string[] | undefined;
+  /** How conditions run; both ways decide alike, so it is no part of the hash. "automatic" if left out. */
+  readonly code?: CodeChoice | undefined;
 };
 
 export type Bundle = {
@@ -62,7 +65,7 @@ export function hashBundle(files: ReadonlyMap<string, string>, options: BundleOp
 }
 
 export function policySetOf(checked: Checked, hash: string, options: BundleOptions): PolicySet {
-  const program = compileProgram(checked);
+  const program = compileProgram(checked, options.code);
   const tags = new Map([...checked.catalogs].map(([connection, catalog]) => [connection, tagsOf(catalog)]));
   return {
     hash,

@@ -7,6 +7,7 @@ import type { Checked, CheckedRule, TablePattern } from "./checked.ts";
 import { compileCore, Frame } from "./compile.ts";
 import { type Guarded, type GuardedList, guardList, guardsOf } from "./compile-guards.ts";
 import { type CompiledRule, compileRule } from "./compile-rule.ts";
+import { type CodeChoice, CodeMaker } from "./generate-code.ts";
 import { anyMatches } from "./glob.ts";
 import {
   columnHasTag,
@@ -23,9 +24,10 @@ type Indexed = CompiledRule & { readonly guards: Guarded["guards"] };
 /** Candidate lists of one place; alerts apart. */
 type Entry = { readonly rules: GuardedList; readonly alerts: GuardedList };
 
-export function compileProgram(checked: Checked): Program {
+export function compileProgram(checked: Checked, code: CodeChoice = "automatic"): Program {
+  const maker = CodeMaker.open(code);
   const compiled = checked.rules.map(
-    (rule): Indexed => ({ ...compileRule(rule, checked.data), guards: guardsOf(rule) }),
+    (rule): Indexed => ({ ...compileRule(rule, checked.data, maker), guards: guardsOf(rule) }),
   );
   const defaults = compileDefaults(checked);
   const connections = new Map<string, ConnectionIndex>();

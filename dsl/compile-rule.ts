@@ -4,14 +4,20 @@ import { type Fact, Unknown } from "../engine/lib/truth.ts";
 import type { Relation } from "../engine/model/catalog.ts";
 import type { CheckedData, CheckedRule, Core, Value } from "./checked.ts";
 import { compileClauses, compileCore, Frame } from "./compile.ts";
+import type { CodeMaker } from "./generate-code.ts";
 import { coveredColumns, maskedColumns } from "./matching.ts";
 import { predicateOf } from "./predicates.ts";
 
 export type CompiledRule = { readonly rule: ExecutableRule; readonly checked: CheckedRule; readonly locals: number };
 
-export function compileRule(checked: CheckedRule, data: ReadonlyMap<string, CheckedData>): CompiledRule {
+/** Without `maker` the conditions run as closures. */
+export function compileRule(
+  checked: CheckedRule,
+  data: ReadonlyMap<string, CheckedData>,
+  maker: CodeMaker | undefined,
+): CompiledRule {
   const frame = new Frame(data);
-  const holds = compileClauses(checked.clauses, frame);
+  const holds = maker?.holds(checked.clauses, frame) ?? compileClauses(checked.clauses, frame);
   const because = checked.because && compileCore(checked.because, frame);
   const base = {
     id: checked.id,

@@ -38,9 +38,10 @@ export class Frame {
   }
 }
 
-const unset = Symbol("unset");
+/** A `let` that was not asked yet. */
+export const unset = Symbol("unset");
 const tooMany = new Unknown(`a collection has more than ${limits.policySetElementsMax} elements`);
-const absent = new Unknown("a value that the rule needs is absent");
+export const absent = new Unknown("a value that the rule needs is absent");
 
 /** All `when` true and all `unless` false, from left to right, false deciding over unknown. */
 export function compileClauses(clauses: readonly Clause[], frame: Frame): (c: EvaluationContext) => Truth {

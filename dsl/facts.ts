@@ -7,7 +7,7 @@ import { canonicalIp, isColumnRef, isRelation } from "./values.ts";
 
 export type ReadFact = (c: EvaluationContext) => Value;
 
-const notHere = new Unknown("this request has no such data");
+export const notHere = new Unknown("this request has no such data");
 const noDecision = new Unknown("there is no decision yet");
 const noTable = new Unknown("this access has no table");
 

@@ -98,6 +98,8 @@ export const limits = {
   policyReloadDebounceMs: 100,
   /** The policy folder is read at least this often: network file systems report no changes. */
   policyPollMs: 10_000,
+  /** Lines of the function that is generated for one rule: a longer condition runs as closures, which need no compiler. */
+  policyGeneratedLinesMax: 4_096,
   /** `input` of a Rego policy, bytes of JSON: beyond it the request is denied. Evaluation may be quadratic in it. */
   regoInputBytesMax: 1_048_576,
   /** Nesting of `input` and of `data` of a Rego policy: the parser inside the module is recursive on a small C stack. */
