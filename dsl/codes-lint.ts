@@ -80,8 +80,8 @@ export const lintCodes = {
     ["let a = identity.kind == agent", 'deny x on sql ddl when a because "no"'].join("\n"),
   ),
   L0309: row(
-    "unreachable-rule: conditions that contradict each other",
-    "The rule can never apply.",
+    "unreachable-rule: a rule that can never apply",
+    "Its conditions contradict each other, or it allows what a deny always denies.",
     'deny x on sql ddl when identity.kind == agent and identity.kind == human because "no"',
     'deny x on sql ddl when identity.kind in [agent, human] because "no"',
   ),
