@@ -1,17 +1,21 @@
 // pgbench -S: direct, gateway (policies enforced, decisions recorded), the wire alone, PgBouncer in session mode.
 // Interleaved rounds, so that a machine that changes its mind changes it for all. `[seconds] [rounds] [clients…]`
+// GW_BENCH_MODES=prepared,simple and GW_BENCH_TARGETS=gateway,PgBouncer narrow it down, GW_BENCH_BESIDE=FOLDER,… adds the
+// gateways of other checkouts under their folders' names, GW_BENCH_PROF=FOLDER leaves a CPU profile of the gateway there.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { freePort, startPostgres } from "../cli/demo/postgres-server.ts";
 import { startTokenIssuer } from "../cli/demo/token-issuer.ts";
 
 const [seconds = 4, rounds = 3, ...clientCounts] = process.argv.slice(2).map(Number);
 const clients = clientCounts.length > 0 ? clientCounts : [1, 32];
-const modes = ["simple", "extended", "prepared"] as const;
+const modes = (process.env.GW_BENCH_MODES ?? "simple,extended,prepared").split(",");
+const wanted = process.env.GW_BENCH_TARGETS?.split(",");
+const beside = process.env.GW_BENCH_BESIDE?.split(",") ?? [];
 const run = promisify(execFile);
 
 type Target = {
@@ -41,7 +45,14 @@ try {
   undo.push(server.stop);
   const direct: Target = { name: "direct", port: server.port, user: "postgres", password, process: undefined };
   await run("pgbench", ["-i", "-q", "-s", "1", ...connection(direct)], { env: env(direct) });
-  const targets = [direct, await gateway(direct), await wireOnly(direct), await pgbouncer(direct)];
+  const makers: Readonly<Record<string, () => Promise<Target>>> = {
+    gateway: () => gateway("gateway", process.cwd(), direct),
+    "wire only": () => wireOnly(direct),
+    PgBouncer: () => pgbouncer(direct),
+  };
+  const targets = [direct];
+  for (const checkout of beside) targets.push(await gateway(basename(checkout), checkout, direct));
+  for (const [name, make] of Object.entries(makers)) if (wanted?.includes(name) ?? true) targets.push(await make());
   console.log(
     `| mode | clients | target | tps | ratio to direct | p50 µs | p99 µs | added p50 µs | proxy CPU µs / transaction |`,
   );
@@ -149,16 +160,14 @@ function spoken(child: ChildProcess, what: RegExp): Promise<RegExpExecArray> {
   });
 }
 
-async function gateway(direct: Target): Promise<Target> {
+async function gateway(name: string, checkout: string, direct: Target): Promise<Target> {
   const issuer = await startTokenIssuer({ audience: "gatewright" });
   undo.push(issuer.stop);
-  mkdirSync(join(folder, "policies"));
-  writeFileSync(
-    join(folder, "policies", "bench.policy"),
-    "package bench\n\nallow everybody on sql read, tcl, session\n",
-  );
-  writeFileSync(join(folder, "password"), direct.password);
-  const config = join(folder, "gw.yaml");
+  const own = join(folder, name);
+  mkdirSync(join(own, "policies"), { recursive: true });
+  writeFileSync(join(own, "policies", "bench.policy"), "package bench\n\nallow everybody on sql read, tcl, session\n");
+  writeFileSync(join(own, "password"), direct.password);
+  const config = join(own, "gw.yaml");
   const issuerLine = `{ issuer: "${issuer.issuer}", audience: gatewright, jwks_url: "${issuer.jwksUrl}", algorithms: [EdDSA] }`;
   writeFileSync(
     config,
@@ -176,14 +185,16 @@ connections:
 `,
   );
   const profile =
-    process.env.GW_BENCH_PROF === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${process.env.GW_BENCH_PROF}`];
-  const child = spawn(process.execPath, [...profile, "cli/gw.js", "serve", "--config", config], {
+    process.env.GW_BENCH_PROF === undefined || name !== "gateway"
+      ? []
+      : ["--cpu-prof", `--cpu-prof-dir=${process.env.GW_BENCH_PROF}`];
+  const child = spawn(process.execPath, [...profile, join(checkout, "cli/gw.js"), "serve", "--config", config], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   undo.push(() => stopped(child));
   const [, port] = await spoken(child, /^bench .*:(\d+)$/m);
   const token = await issuer.issue({ sub: "bench", kind: "service", groups: [] });
-  return { name: "gateway", port: Number(port), user: "bench", password: token, process: child };
+  return { name, port: Number(port), user: "bench", password: token, process: child };
 }
 
 async function wireOnly(direct: Target): Promise<Target> {

@@ -1,15 +1,20 @@
 // Counts of decisions: what /metrics shows.
 import type { Metric } from "../admin/metrics.ts";
 
+type Effect = "allow" | "deny" | "approval" | "fault";
+
 export class GateMetrics {
-  readonly #decisions = new Map<string, { readonly connection: string; readonly effect: string; count: number }>();
+  /** By connection, then by effect. */
+  readonly #decisions = new Map<string, Map<Effect, number>>();
 
   /** `effect`: what became of a statement that was put on record. */
-  count(connection: string, effect: "allow" | "deny" | "approval" | "fault"): void {
-    const key = `${connection}\u0000${effect}`;
-    const entry = this.#decisions.get(key);
-    if (entry) entry.count += 1;
-    else this.#decisions.set(key, { connection, effect, count: 1 });
+  count(connection: string, effect: Effect): void {
+    let counts = this.#decisions.get(connection);
+    if (counts === undefined) {
+      counts = new Map();
+      this.#decisions.set(connection, counts);
+    }
+    counts.set(effect, (counts.get(effect) ?? 0) + 1);
   }
 
   read(): readonly Metric[] {
@@ -18,10 +23,9 @@ export class GateMetrics {
         name: "gw_statements_total",
         help: "statements by connection and decision",
         type: "counter",
-        samples: [...this.#decisions.values()].map(({ connection, effect, count }) => ({
-          labels: { connection, effect },
-          value: count,
-        })),
+        samples: [...this.#decisions].flatMap(([connection, counts]) =>
+          [...counts].map(([effect, value]) => ({ labels: { connection, effect }, value })),
+        ),
       },
     ];
   }

@@ -9,25 +9,34 @@ import type { AnalyzedStatement, SqlContext, SqlFault } from "../../engine/sql/t
 import { describeApprovers } from "../approvals/approval.ts";
 import { GatewayError } from "../errors.ts";
 import type { GateSession, HoldOutcome, SqlGate, SqlVerdict } from "../postgres/sql-gate.ts";
+import type { EventText } from "../recording/event-text.ts";
 import { approvalDigest } from "./approval-digest.ts";
 import { approvalIdOf, holdForApproval } from "./approval-hold.ts";
 import { contributionsOf } from "./contributions.ts";
 import type { GateDeps } from "./deps.ts";
+import { completionText, statementText } from "./event-texts.ts";
 import { obligationsKey } from "./obligations-key.ts";
 import { refusalOfDecision, refusalOfFault } from "./refusal.ts";
-import { alertEvents, sessionStartEvent, statementEvent } from "./session-events.ts";
+import { alertEvents, sessionStartEvent } from "./session-events.ts";
 import { StatementCache } from "./statement-cache.ts";
 
-/** What the gate remembers of a verdict that it gave. */
-export type VerdictState = {
+/** What the gate remembers of a verdict that it gave. Travels with it, under a key that nobody else has. */
+class VerdictState {
   readonly text: string;
   readonly policies: PolicySet;
   readonly request: PolicyRequest | undefined;
   readonly internalCause: string | undefined;
-  isCounted: boolean;
+  isCounted = false;
   /** A hold is put on record when it starts to wait, and then not again. */
-  isHoldRecorded: boolean;
-};
+  isHoldRecorded = false;
+
+  constructor({ text, policies, request, internalCause }: NewState) {
+    this.text = text;
+    this.policies = policies;
+    this.request = request;
+    this.internalCause = internalCause;
+  }
+}
 
 export type Parameters = readonly (Uint8Array | null)[];
 
@@ -36,14 +45,15 @@ const noRules: ReadonlySet<RuleId> = new Set();
 /** One gate per connection: what it remembers of statements is valid for its catalog only. */
 export function createSqlGate(deps: GateDeps): SqlGate {
   const cache = new StatementCache(deps.engine, deps.limits);
-  const states = new WeakMap<SqlVerdict, VerdictState>();
   /** Windows that grow by what a result holds: waiting for the completion, by decision id. */
   const measured = new Map<string, readonly MeasuredWindow[]>();
 
-  const remember = (verdict: SqlVerdict, state: NewState): SqlVerdict => {
-    states.set(verdict, { ...state, isCounted: false, isHoldRecorded: false });
-    return verdict;
-  };
+  /** A verdict of another gate has none under this key. */
+  const stateKey = Symbol("state of a verdict");
+
+  /** Not a weak map: one of what lives for a single statement keeps the collector busy. */
+  const remember = (verdict: SqlVerdict, state: NewState): SqlVerdict =>
+    Object.assign(verdict, { [stateKey]: new VerdictState(state) });
 
   /** What earlier statements of the same message would add: none of them is counted before the message is recorded. */
   let tentative = new Map<string, number>();
@@ -188,12 +198,13 @@ export function createSqlGate(deps: GateDeps): SqlGate {
 
   const record: SqlGate["record"] = (session, verdicts, parameters) => {
     const atMs = deps.clock.nowMs();
-    const events: SessionEvent[] = [];
-    const fresh = verdicts.filter((verdict) => !stateOf(verdict).isHoldRecorded);
+    const events: (SessionEvent | EventText)[] = [];
+    const isFresh = (verdict: SqlVerdict): boolean => !stateOf(verdict).isHoldRecorded;
+    const fresh = verdicts.every(isFresh) ? verdicts : verdicts.filter(isFresh);
     for (const verdict of fresh) {
       const { text, policies, internalCause } = stateOf(verdict);
       events.push(
-        statementEvent({
+        statementText({
           atMs,
           session: session.id,
           verdict,
@@ -203,7 +214,9 @@ export function createSqlGate(deps: GateDeps): SqlGate {
           internalCause,
         }),
       );
-      if (verdict.decision) events.push(...alertEvents(atMs, session.id, verdict.decisionId, verdict.decision));
+      if (verdict.decision && verdict.decision.alerts.length > 0) {
+        events.push(...alertEvents(atMs, session.id, verdict.decisionId, verdict.decision));
+      }
     }
     // INVARIANT: throws before anything is counted or released when the intent isn't written.
     deps.recorder.recordIntent(events);
@@ -216,8 +229,8 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   };
 
   const stateOf = (verdict: SqlVerdict): VerdictState => {
-    const state = states.get(verdict);
-    if (state === undefined) throw new BugError("a verdict that this gate did not give");
+    const state = stateKey in verdict ? verdict[stateKey] : undefined;
+    if (!(state instanceof VerdictState)) throw new BugError("a verdict that this gate did not give");
     return state;
   };
 
@@ -227,7 +240,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     }
   };
 
-  const recordLate = (event: SessionEvent): void => deps.recorder.recordOutcome(event);
+  const recordLate = (event: SessionEvent | EventText): void => deps.recorder.recordOutcome(event);
 
   const recordUnreleased = (session: GateSession, verdict: SqlVerdict, outcome: HoldOutcome): void =>
     recordLate({
@@ -275,18 +288,15 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       }
     },
     complete: (session, decisionId, completion) => {
-      for (const window of measured.get(decisionId) ?? []) {
-        const amount = window.unit === "rows" ? completion.rows : completion.bytes;
-        deps.counters.add(window.rule, window.key, window.ms, amount);
+      const windows = measured.get(decisionId);
+      if (windows !== undefined) {
+        for (const window of windows) {
+          const amount = window.unit === "rows" ? completion.rows : completion.bytes;
+          deps.counters.add(window.rule, window.key, window.ms, amount);
+        }
+        measured.delete(decisionId);
       }
-      measured.delete(decisionId);
-      recordLate({
-        atMs: deps.clock.nowMs(),
-        session: session.id,
-        type: "completion",
-        id: decisionId,
-        ...completion,
-      });
+      recordLate(completionText(deps.clock.nowMs(), session.id, decisionId, completion));
     },
     open: (session) => deps.recorder.recordIntent([sessionStartEvent(session, deps.clock.nowMs())]),
     close: (session, reason) =>
@@ -300,7 +310,7 @@ function effectOf(verdict: SqlVerdict): "allow" | "deny" | "approval" | "fault" 
   return verdict.fault === undefined ? "deny" : "fault";
 }
 
-type NewState = Omit<VerdictState, "isCounted" | "isHoldRecorded">;
+type NewState = Pick<VerdictState, "text" | "policies" | "request" | "internalCause">;
 
 type MeasuredWindow = {
   readonly rule: RuleId;

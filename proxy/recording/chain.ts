@@ -1,5 +1,5 @@
 // event -> line of the recording: {"seq":…,"prev":…, …event…,"hash":…}
-import { createHash } from "node:crypto";
+import { hash as digestOf } from "node:crypto";
 
 /** Where a chain stands: the number and the hash of its last line. */
 export type ChainHead = { readonly seq: number; readonly hash: string };
@@ -12,11 +12,10 @@ const tailLength = 75;
 
 /**
  * One line without its line feed. The hash covers every byte before `,"hash":`, the previous line's hash among them:
- * so one changed, lost or moved line breaks the chain from there on.
+ * so one changed, lost or moved line breaks the chain from there on. `rest`: the fields as JSON, without braces.
  */
-export function chainLine(head: ChainHead, fields: object): { readonly line: string; readonly head: ChainHead } {
+export function chainLine(head: ChainHead, rest: string): { readonly line: string; readonly head: ChainHead } {
   const seq = head.seq + 1;
-  const rest = JSON.stringify(fields).slice(1, -1);
   const body = `{"seq":${seq},"prev":"${head.hash}"${rest === "" ? "" : `,${rest}`}`;
   const hash = sha256(body);
   return { line: `${body},"hash":"${hash}"}`, head: { seq, hash } };
@@ -45,4 +44,4 @@ export function checkLine(line: Buffer, head: ChainHead | undefined): CheckedLin
   return { ok: true, head: { seq, hash } };
 }
 
-const sha256 = (content: string | Buffer): string => createHash("sha256").update(content).digest("hex");
+const sha256 = (content: string | Buffer): string => digestOf("sha256", content);

@@ -6,6 +6,7 @@ import type { Clock, Log } from "../deps.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 import type { Durability } from "../gateway-config.ts";
 import { type ChainHead, chainLine } from "./chain.ts";
+import { type EventText, eventText } from "./event-text.ts";
 import { FileSink } from "./file-sink.ts";
 import { lockDirectory, reopenChain, segmentPath } from "./segments.ts";
 
@@ -14,9 +15,9 @@ export type Recorder = {
    * Writes events that must precede what they announce.
    * @throws GatewayError `record-failed`: then nothing of what they announce may happen
    */
-  readonly recordIntent: (events: readonly SessionEvent[]) => void;
+  readonly recordIntent: (events: readonly (SessionEvent | EventText)[]) => void;
   /** Writes an event about something that has happened already: with the next intent, at the latest at the end of this turn. */
-  readonly recordOutcome: (event: SessionEvent) => void;
+  readonly recordOutcome: (event: SessionEvent | EventText) => void;
   /** Undefined while the recording works, else the system's code. */
   readonly failure: () => string | undefined;
   readonly head: () => ChainHead;
@@ -59,7 +60,7 @@ class FileRecorder implements Recorder {
   #segment: number;
   #head: ChainHead;
   /** Events about the past that wait for the next write: their numbers are given when they are written. */
-  #waiting: SessionEvent[] = [];
+  #waiting: (SessionEvent | EventText)[] = [];
   #waitingBytes = 0;
   #flush: NodeJS.Immediate | undefined;
   #syncTimer: NodeJS.Timeout | undefined;
@@ -85,7 +86,7 @@ class FileRecorder implements Recorder {
     }
   }
 
-  recordIntent(events: readonly SessionEvent[]): void {
+  recordIntent(events: readonly (SessionEvent | EventText)[]): void {
     if (this.#isClosed) throw recordFailed(this.#options.directory, new Error("closed"));
     if (this.#options.durability === "async" && this.#failure === undefined) {
       for (const event of events) this.recordOutcome(event);
@@ -102,7 +103,7 @@ class FileRecorder implements Recorder {
     this.#recovered();
   }
 
-  recordOutcome(event: SessionEvent): void {
+  recordOutcome(event: SessionEvent | EventText): void {
     this.#waiting.push(event);
     this.#waitingBytes += 512;
     if (this.#waitingBytes > limits.recordPendingBytesMax && this.#failure === undefined) this.#flushNow();
@@ -128,20 +129,22 @@ class FileRecorder implements Recorder {
   }
 
   /** What waits and then `events`, as one write. What waits is kept when it fails. */
-  #writeAll(events: readonly SessionEvent[]): void {
-    const all = this.#waiting.length === 0 ? events : [...this.#waiting, ...events];
-    if (all.length === 0) return;
-    this.#write(all);
+  #writeAll(events: readonly (SessionEvent | EventText)[]): void {
+    if (this.#waiting.length === 0) {
+      if (events.length > 0) this.#write(events);
+      return;
+    }
+    this.#write(events.length === 0 ? this.#waiting : [...this.#waiting, ...events]);
     this.#waiting = [];
     this.#waitingBytes = 0;
   }
 
-  #write(events: readonly SessionEvent[]): void {
+  #write(events: readonly (SessionEvent | EventText)[]): void {
     if (this.#sink.length > (this.#options.segmentBytesMax ?? limits.recordSegmentBytesMax)) this.#nextSegment();
     let head = this.#head;
     let text = "";
     for (const event of events) {
-      const next = chainLine(head, event);
+      const next = chainLine(head, typeof event === "string" ? event : eventText(event));
       text += `${next.line}\n`;
       head = next.head;
     }

@@ -1,0 +1,72 @@
+// verdict, completion -> the text of their records; what is equal for every run of a statement is rendered once
+import type { AnalyzedStatement } from "../../engine/sql/types.ts";
+import type { Completion } from "../postgres/sql-gate.ts";
+import { type EventText, eventText, eventTextOf, fieldsOf } from "../recording/event-text.ts";
+import { type StatementEventInput, statementEvent } from "./session-events.ts";
+
+/** The parts of a released statement's record that depend on these alone. */
+type Kept = {
+  readonly rules: readonly string[];
+  readonly obligationsKey: string;
+  readonly policyHash: string;
+  /** Between the decision's id and the number of parameters. */
+  readonly head: string;
+  /** Behind it. */
+  readonly tail: string;
+};
+
+/** The latest of each statement: policies change seldom, and most statements are decided alike each time. */
+const kept = new WeakMap<AnalyzedStatement, Kept>();
+
+/** The same text as `eventText(statementEvent(input))`. */
+export function statementText(input: StatementEventInput): EventText {
+  const constant = constantParts(input);
+  if (constant === undefined) return eventText(statementEvent(input));
+  const { atMs, session, verdict, parameters } = input;
+  return eventTextOf(
+    `"atMs":${atMs},"session":${JSON.stringify(session)},"type":"statement","id":${JSON.stringify(verdict.decisionId)},${constant.head},"parameters":${parameters},${constant.tail}`,
+  );
+}
+
+/** Undefined where a record says more than its statement, its rules and its obligations. */
+function constantParts(input: StatementEventInput): Kept | undefined {
+  const { verdict, policyHash } = input;
+  if (verdict.kind !== "release" || verdict.statement === undefined) return undefined;
+  const { statement, decision, obligationsKey } = verdict;
+  if (decision.shadow.length > 0 || input.text !== statement.facts.text) return undefined;
+  const known = kept.get(statement);
+  if (
+    known !== undefined &&
+    known.policyHash === policyHash &&
+    known.obligationsKey === obligationsKey &&
+    isSame(known.rules, decision.rules)
+  ) {
+    return known;
+  }
+  const { atMs, session, type, id, parameters, ...constant } = statementEvent(input);
+  const { statement: text, fingerprint, isCut, statementSha256, ...rest } = constant;
+  const parts = {
+    rules: decision.rules,
+    obligationsKey,
+    policyHash,
+    head: fieldsOf({ statement: text, fingerprint, isCut, statementSha256 }),
+    tail: fieldsOf(rest),
+  };
+  kept.set(statement, parts);
+  return parts;
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** The same text as `eventText` gives for the event of type `completion`. */
+export function completionText(atMs: number, session: string, id: string, completion: Completion): EventText {
+  const { outcome, tag, sqlstate, rows, bytes, durationUs } = completion;
+  let text = `"atMs":${atMs},"session":${JSON.stringify(session)},"type":"completion","id":${JSON.stringify(id)},"outcome":"${outcome}"`;
+  if (tag !== undefined) text += `,"tag":${JSON.stringify(tag)}`;
+  if (sqlstate !== undefined) text += `,"sqlstate":${JSON.stringify(sqlstate)}`;
+  return eventTextOf(`${text},"rows":${rows},"bytes":${bytes},"durationUs":${durationUs}`);
+}
