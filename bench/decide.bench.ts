@@ -3,9 +3,14 @@
 import * as cedar from "@cedar-policy/cedar-wasm/nodejs";
 import { newEnforcer, newModelFromString } from "casbin";
 import { compileBundle } from "../dsl/bundle.ts";
+import { limits } from "../engine/limits.ts";
 import type { Relation } from "../engine/model/catalog.ts";
 import { decodeCatalogSnapshot } from "../engine/model/catalog-snapshot.ts";
 import type { PolicyRequest } from "../engine/model/request.ts";
+import { readRegoBundle } from "../engine/rego/bundle.ts";
+import { RegoEvaluator } from "../engine/rego/evaluator.ts";
+import { encodeInput } from "../engine/rego/input.ts";
+import { buildRego, opa } from "../test/support/opa.ts";
 
 const tables = 50;
 const withOthers = process.argv.includes("--others");
@@ -175,6 +180,34 @@ function cedarFor(rules: number, group: string): () => unknown {
     });
 }
 
+const allowOf = (table: string, group: string): string =>
+  `allow if { input.action == "read"; input.table == "${table}"; "${group}" in input.groups }`;
+
+/** Through gw's own host, input encoded each time. undefined without an `opa` command to compile with. */
+async function opaFor(rules: number, group: string, how: "data" | "rules"): Promise<(() => unknown) | undefined> {
+  if (opa === undefined) return undefined;
+  const grants: Record<string, Record<string, boolean>> = {};
+  for (let i = 0; i < rules; i += 1) grants[`t${i % tables}`] = { ...grants[`t${i % tables}`], [`g${i}`]: true };
+  const body =
+    how === "data"
+      ? 'allow if { input.action == "read"; some g in input.groups; data.grants[input.table][g] }'
+      : Array.from({ length: rules }, (_, i) => allowOf(`t${i % tables}`, `g${i}`)).join("\n");
+  const files = {
+    "bench.rego": `package bench\nimport rego.v1\ndefault allow := false\n${body}\n`,
+    ...(how === "data" ? { "data.json": JSON.stringify({ grants }) } : {}),
+  };
+  const bundle = readRegoBundle(await buildRego(files, ["bench/allow"]), limits);
+  if (!bundle.ok) throw new Error(bundle.error);
+  const { module, data } = bundle.value;
+  const evaluator = RegoEvaluator.load({ module, data, entrypoint: undefined, pagesMax: limits.regoMemoryPagesMax });
+  if (!evaluator.ok) throw new Error(evaluator.error);
+  const run: RegoEvaluator = evaluator.value;
+  return () => {
+    const input = encodeInput({ action: "read", table: "t5", groups: [group, "staff"] }, limits);
+    return input.ok && run.evaluate(input.value, 0);
+  };
+}
+
 const relation = catalog.relations.get("public.t5");
 if (!relation) throw new Error("the bench table is missing");
 const rows: Record<string, string | number>[] = [];
@@ -188,27 +221,38 @@ for (const rules of [10, 100, 1_000, 10_000]) {
     ]);
     const start = process.hrtime.bigint();
     compiled[String(reduce)] = compileBundle(files, { revision: "bench", timeZone: "UTC" });
-    if (!reduce) compileMs = Number(process.hrtime.bigint() - start) / 1e6;
+    if (reduce) continue;
+    compileMs = Number(process.hrtime.bigint() - start) / 1e6;
+    compiled.closures = compileBundle(files, { revision: "bench", timeZone: "UTC", code: "closures" });
   }
-  const [simple, reducing] = [compiled.false?.policySet, compiled.true?.policySet];
-  if (!simple || !reducing) throw new Error(compiled.true?.diagnostics.map((d) => d.message).join("; "));
+  const [simple, reducing, closures] = [compiled.false, compiled.true, compiled.closures].map((c) => c?.policySet);
+  if (!simple || !reducing || !closures) throw new Error(compiled.true?.diagnostics.map((d) => d.message).join("; "));
   // In the middle of the list: an engine that stops at the first match should not find it at once.
   const group = `g${Math.floor(rules / 2 / tables) * tables + 5}`;
   const request = requestFor(relation, group);
   const sent = plain(request);
   if (simple.decide(request).effect !== "allow") throw new Error("the bench request must be allowed");
   const byHand = handWritten(rules);
-  const others = withOthers
-    ? { "casbin enforceSync": await casbinFor(rules, group), "cedar-wasm preparsed": cedarFor(rules, group) }
+  const [asData, asRules] = withOthers
+    ? [await opaFor(rules, group, "data"), await opaFor(rules, group, "rules")]
+    : [undefined, undefined];
+  const others: Readonly<Record<string, () => unknown>> = withOthers
+    ? {
+        "casbin enforceSync": await casbinFor(rules, group),
+        "cedar-wasm preparsed": cedarFor(rules, group),
+        ...(asData ? { "opa-wasm, grants as data": asData } : {}),
+        ...(asRules ? { "opa-wasm, a rule per grant": asRules } : {}),
+      }
     : {};
   for (const [name, run] of Object.entries(others)) {
     const answer = run();
-    const isAllowed = answer === true || JSON.stringify(answer).includes('"decision":"allow"');
+    const isAllowed = answer === true || /"decision":"allow"|"value":true/.test(JSON.stringify(answer));
     if (!isAllowed) throw new Error(`${name} does not allow the request: ${JSON.stringify(answer).slice(0, 300)}`);
   }
   const best = measure(
     {
       decide: () => simple.decide(request),
+      "decide, closures": () => closures.decide(request),
       "decide + mask, filter, limit": () => reducing.decide(request),
       stringify: () => JSON.stringify(sent),
       "by hand": () => byHand(group, "select", "t5"),
@@ -224,5 +268,33 @@ for (const rules of [10, 100, 1_000, 10_000]) {
     "compile ms": Math.round(compileMs),
   });
 }
+/** Sixteen candidates whose conditions name different facts, so that no index leaves one out. */
+const scanned = [
+  'allow a0 on sql read when is_agent and (session.purpose ?? "none") == "support" and sql.joins < 3',
+  "allow a1 on sql read when identity.kind == human and identity.mfa",
+  'deny d0 on sql when sql.statements > 1 because "one at a time"',
+  'deny d1 on sql read when is_agent and time.hour not in 6..22 because "by day"',
+  'deny d2 on sql read when sql.joins > 5 or count(sql.tables) > 4 because "too wide"',
+  'deny d3 on sql when any f in sql.functions: f in ["pg_sleep", "dblink"] because "no"',
+  'deny d4 on sql read unless identity.groups contains "staff" because "staff only"',
+  'deny d5 on sql read when connection.env == "prod" and identity.on_behalf_of is absent because "for whom?"',
+].flatMap((rule) => [rule, rule.replace(/^(\w+ \w+)/, "$1b")]);
+const scan = (["automatic", "closures"] as const).map((code) => {
+  const text = `package scan\nlet is_agent = identity.kind == agent\n${scanned.join("\n")}\n`;
+  const { policySet, diagnostics } = compileBundle(new Map([["a.policy", text]]), {
+    revision: "bench",
+    timeZone: "UTC",
+    code,
+  });
+  if (!policySet) throw new Error(diagnostics.map((d) => d.message).join("; "));
+  return policySet;
+});
+const scanRequest = requestFor(relation, "staff");
+if (scan.some((set) => set.decide(scanRequest).effect !== "allow")) throw new Error("the scan request must be allowed");
+const scanNs = measure(
+  { generated: () => scan[0]?.decide(scanRequest), closures: () => scan[1]?.decide(scanRequest) },
+  200,
+);
+console.log("16 candidates, all asked: ns per decision", JSON.stringify(scanNs));
 console.log("ns per decision (fastest of interleaved rounds)");
 console.table(rows);
