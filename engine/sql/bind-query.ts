@@ -1,10 +1,10 @@
 // SELECT, VALUES, set operations, WITH -> bound query and the columns it gives.
 import type { CommonTableExpr, Node, SelectStmt, WithClause } from "@pgsql/types";
-import { type Binder, type Cte, type Ctes, collect, touch } from "./bind-context.ts";
+import { addUse, type Binder, type Cte, type Ctes, collect, touch } from "./bind-context.ts";
 import { bindExpression, bindWindow, type Place } from "./bind-expression.ts";
 import { bindFrom } from "./bind-from.ts";
 import { bindWrite } from "./bind-write.ts";
-import type { Lineage } from "./bindings.ts";
+import type { Lineage, RelationUse } from "./bindings.ts";
 import { refuse } from "./fault.ts";
 import { figureName } from "./figure-name.ts";
 import { kindOf } from "./node-kinds.ts";
@@ -73,7 +73,9 @@ function bindValues(b: Binder, s: SelectStmt, at: Place): Output {
 function bindSelect(b: Binder, s: SelectStmt, at: Place, options: QueryOptions): Output {
   const place = { where: s.whereClause };
   const scope = newScope(at.scope, []);
+  const usesBefore = b.bindings.uses.length;
   bindFrom(b, s.fromClause ?? [], { scope: at.scope, ctes: at.ctes }, place, scope);
+  if (s.lockingClause?.length) lockRows(b, b.bindings.uses.slice(usesBefore));
   const inside: Place = { scope, ctes: at.ctes };
   bindExpression(b, s.whereClause, inside);
   const isDeferred = options.isListDeferred === true && b.isCommitting && !s.distinctClause?.length;
@@ -86,6 +88,16 @@ function bindSelect(b: Binder, s: SelectStmt, at: Place, options: QueryOptions):
   bindOrder(b, s.sortClause, inside, output.columns);
   for (const item of s.distinctClause ?? []) if (kindOf(item) !== "") bindOutputOr(b, item, inside, output.columns);
   return output;
+}
+
+/**
+ * FOR UPDATE and its kin stop every writer of the rows, which a read doesn't: an access of its own for all that the query
+ * reads, whatever OF names. https://www.postgresql.org/docs/18/explicit-locking.html#LOCKING-ROWS
+ */
+function lockRows(b: Binder, uses: readonly RelationUse[]): void {
+  for (const { relation, verb, place, implied, via } of uses) {
+    if (verb === "select") addUse(b, relation, "lock", place, implied === undefined ? { via } : { implied, via });
+  }
 }
 
 /** Select list or RETURNING list. `*` gives the columns in scope. */

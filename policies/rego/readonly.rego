@@ -39,6 +39,14 @@ deny contains {"rule": "analysts_change_nothing", "severity": "high", "message":
 	message := sprintf("analysts read; %s is not for them", [a.verb])
 }
 
+deny contains {"rule": "analysts_hold_no_rows", "severity": "high", "message": message} if {
+	is_analyst
+	count(input.sql.read_tables) > 0
+	some a in input.sql.accesses
+	a.verb == "lock"
+	message := "analysts read; FOR UPDATE and FOR SHARE hold up those who write"
+}
+
 deny contains {"rule": "restricted_tables", "severity": "high", "message": message} if {
 	not reads_restricted
 	some a in input.sql.accesses

@@ -158,6 +158,24 @@ test("returned columns are those that flow into the result", () => {
   assert.deepEqual([...facts.functions], ["lower"]);
 });
 
+test("FOR UPDATE and its kin are accesses of their own: a right to read doesn't hold up writers", () => {
+  const verbs = (sql: string): readonly unknown[] =>
+    analyzed(sql, context).facts.accesses.map((a) => [a.verb, a.relation?.name]);
+  assert.deepEqual(verbs("SELECT id FROM orders FOR UPDATE"), [
+    ["select", "orders"],
+    ["lock", "orders"],
+  ]);
+  assert.deepEqual(verbs("SELECT 1 FROM (SELECT id FROM orders FOR KEY SHARE SKIP LOCKED) o, customers"), [
+    ["select", "orders"],
+    ["lock", "orders"],
+    ["select", "customers"],
+  ]);
+  assert.deepEqual(verbs("WITH o AS (SELECT id FROM orders FOR SHARE) SELECT FROM o"), [
+    ["select", "orders"],
+    ["lock", "orders"],
+  ]);
+});
+
 test("limits and joins are counted", () => {
   const { facts } = analyzed("SELECT 1 FROM orders o, customers c LEFT JOIN orders p ON true LIMIT 5", context);
   assert.deepEqual([facts.joins, facts.hasLimit, facts.limit], [2, true, 5]);
