@@ -30,6 +30,8 @@ type Sample = {
   readonly p50: number;
   readonly p99: number;
   readonly cpuUsPerTransaction: number | undefined;
+  /** The part of it that the kernel spent on the process's behalf. */
+  readonly kernelUsPerTransaction: number | undefined;
 };
 
 const folder = mkdtempSync(join(tmpdir(), "gw-bench-"));
@@ -54,9 +56,9 @@ try {
   for (const checkout of beside) targets.push(await gateway(basename(checkout), checkout, direct));
   for (const [name, make] of Object.entries(makers)) if (wanted?.includes(name) ?? true) targets.push(await make());
   console.log(
-    `| mode | clients | target | tps | ratio to direct | p50 µs | p99 µs | added p50 µs | proxy CPU µs / transaction |`,
+    `| mode | clients | target | tps | ratio to direct | p50 µs | p99 µs | added p50 µs | proxy CPU µs / transaction | of it kernel |`,
   );
-  console.log("|---|---|---|---|---|---|---|---|---|");
+  console.log("|---|---|---|---|---|---|---|---|---|---|");
   for (const mode of modes) {
     for (const count of clients) {
       const samples = new Map<string, Sample[]>();
@@ -82,10 +84,11 @@ function report(mode: string, count: number, samples: ReadonlyMap<string, readon
     const tps = middle(name, (s) => s.tps);
     const p50 = middle(name, (s) => s.p50);
     const cpu = middle(name, (s) => s.cpuUsPerTransaction ?? Number.NaN);
+    const kernel = middle(name, (s) => s.kernelUsPerTransaction ?? Number.NaN);
     const cells = [
       ...[mode, count, name, tps.toFixed(0), (tps / middle("direct", (s) => s.tps)).toFixed(2), p50.toFixed(0)],
       ...[middle(name, (s) => s.p99).toFixed(0), (p50 - middle("direct", (s) => s.p50)).toFixed(0)],
-      Number.isNaN(cpu) ? "" : cpu.toFixed(1),
+      ...(Number.isNaN(cpu) ? ["", ""] : [cpu.toFixed(1), kernel.toFixed(1)]),
     ];
     console.log(`| ${cells.join(" | ")} |`);
   }
@@ -112,7 +115,7 @@ async function measure(target: Target, mode: string, count: number): Promise<Sam
     join(logs, "l"),
   ];
   const { stdout } = await run("pgbench", [...args, ...connection(target)], { env: env(target), cwd: logs });
-  const spent = cpuUs(target.process) - before;
+  const after = cpuUs(target.process);
   const tps = Number(/tps = ([\d.]+)/.exec(stdout)?.[1]);
   const transactions = Number(/actually processed: (\d+)/.exec(stdout)?.[1]);
   const latencies = readdirSync(logs)
@@ -124,17 +127,21 @@ async function measure(target: Target, mode: string, count: number): Promise<Sam
     tps,
     p50: at(0.5),
     p99: at(0.99),
-    cpuUsPerTransaction: target.process === undefined ? undefined : spent / transactions,
+    cpuUsPerTransaction:
+      target.process === undefined
+        ? undefined
+        : (after.user + after.kernel - before.user - before.kernel) / transactions,
+    kernelUsPerTransaction: target.process === undefined ? undefined : (after.kernel - before.kernel) / transactions,
   };
 }
 
-/** User and system time of a process, from /proc: 10 ms ticks. */
-function cpuUs(child: ChildProcess | undefined): number {
-  if (child?.pid === undefined) return 0;
+/** Time of a process, µs, from /proc: 10 ms ticks. */
+function cpuUs(child: ChildProcess | undefined): { readonly user: number; readonly kernel: number } {
+  if (child?.pid === undefined) return { user: 0, kernel: 0 };
   const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8")
     .replace(/^.*\) /, "")
     .split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  return { user: Number(fields[11]) * 10_000, kernel: Number(fields[12]) * 10_000 };
 }
 
 function connection(target: Target): readonly string[] {
