@@ -6,10 +6,21 @@ import { GatewayError } from "../proxy/errors.ts";
 import { type BundleFolder, compile } from "./read-bundle.ts";
 import { snapshotAnalyzer } from "./snapshot-analyzer.ts";
 
+/** What is asked for. `name` and `record` are texts of the policy language: `"/v1/orders"`, `{ body: { amount: 5 } }`. */
+export type Action =
+  | { readonly kind: "sql"; readonly text: string }
+  | {
+      readonly kind: "http" | "mcp" | "llm";
+      /** The method, or what is named: `tool`, `resource`, `prompt`, `model`. */
+      readonly word: string;
+      readonly name: string;
+      readonly record: string | undefined;
+    };
+
 export type Question = {
   /** A record in the policy language, or the name of a fixture. */
   readonly as: string;
-  readonly sql: string;
+  readonly action: Action;
   readonly at: string | undefined;
   /** More givens, without the word: `time { hour: 3 }`, `counter pii_reads = 9`. */
   readonly given: readonly string[];
@@ -44,7 +55,7 @@ export function askAll(bundle: BundleFolder, questions: readonly Question[]): As
   const byPackage = new Map<string, string[]>();
   questions.forEach((question, i) => {
     const name = packageOf(whole.checked, question.as);
-    const at = question.at ?? onlyConnection(bundle, whole.checked);
+    const at = question.at ?? onlyConnection(bundle, whole.checked, question.action);
     byPackage.set(name, [...(byPackage.get(name) ?? [`package ${name}`]), testOf(question, i, at)]);
   });
   const texts = [...byPackage.values()].map((lines, i) => [questionFile(i), lines.join("\n")] as const);
@@ -70,11 +81,16 @@ const testOf = (question: Question, i: number, at: string): string =>
     `test "${i}" {`,
     `  given identity ${question.as}`,
     ...question.given.map((given) => `  given ${given}`),
-    `  given sql ${rawText(question.sql)} at ${JSON.stringify(at)}`,
+    `  given ${givenOf(question.action, JSON.stringify(at))}`,
     "  expect allow",
     "}",
     "",
   ].join("\n");
+
+const givenOf = (action: Action, at: string): string =>
+  action.kind === "sql"
+    ? `sql ${rawText(action.text)} at ${at}`
+    : `${action.kind} ${action.word} ${action.name} at ${at} ${action.record ?? ""}`;
 
 /** The package that has the fixture, else the first one that takes part. */
 function packageOf(checked: Checked, as: string): string {
@@ -86,7 +102,14 @@ function packageOf(checked: Checked, as: string): string {
 }
 
 /** The connection of the bundle's catalog; catalogs of bundles inside of it don't count. */
-function onlyConnection(bundle: BundleFolder, checked: Checked): string {
+function onlyConnection(bundle: BundleFolder, checked: Checked, action: Action): string {
+  if (action.kind !== "sql") {
+    throw new GatewayError(
+      "config-invalid",
+      "which connection?",
+      `say with --at where the ${action.kind} request goes`,
+    );
+  }
   const own = [...checked.files].filter(([path]) => !bundle.inner.some((folder) => path.startsWith(folder)));
   const names = new Set(
     own.flatMap(([, file]) => file.decls.flatMap((decl) => (decl.kind === "catalog" ? [decl.connection.raw] : []))),

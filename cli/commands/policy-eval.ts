@@ -1,13 +1,16 @@
 // gw policy eval | explain: a request in, the decision out, and why
+import { readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
 import { type Command, Option } from "commander";
 import { codePage } from "../../dsl/diagnostic-codes.ts";
 import { type ExplainedRule, type Explanation, explainDecision } from "../../dsl/explain.ts";
 import { renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
 import { GatewayError } from "../../proxy/errors.ts";
-import { type Asked, askBundle, type Question } from "../ask-bundle.ts";
+import { type Action, type Asked, askBundle, type Question } from "../ask-bundle.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { type Colors, colorsOf, paletteOf } from "../palette.ts";
+import { questionOf, quoted } from "../question-file.ts";
 import { defaultPath, forReader, selectBundles, shownPath } from "../read-bundle.ts";
 import { decisionAsJson, showCause, showDecision } from "../show-decision.ts";
 import type { Terminal } from "../terminal.ts";
@@ -15,6 +18,11 @@ import type { Terminal } from "../terminal.ts";
 type Flags = {
   readonly as?: string;
   readonly sql?: string;
+  readonly http?: string;
+  readonly mcp?: string;
+  readonly llm?: string;
+  readonly with?: string;
+  readonly request?: string;
   readonly at?: string;
   readonly given: readonly string[];
   readonly json?: boolean;
@@ -26,6 +34,11 @@ const withQuestion = (command: Command): Command =>
   command
     .option("--as <identity>", 'who asks: a fixture\'s name, or `{ sub: "bot", kind: agent, groups: ["support"] }`')
     .option("--sql <text>", "the statement")
+    .option("--http <request>", "an HTTP request: `POST /v1/orders`")
+    .option("--mcp <request>", "an MCP request: `tool github.create_issue`")
+    .option("--llm <request>", "a request to a model: `model gpt-5`, `tool browser.open`")
+    .option("--with <record>", "what such a request holds: `{ body: { amount: 5 } }`, a tool's arguments")
+    .option("--request <file>", "all of it as JSON, in place of these; - reads stdin")
     .option("--at <connection>", "where; may be left out if the bundle has one catalog")
     .addOption(
       new Option("-g, --given <given>", "what else a test could give: `time { hour: 3 }`; may be repeated")
@@ -96,14 +109,46 @@ export async function policyExplain(terminal: Terminal, what: string | undefined
 }
 
 async function ask(folder: string | undefined, flags: Flags): Promise<Asked> {
-  const { as, sql } = flags;
-  if (as === undefined || sql === undefined) {
-    throw new GatewayError("config-invalid", "who asks what?", "pass `--as IDENTITY` and `--sql TEXT`");
-  }
-  const question: Question = { as, sql, at: flags.at, given: flags.given };
+  const question = flags.request === undefined ? questionFrom(flags) : questionOf(await textOf(flags.request));
   const [selection] = await selectBundles([folder ?? defaultPath()]);
   if (!selection) throw new GatewayError("config-unreadable", "there is no bundle");
-  return askBundle(selection.bundle, question);
+  return askBundle(selection.bundle, { ...question, at: flags.at ?? question.at });
+}
+
+function questionFrom(flags: Flags): Question {
+  const { as, sql, at, given } = flags;
+  const actions: readonly Action[] = [
+    ...(sql === undefined ? [] : [{ kind: "sql", text: sql } as const]),
+    ...(["http", "mcp", "llm"] as const).flatMap((kind) => {
+      const request = flags[kind];
+      return request === undefined ? [] : [wordAndName(kind, request, flags.with)];
+    }),
+  ];
+  const [action, second] = actions;
+  if (as === undefined || !action || second) {
+    throw new GatewayError(
+      "config-invalid",
+      "who asks what?",
+      "pass `--as IDENTITY` and one of `--sql`, `--http`, `--mcp`, `--llm`, or `--request FILE`",
+    );
+  }
+  return { as, action, at, given };
+}
+
+function wordAndName(kind: "http" | "mcp" | "llm", request: string, record: string | undefined): Action {
+  const [, word, name] = /^(\w+)\s+(.+)$/.exec(request.trim()) ?? [];
+  if (word !== undefined && name !== undefined) return { kind, word, name: quoted(name), record };
+  const example = { http: "GET /v1/orders", mcp: "tool github.create_issue", llm: "model gpt-5" }[kind];
+  throw new GatewayError("config-invalid", `\`--${kind}\` takes two words`, `write \`--${kind} "${example}"\``);
+}
+
+async function textOf(path: string): Promise<string> {
+  if (path === "-") return text(process.stdin);
+  try {
+    return await readFile(path, "utf8");
+  } catch {
+    throw new GatewayError("config-unreadable", `the request \`${path}\` cannot be read`, "pass a JSON file, or -");
+  }
 }
 
 function complain(terminal: Terminal, asked: Extract<Asked, { ok: false }>): ExitCode {

@@ -88,7 +88,7 @@ function cellsOf(
   );
   const answers = askAll(
     bundle,
-    asked.map(({ who, sql }) => ({ as: who, sql, at: connection, given: [] })),
+    asked.map(({ who, sql }) => ({ as: who, action: { kind: "sql" as const, text: sql }, at: connection, given: [] })),
   );
   return asked.map(({ who, table, verb }, i) => {
     const prepared = answers.ok ? answers.prepared[i] : undefined;

@@ -78,7 +78,7 @@ async function answer(terminal: Terminal, root: string, state: State, text: stri
 }
 
 function decide(terminal: Terminal, bundle: Awaited<ReturnType<typeof readBundle>>, state: State, sql: string): void {
-  const asked = askBundle(bundle, { ...state, sql });
+  const asked = askBundle(bundle, { ...state, action: { kind: "sql", text: sql } });
   if (!asked.ok) {
     const { diagnostics, texts } = forReader(asked.bundle, asked.diagnostics);
     terminal.err(`${renderDiagnostics(diagnostics, new Sources(texts), "text", paletteOf(terminal))}\n`);
