@@ -1,7 +1,9 @@
 // The one place where the parts are wired together.
 import { hostname } from "node:os";
 import { limits } from "../engine/limits.ts";
+import type { Capabilities, ConnectionCapabilities } from "../engine/model/capabilities.ts";
 import type { ConnectionFacts } from "../engine/model/principal.ts";
+import { postgresCapabilities } from "../engine/sql/capabilities.ts";
 import type { Metric } from "../proxy/admin/metrics.ts";
 import { startAdminServer } from "../proxy/admin/server.ts";
 import { type ApprovalDesk, createApprovalDesk } from "../proxy/approvals/desk.ts";
@@ -86,6 +88,12 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
   }
 }
 
+/** Every kind of connection that is served; a new kind names its own. */
+const adapters: Readonly<Record<PostgresConnectionConfig["kind"], Capabilities>> = { postgres: postgresCapabilities };
+
+const capabilitiesOf = (connections: GatewayConfig["connections"]): readonly ConnectionCapabilities[] =>
+  connections.map(({ name, kind }) => ({ name, capabilities: adapters[kind] }));
+
 type Undo = ((drainMs: number) => Promise<void> | void)[];
 
 /** What all connections share, in the order in which each needs the one before. */
@@ -97,7 +105,7 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
   const recorder = openRecorder({ directory, durability, node: config.node, clock, log });
   undo.push(() => recorder.close());
   const rego = joinRego(
-    overrides.compile ?? compileBundleIn(config.policies.timeZone),
+    overrides.compile ?? compileBundleIn(config.policies.timeZone, capabilitiesOf(config.connections)),
     config.policies.rego ?? [],
     log,
   );

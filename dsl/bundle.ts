@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { evaluate } from "../engine/evaluate.ts";
 import { Unknown } from "../engine/lib/truth.ts";
+import type { ConnectionCapabilities } from "../engine/model/capabilities.ts";
 import type { Catalog } from "../engine/model/catalog.ts";
 import type { CatalogTags, PolicyNeeds, PolicySet } from "../engine/model/policy.ts";
 import type { SourceFile } from "./ast.ts";
@@ -24,6 +25,11 @@ export type BundleOptions = {
   readonly timeZone: string;
   /** Packages whose rules take part; undefined: all of the bundle. Others only lend names. */
   readonly packages?: readonly string[] | undefined;
+  /**
+   * Connections that it will decide about, with what their adapters can do: obligations that one of them can't honour are errors.
+   * undefined: not known, nothing is checked. No part of the hash.
+   */
+  readonly connections?: readonly ConnectionCapabilities[] | undefined;
   /** How conditions run; both ways decide alike, so it is no part of the hash. "automatic" if left out. */
   readonly code?: CodeChoice | undefined;
 };
@@ -42,7 +48,12 @@ export const isPolicyPath = (path: string): boolean => path.endsWith(".policy");
 export function compileBundle(files: ReadonlyMap<string, string>, options: BundleOptions): Bundle {
   const parsed = [...files].filter(([path]) => isPolicyPath(path)).map(([path, text]) => parsePolicy(path, text));
   const sources: readonly SourceFile[] = parsed.map((p) => p.file);
-  const result = checkBundle({ files: sources, texts: files, packages: options.packages });
+  const result = checkBundle({
+    files: sources,
+    texts: files,
+    packages: options.packages,
+    connections: options.connections,
+  });
   const diagnostics = sortDiagnostics([...parsed.flatMap((p) => p.diagnostics), ...result.diagnostics]);
   const isSound = diagnostics.every((d) => d.severity !== "error");
   return {

@@ -307,6 +307,12 @@ export const checkCodes = {
     'filter f of json "$.items" where item.a == 1',
     'filter f of public.orders where row.tenant == "a"',
   ),
+  E0601: row(
+    "an obligation that a connection cannot honour",
+    "Each connection's adapter says which masks, filters and limits it can carry out. `gw serve` loads no policy that asks one of its connections for another: it would have to deny, or let the data pass as it is.",
+    undefined,
+    undefined,
+  ),
   E0602: row(
     "a rule that may cost too much",
     "The worst case of every rule is added up; above the budget it is refused, so that a policy cannot be a denial of service.",

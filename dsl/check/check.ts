@@ -1,6 +1,7 @@
 // AST -> Checked: every diagnostic of the bundle, and (where there is no error) all that decides.
 
 import type { Json } from "../../engine/lib/json.ts";
+import type { ConnectionCapabilities } from "../../engine/model/capabilities.ts";
 import type { Catalog } from "../../engine/model/catalog.ts";
 import { decodeCatalogSnapshot } from "../../engine/model/catalog-snapshot.ts";
 import type { CatalogDecl, CounterDecl, DataDecl, Decl, SourceFile, Text } from "../ast.ts";
@@ -41,6 +42,7 @@ export type CheckInput = {
   readonly texts: ReadonlyMap<string, string>;
   /** Packages whose rules take part; undefined: all. */
   readonly packages: readonly string[] | undefined;
+  readonly connections?: readonly ConnectionCapabilities[] | undefined;
 };
 
 export type CheckResult = { readonly checked: Checked; readonly diagnostics: readonly Diagnostic[] };
@@ -55,6 +57,7 @@ export function checkBundle(input: CheckInput): CheckResult {
     packages,
     imports,
     catalogs,
+    connections: input.connections,
     data: new Map(),
     diagnostics: [],
     lets: new Map(),

@@ -1,5 +1,6 @@
 // What the checker knows while it walks: the bundle's declarations, and at one place of a text what may be named there.
 import type { Span } from "../../engine/lib/span.ts";
+import type { ConnectionCapabilities } from "../../engine/model/capabilities.ts";
 import type { Catalog } from "../../engine/model/catalog.ts";
 import type { Decl, Effect, Expr, SourceFile } from "../ast.ts";
 import type { CheckedData, Core, Local } from "../checked.ts";
@@ -43,6 +44,8 @@ export type CheckContext = {
   readonly packages: ReadonlyMap<string, PackageScope>;
   readonly imports: ReadonlyMap<SourceFile, FileImports>;
   readonly catalogs: ReadonlyMap<string, Catalog>;
+  /** Connections that the policies will decide about; undefined where nobody knows them yet. */
+  readonly connections: readonly ConnectionCapabilities[] | undefined;
   readonly data: Map<string, CheckedData>;
   readonly diagnostics: Diagnostic[];
   readonly lets: Map<Declared, ResolvedLet | "resolving">;
