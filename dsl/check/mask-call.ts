@@ -1,7 +1,8 @@
 // `using partial(keep_domain: true)` -> Mask; and which mask fits which column.
 import type { Column } from "../../engine/model/catalog.ts";
 import type { DateUnit, Mask, MaskKind } from "../../engine/model/mask.ts";
-import type { Arg, MaskCall } from "../ast.ts";
+import { searchableTypes } from "../../engine/model/mask.ts";
+import type { Arg, MaskCall, RuleHead } from "../ast.ts";
 import { suggest } from "../suggest.ts";
 import { type Env, report } from "./context.ts";
 
@@ -109,6 +110,30 @@ function buildMask(
     default:
       return name satisfies never;
   }
+}
+
+/** What a search would mean depends on more than the column's type: that is `unsearchable`. */
+export function checkSearchable(env: Env, head: Extract<RuleHead, { effect: "mask" }>): void {
+  const { of, using } = head;
+  if (of.kind !== "tables")
+    report(env, "E0304", using.span, `a mask of ${of.kind} can't be \`searchable\``, {
+      label: "leave `searchable` out",
+      notes: ["only columns of tables are searched"],
+    });
+  else if (using.name.text === "nullify")
+    report(env, "E0304", using.span, "`nullify` can't be `searchable`", {
+      label: "leave `searchable` out",
+      notes: ["`nullify` hides even whether there is a value, and a search would tell"],
+      help: ["`redact` shows a fixed value and can be searchable"],
+    });
+}
+
+/** Why the column can't be searched; undefined when it can. */
+export function unsearchable(column: Column): string | undefined {
+  if (column.type.schema === "pg_catalog" && searchableTypes.has(column.type.name)) return undefined;
+  return column.type.name === "bool"
+    ? "it has two values: a search would show them all"
+    : "its `=` may tell of the values that it is compared with";
 }
 
 /** Kept in step with `digest` of engine/sql/masks.ts: what a keyed digest can be written as. */

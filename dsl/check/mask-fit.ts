@@ -1,8 +1,10 @@
-// E0303: a mask that gives another type than the column has, e.g. a hash in place of a date.
+// E0303: a mask that gives another type than the column has, e.g. a hash in place of a date. E0304: a search that its
+// column can't answer.
+import { searchableTypes } from "../../engine/model/mask.ts";
 import { anyMatches } from "../glob.ts";
 import { maskedColumns } from "../matching.ts";
 import { report } from "./context.ts";
-import { fittingMasks, misfit } from "./mask-call.ts";
+import { fittingMasks, misfit, unsearchable } from "./mask-call.ts";
 import type { RuleCheck } from "./rules.ts";
 
 export const maskFit: RuleCheck = (context, checked) => {
@@ -16,9 +18,22 @@ export const maskFit: RuleCheck = (context, checked) => {
       for (const relation of catalog.relations.values()) {
         for (const name of maskedColumns(payload.columns, relation)) {
           const column = relation.columns.find((c) => c.name === name);
+          const path = `${relation.schema}.${relation.name}.${name}`;
+          const why = mask.searchable && column ? unsearchable(column) : undefined;
+          if (column && why !== undefined)
+            report(
+              { context, file },
+              "E0304",
+              decl.head.using.span,
+              `\`${path}\`, which is \`${column.type.sql}\`, can't be \`searchable\``,
+              {
+                label: "leave `searchable` out, or name other columns",
+                notes: [why],
+                help: [`columns of ${[...searchableTypes].join(", ")} can be searched`],
+              },
+            );
           const needed = column && misfit(mask, column);
           if (!column || needed === undefined) continue;
-          const path = `${relation.schema}.${relation.name}.${name}`;
           report(
             { context, file },
             "E0303",

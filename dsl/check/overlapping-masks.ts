@@ -1,5 +1,5 @@
 // L0107: two masks of one column that no condition tells apart: the reader should know which one the data gets.
-import { joinMasks, maskKey } from "../../engine/model/mask.ts";
+import { joinMasks, shapeKey } from "../../engine/model/mask.ts";
 import type { CheckedRule } from "../checked.ts";
 import { anyMatches } from "../glob.ts";
 import { maskedColumns } from "../matching.ts";
@@ -26,7 +26,7 @@ export const overlappingMasks: RuleCheck = (context, checked) => {
         }
       }
       for (const [column, [first, ...others]] of masking) {
-        const other = others.find((r) => first && maskKey(r.payload.mask) !== maskKey(first.payload.mask));
+        const other = others.find((r) => first && shapeKey(r.payload.mask) !== shapeKey(first.payload.mask));
         const file = other && checked.files.get(other.path);
         if (!first || !other || !file || told.has(`${first.id} ${other.id}`)) continue;
         told.add(`${first.id} ${other.id}`);

@@ -19,7 +19,7 @@ import {
 } from "./context.ts";
 import { costOf, quantifierDepth, someCore } from "./cost.ts";
 import { checkCondition, checkExpr, checkText, columnType, decided, mismatch } from "./expressions.ts";
-import { checkMaskCall } from "./mask-call.ts";
+import { checkMaskCall, checkSearchable } from "./mask-call.ts";
 import {
   catalogsAt,
   checkAt,
@@ -110,19 +110,14 @@ function checkPayload(c: ScopeContext, env: Env, decl: RuleDecl): Payload | unde
       return { effect: head.effect };
     case "mask": {
       const mask = checkMaskCall(env, head.using);
-      if (head.searchable) {
-        report(env, "E0304", head.using.span, "`searchable` masks are not supported yet", {
-          label: "leave `searchable` out",
-          notes: ["equality predicates see the masked value"],
-        });
-      }
+      if (mask && head.searchable) checkSearchable(env, head);
       if (head.of.kind !== "tables") {
         return (
           mask && { effect: "content-mask", format: head.of.kind, patterns: head.of.patterns.map((p) => p.raw), mask }
         );
       }
       const columns = head.of.tables.flatMap((t) => checkColumnPattern(c, t));
-      return mask && { effect: "mask", columns, mask };
+      return mask && { effect: "mask", columns, mask: head.searchable ? { ...mask, searchable: true } : mask };
     }
     case "filter": {
       if (head.of.kind !== "tables") {

@@ -3,7 +3,7 @@
 import { relationKey } from "../../engine/model/catalog.ts";
 import type { Cause, Decision, Obligations, RuleId } from "../../engine/model/decision.ts";
 import { noObligations } from "../../engine/model/decision.ts";
-import { maskKey } from "../../engine/model/mask.ts";
+import { shapeKey } from "../../engine/model/mask.ts";
 import { renderRowPredicate } from "../../engine/model/row-predicate.ts";
 import type { CheckedExpect, Core, Value } from "../checked.ts";
 
@@ -135,7 +135,7 @@ function compareMask(
   const isMet = masks.some(
     ({ mask }) =>
       using === undefined ||
-      (mask.kind === using.name && (using.mask === undefined || maskKey(using.mask) === maskKey(mask))),
+      (mask.kind === using.name && (using.mask === undefined || shapeKey(using.mask) === shapeKey(mask))),
   );
   if (isMet !== expect.isNegated) return undefined;
   const found = masks.map(({ mask, rules }) => `mask ${column.text} using ${mask.kind} by ${rules.join(", ")}`);

@@ -2,7 +2,12 @@
  * What stands in place of a column's value. `null` stays null under every mask but `redact` and `constant` of a NOT
  * NULL column. Which mask fits which type is a table in `dsl/check` and in `engine/sql/masks.ts`.
  */
-export type Mask =
+export type Mask = MaskShape & {
+  /** A conjunct `column = constant` sees the real value (engine/sql/search.ts). Left out: it sees the mask like all else. */
+  readonly searchable?: true;
+};
+
+type MaskShape =
   /** Keeps the first and last characters, or the domain of an e-mail address, and fills the rest. */
   | {
       readonly kind: "partial";
@@ -38,15 +43,43 @@ const rank: Readonly<Record<MaskKind, number>> = {
 
 /**
  * JOIN of a set of masks (section 6 of the language): of the highest rank, the only one, else `redact`. A function of
- * the set: order and repetition don't matter, and one more mask never shows more.
+ * the set: order and repetition don't matter, and one more mask never shows more. Searchable only if every one is.
  */
 export function joinMasks(masks: readonly Mask[]): Mask | undefined {
   let highest = 0;
   for (const mask of masks) highest = Math.max(highest, rank[mask.kind]);
-  const distinct = new Map(masks.filter((m) => rank[m.kind] === highest).map((m) => [maskKey(m), m]));
-  if (distinct.size <= 1) return distinct.values().next().value;
-  return highest === rank.nullify ? { kind: "nullify" } : { kind: "redact" };
+  const distinct = new Map(masks.filter((m) => rank[m.kind] === highest).map((m) => [shapeKey(m), m]));
+  const [first] = distinct.values();
+  if (!first) return undefined;
+  const shape: Mask = distinct.size === 1 ? first : highest === rank.nullify ? { kind: "nullify" } : { kind: "redact" };
+  return masks.every((m) => m.searchable) ? { ...shape, searchable: true } : withoutSearch(shape);
 }
+
+/** The mask that no predicate sees through. */
+export function withoutSearch(mask: Mask): Mask {
+  if (!mask.searchable) return mask;
+  const { searchable: _, ...shape } = mask;
+  return shape;
+}
+
+/** Equal for masks that show the same, whether they are searchable or not. */
+export const shapeKey = (mask: Mask): string => maskKey(withoutSearch(mask));
+
+/**
+ * Types of PostgreSQL's own whose `=` is leakproof (pg_proc.proleakproof) and whose values are too many to try them all
+ * at once: those of a `boolean` are not.
+ */
+export const searchableTypes: ReadonlySet<string> = new Set([
+  "int2",
+  "int4",
+  "int8",
+  "text",
+  "varchar",
+  "date",
+  "timestamp",
+  "timestamptz",
+  "uuid",
+]);
 
 /** Equal for equal masks. Keys are sorted: property order in a literal must not matter. */
 export function maskKey(mask: Mask): string {

@@ -74,17 +74,18 @@ function columnOf(r: Rewriting, node: Node | undefined, use: RelationUse, p: Pro
   return column && column.type.schema === "pg_catalog" && leakproofTypes[column.type.name] ? column : undefined;
 }
 
-function isSimple(r: Rewriting, node: Node | undefined, column: Column): boolean {
+/** A constant or parameter whose comparison with the column is leakproof. */
+export function isSimple(r: Rewriting, node: Node | undefined, column: Column): boolean {
   if (!node) return false;
   const types = leakproofTypes[column.type.name] ?? [];
   if ("ParamRef" in node) {
-    if (r.hasInlinedParameters) return false;
+    if (r.inlined) return isSimple(r, r.inlined[(node.ParamRef.number ?? 0) - 1], column);
     const declared = r.context.parameterTypes[(node.ParamRef.number ?? 0) - 1] ?? 0;
     return declared === 0 || types.includes(declared);
   }
   if ("A_Const" in node) {
     const c = node.A_Const;
-    if (c.ival) return integers.has(column.type.name);
+    if (c.ival || isBigInteger(c.fval?.fval)) return integers.has(column.type.name);
     if (c.boolval) return column.type.name === "bool";
     return c.sval !== undefined;
   }
@@ -94,6 +95,10 @@ function isSimple(r: Rewriting, node: Node | undefined, column: Column): boolean
   const isConstant = "A_Const" in node.TypeCast.arg || "ParamRef" in node.TypeCast.arg;
   return oid !== undefined && types.includes(oid) && isConstant;
 }
+
+/** Beyond 32 bits an integer is "float" digits to the parser, and int8 to the server. */
+const isBigInteger = (digits: string | undefined): boolean =>
+  digits !== undefined && /^-?\d{1,19}$/.test(digits) && BigInt.asIntN(64, BigInt(digits)) === BigInt(digits);
 
 /** The condition with its columns addressed through `row`, under their own names: the client may have renamed them. */
 export const moveTo = (r: Rewriting, condition: Node, row: string): Node =>

@@ -1,7 +1,7 @@
 // obligations + catalog -> what must be done to a relation wherever it is read.
 import type { Catalog, Relation } from "../model/catalog.ts";
 import type { Obligations } from "../model/decision.ts";
-import { joinMasks, type Mask } from "../model/mask.ts";
+import { joinMasks, type Mask, withoutSearch } from "../model/mask.ts";
 import type { RowPredicate } from "../model/row-predicate.ts";
 import { keyOf } from "./bind-context.ts";
 import { ancestorsOf, descendantsOf } from "./family.ts";
@@ -43,7 +43,10 @@ export function protectionOf(relation: Relation, obligations: Obligations, catal
   }
   for (const column of relation.columns) {
     const inputs = generatedInputs(relation, column.generated).filter((i) => masks.has(i));
-    if (inputs.length > 0 && !masks.has(column.name)) masks.set(column.name, { kind: "redact" });
+    const own = masks.get(column.name);
+    if (inputs.length > 0 && !own) masks.set(column.name, { kind: "redact" });
+    // What is computed from a value answers questions about it.
+    if (own?.searchable && inputs.some((i) => !masks.get(i)?.searchable)) masks.set(column.name, withoutSearch(own));
   }
   const filters = family.flatMap((r) => obligations.filters.get(keyOf(r))?.predicate ?? []);
   const [first] = filters;

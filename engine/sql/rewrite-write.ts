@@ -5,10 +5,11 @@ import type { TargetUse } from "./bindings.ts";
 import { refuse } from "./fault.ts";
 import { figureName } from "./figure-name.ts";
 import { filterNode } from "./filter-node.ts";
-import { conjuncts, isLeakproof } from "./leakproof.ts";
+import { isLeakproof } from "./leakproof.ts";
 import { filterColumns, type Protection } from "./protection.ts";
 import { type Rewriting, rewriteBelow, rewriteTree } from "./rewrite.ts";
 import { withRowCheck } from "./row-check.ts";
+import { flat, isSearch } from "./search.ts";
 import { allOf, booleanConst, when } from "./tree.ts";
 
 /** @throws FaultError `masked-column-written`, `row-outside-filter`, `constraint-oracle`. */
@@ -27,12 +28,12 @@ export function rewriteWrite(r: Rewriting, node: Node): Node | undefined {
   if ("UpdateStmt" in node) {
     const s = node.UpdateStmt;
     const body = nameReturning(r, rewriteBelow(r, s), s);
-    return { UpdateStmt: p.filter ? { ...body, whereClause: guard(r, target, p, row, s.whereClause) } : body };
+    return { UpdateStmt: { ...body, ...whereOf(r, target, p, row, s.whereClause) } };
   }
   if ("DeleteStmt" in node) {
     const s = node.DeleteStmt;
     const body = nameReturning(r, rewriteBelow(r, s), s);
-    return { DeleteStmt: p.filter ? { ...body, whereClause: guard(r, target, p, row, s.whereClause) } : body };
+    return { DeleteStmt: { ...body, ...whereOf(r, target, p, row, s.whereClause) } };
   }
   if ("MergeStmt" in node) {
     if (p.filter)
@@ -137,6 +138,20 @@ function refuseConstraint(target: TargetUse, name: string, columns: readonly str
   );
 }
 
+/** Searches stay as they are: the target is never filled up with NULL, and its row can't be put behind a mask. */
+function whereOf(
+  r: Rewriting,
+  target: TargetUse,
+  p: Protection,
+  row: string,
+  where: Node | undefined,
+): { readonly whereClause?: Node } {
+  if (p.filter) return { whereClause: guard(r, target, p, row, where) };
+  const all = flat(where);
+  if (!all.some((c) => isSearch(r, c, target.read, p))) return {};
+  return { whereClause: allOf(all.map((c) => (isSearch(r, c, target.read, p) ? c : rewriteTree(r, c)))) };
+}
+
 /** Leakproof conditions, then CASE: PostgreSQL evaluates a CASE in its order, on the locked row too. */
 function guard(r: Rewriting, target: TargetUse, p: Protection, row: string, where: Node | undefined): Node {
   if (!p.filter) return booleanConst(true);
@@ -146,11 +161,14 @@ function guard(r: Rewriting, target: TargetUse, p: Protection, row: string, wher
       "WHERE CURRENT OF is not supported on a relation whose rows are filtered by a policy",
     );
   const filter = filterNode(p.filter, target.relation, row);
-  const all = conjuncts(where);
-  const safe = all.filter((c) => isLeakproof(r, c, target.read, p));
-  const rest = all.filter((c) => !safe.includes(c)).map((c) => rewriteTree(r, c));
-  const rewrittenSafe = safe.map((c) => rewriteTree(r, c));
-  return allOf([...rewrittenSafe, rest.length === 0 ? filter : when(filter, allOf(rest), booleanConst(false))]);
+  const all = flat(where);
+  const searches = all.filter((c) => isSearch(r, c, target.read, p));
+  const safe = all.filter((c) => isLeakproof(r, c, target.read, p)).map((c) => rewriteTree(r, c));
+  const rest = all
+    .filter((c) => !searches.includes(c) && !isLeakproof(r, c, target.read, p))
+    .map((c) => rewriteTree(r, c));
+  const guarded = rest.length === 0 ? filter : when(filter, allOf(rest), booleanConst(false));
+  return allOf([...searches, ...safe, guarded]);
 }
 
 type Returning = { readonly returningClause?: { exprs?: Node[] } };

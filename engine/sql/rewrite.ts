@@ -16,6 +16,7 @@ import { isProtected, isReduced, type Protection, protectionOf } from "./protect
 import { renderStatement } from "./render.ts";
 import { reviewUses } from "./review.ts";
 import { checkCopyTarget, rewriteWrite } from "./rewrite-write.ts";
+import { searchesOf } from "./search.ts";
 import { type BoundStatement, isBoundStatement } from "./statement.ts";
 import { storedProtection } from "./stored-results.ts";
 import { allOf, columnRef, mapBelow, mapTree, numberConst, stringNode } from "./tree.ts";
@@ -29,12 +30,14 @@ export type RewriteOptions = {
 /** What rewriting needs at every step. */
 export type Rewriting = {
   readonly bindings: Bindings;
-  /** Parameters will be replaced by constants of any type. */
-  readonly hasInlinedParameters: boolean;
+  /** Constants that will stand in place of the parameters: the arguments of EXECUTE. */
+  readonly inlined: readonly Node[] | undefined;
   readonly context: SqlContext;
   readonly obligations: Obligations;
   readonly options: RewriteOptions;
   readonly protection: (relation: Relation) => Protection;
+  /** Conjuncts that see real values, by the relation that they move into. Noted when their query level is entered. */
+  readonly searches: Map<RelationUse, readonly Node[]>;
 };
 
 /**
@@ -72,12 +75,13 @@ function rewriteBound(
     return p;
   };
   const r: Rewriting = {
-    hasInlinedParameters: bound.parameters !== undefined,
+    inlined: bound.parameters,
     bindings: bound.bindings,
     context,
     obligations,
     options,
     protection,
+    searches: new Map(),
   };
   reviewUses(r, bound.form);
   if (bound.form === "copy-in") for (const target of bound.bindings.targets.values()) checkCopyTarget(r, target);
@@ -123,11 +127,21 @@ export const rewriteBelow = <T extends object>(r: Rewriting, tree: T): T =>
 
 function replaceNode(r: Rewriting, value: object): object | undefined {
   if ("RangeVar" in value) return replaceRelation(r, value.RangeVar as RangeVar);
-  if ("groupClause" in value && "fromClause" in value) return groupWithKey(r, value as SelectStmt);
+  if ("fromClause" in value && "limitOption" in value && ("whereClause" in value || "groupClause" in value))
+    return rewriteLevel(r, value as SelectStmt);
   if ("ColumnRef" in value) return replaceTargetRef(r, value.ColumnRef as ColumnRef);
   if ("InsertStmt" in value || "UpdateStmt" in value || "DeleteStmt" in value || "MergeStmt" in value)
     return rewriteWrite(r, value as Node);
   return undefined;
+}
+
+/** A SELECT with a WHERE or GROUP BY. What its searches see is the real value: they move below the mask. */
+function rewriteLevel(r: Rewriting, s: SelectStmt): SelectStmt {
+  const { byUse, rest } = searchesOf(r, s.whereClause, s.fromClause ?? []);
+  if (byUse.size === 0) return s.groupClause ? groupWithKey(r, s) : rewriteBelow(r, s);
+  for (const [use, searches] of byUse) r.searches.set(use, searches);
+  const { whereClause: _, ...open } = s;
+  return groupWithKey(r, rest ? { ...open, whereClause: rest } : open);
 }
 
 /**
@@ -227,8 +241,9 @@ function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node):
     op: "SETOP_NONE",
   };
   if (p.systemRows) return { ...image, whereClause: filterNode(p.systemRows, use.relation, inner) };
-  if (!p.filter) return image;
-  const pushed = leakproofConjuncts(r, use, p).map((c) => moveTo(r, c, inner));
+  const searches = (r.searches.get(use) ?? []).map((c) => moveTo(r, c, inner));
+  if (!p.filter) return searches.length === 0 ? image : { ...image, whereClause: allOf(searches) };
+  const pushed = [...searches, ...leakproofConjuncts(r, use, p).map((c) => moveTo(r, c, inner))];
   return {
     ...image,
     whereClause: allOf([...pushed, filterNode(p.filter, use.relation, inner)]),

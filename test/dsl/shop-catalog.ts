@@ -14,7 +14,7 @@ export const shopCatalog: string = JSON.stringify({
             column("deleted_at", "timestamp without time zone"),
           ],
         },
-        customers: { columns: [column("id", "integer"), column("email", "text")] },
+        customers: { columns: [column("id", "integer"), column("email", "text"), column("active", "boolean")] },
       },
     },
   },

@@ -8,12 +8,16 @@ import { joinMasks, type Mask, maskKey } from "../../engine/model/mask.ts";
 import { type RowPredicate, renderRowPredicate } from "../../engine/model/row-predicate.ts";
 
 const rule = fc.constantFrom("a.x", "a.y", "b.x", "b.z").map((id) => id as RuleId);
-const mask: fc.Arbitrary<Mask> = fc.constantFrom<Mask>(
+const shape: fc.Arbitrary<Mask> = fc.constantFrom<Mask>(
   { kind: "partial", first: 1, last: 0, keepDomain: false, fill: "*" },
   { kind: "partial", first: 2, last: 0, keepDomain: false, fill: "*" },
   { kind: "hash", salt: "" },
   { kind: "redact" },
   { kind: "nullify" },
+);
+const mask: fc.Arbitrary<Mask> = fc.oneof(
+  shape,
+  shape.map((m): Mask => ({ ...m, searchable: true })),
 );
 const predicate: fc.Arbitrary<RowPredicate> = fc
   .constantFrom("north", "south")
@@ -103,6 +107,7 @@ test("every obligation of either one holds in both", () => {
             assert.ok(joined);
             // Joining once more changes nothing: it hides at least as much already.
             const again = joinMasks([joined, given.mask]);
+            assert.ok(given.mask.searchable || !joined.searchable, "a join opened a search");
             assert.ok(again && (maskKey(again) === maskKey(joined) || joined.kind === "redact"));
           }
         }
@@ -114,6 +119,19 @@ test("every obligation of either one holds in both", () => {
           assert.ok(both.obligations.limits.some((l) => l.max <= limit.max));
         }
       }
+    }),
+  );
+});
+
+test("masks joined are searchable only if every one of them is, in any order", () => {
+  fc.assert(
+    fc.property(fc.array(mask, { minLength: 1 }), (masks) => {
+      const joined = joinMasks(masks);
+      assert.equal(
+        joined?.searchable === true,
+        masks.every((m) => m.searchable),
+      );
+      assert.deepEqual(joinMasks(masks.toReversed()), joined);
     }),
   );
 });
