@@ -42,6 +42,7 @@ export type PostgresOptions = {
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const owner = unprivilegedOwner();
   const directory = mkdtempSync(join(tmpdir(), "gw-postgres-"));
+  const undertaker = watchFor(directory);
   const bin = readableBinaries(options.binDirectory ?? packagedBinaries(), directory, owner);
   const data = join(directory, "data");
   const passwordFile = join(directory, "password");
@@ -66,9 +67,11 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
       "--no-sync",
     ],
     run,
+    undertaker.buryToo,
   );
   if (initdb.status !== 0) {
     rmSync(directory, { recursive: true, force: true });
+    undertaker.dismiss();
     throw new Error(`initdb failed: ${initdb.output}`);
   }
   rmSync(passwordFile);
@@ -89,23 +92,14 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     stdio: ["ignore", "pipe", "pipe"],
     detached: true, // Ctrl-C at the terminal is for the one who started the server: it stops the server in its own order
   });
+  undertaker.buryToo(child);
   let log = "";
   const keep = (chunk: Buffer) => {
     log = (log + chunk.toString("utf8")).slice(-16_384);
   };
   child.stdout?.on("data", keep);
   child.stderr?.on("data", keep);
-  const killHard = () => {
-    child.kill("SIGQUIT");
-    try {
-      rmSync(directory, { recursive: true, force: true });
-    } catch {
-      // The server is still writing in it: this is the last moment of a process that didn't stop it in order.
-    }
-  };
-  process.once("exit", killHard);
   const stop = async () => {
-    process.removeListener("exit", killHard);
     if (child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGINT"); // fast shutdown
@@ -114,6 +108,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
       clearTimeout(timer);
     }
     rmSync(directory, { recursive: true, force: true });
+    undertaker.dismiss();
   };
   const deadline = Date.now() + 20_000;
   while (!log.includes("ready to accept connections") || !(await canConnect(port))) {
@@ -141,13 +136,46 @@ type RunOptions = {
   readonly gid?: number;
 };
 
+type Undertaker = {
+  readonly buryToo: (child: ChildProcess) => void;
+  /** Everything was stopped and removed in order. */
+  readonly dismiss: () => void;
+};
+
+/**
+ * A shell that outlives this process, however it ends (kill -9 too): then the pipe between them closes, and it stops the server
+ * and removes `directory`.
+ */
+function watchFor(directory: string): Undertaker {
+  const script = `
+    while read -r line; do pid=$line; done
+    if [ -n "$pid" ]; then
+      kill -QUIT "$pid"
+      n=0
+      while kill -0 "$pid" && [ $n -lt 50 ]; do sleep 0.1; n=$((n + 1)); done
+    fi
+    rm -rf "$1" || { sleep 1; rm -rf "$1"; }`;
+  const shell = spawn("sh", ["-c", script, "sh", directory], { stdio: ["pipe", "ignore", "ignore"], detached: true });
+  const ignore = () => undefined; // without a shell there is nobody to clean up behind a killed process: no reason not to start
+  shell.once("error", ignore);
+  shell.stdin.on("error", ignore);
+  shell.unref();
+  if ("unref" in shell.stdin && typeof shell.stdin.unref === "function") shell.stdin.unref();
+  return {
+    buryToo: (child) => shell.stdin.write(`${child.pid ?? ""}\n`),
+    dismiss: () => shell.kill("SIGKILL"),
+  };
+}
+
 function runToEnd(
   command: string,
   args: readonly string[],
   options: RunOptions,
+  onStart: (child: ChildProcess) => void,
 ): Promise<{ status: number; output: string }> {
   return new Promise((resolve) => {
     const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    onStart(child);
     let output = "";
     const keep = (chunk: Buffer) => {
       output = (output + chunk.toString("utf8")).slice(-16_384);
