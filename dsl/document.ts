@@ -1,116 +1,75 @@
-// A bundle -> a Markdown page of what it permits: per rule in words, and per table.
-import { unreachable } from "../engine/lib/assert.ts";
+// A bundle -> tables in Markdown: what each role is given and what holds it back, and which rules are about each table
 import type { Relation } from "../engine/model/catalog.ts";
 import { kindOfVerb, type SqlKind, sqlVerbs } from "../engine/model/statement.ts";
 import type { Checked, CheckedRule } from "./checked.ts";
+import { guardsOf } from "./compile-guards.ts";
 import { anyMatches } from "./glob.ts";
 import { describeScope } from "./index-report.ts";
 import { columnHasTag, maskedColumns, namesTable, tableHasTag } from "./matching.ts";
 
-const sections = [
-  ["allow", "What is allowed"],
-  ["deny", "What is never allowed"],
-  ["approval", "What waits for approval"],
-  ["mask", "What is masked"],
-  ["filter", "Which rows are hidden"],
-  ["limit", "What is limited"],
-  ["alert", "What raises an alert"],
-] as const;
-
-/** Deterministic: equal bundles give equal pages. */
-export function documentBundle(checked: Checked): string {
-  const lines: string[] = [];
-  for (const name of checked.packages) {
-    const rules = checked.rules.filter((rule) => rule.package === name);
-    if (rules.length === 0) continue;
-    lines.push(`# ${name}`, "", `Whatever no rule allows is denied${defaultOf(checked, name)}.`, "");
-    for (const [effect, title] of sections) {
-      const own = rules.filter((rule) => sectionOf(rule) === effect);
-      if (own.length === 0) continue;
-      lines.push(`## ${title}`, "");
-      for (const rule of own) lines.push(...describeRule(checked, rule), "");
-    }
+/**
+ * A role is what a rule asks of the identity: groups, kind, subject. Rules that ask nothing of it are everybody's.
+ * Deterministic, as all of this file: equal bundles give equal pages.
+ */
+export function roleSection(checked: Checked): string {
+  const byRole = new Map<string, { readonly given: string[]; readonly held: string[] }>();
+  const rules = checked.rules.filter((rule) => rule.payload.effect !== "alert" && !rule.isShadow);
+  for (const rule of rules) {
+    const role = roleOf(rule);
+    const row = byRole.get(role) ?? { given: [], held: [] };
+    byRole.set(role, row);
+    if (rule.payload.effect === "allow") row.given.push(`${rule.name} (${describeScope(rule.scope)})`);
+    else row.held.push(`${rule.name} (${rule.payload.effect.replace("content-", "")})`);
   }
-  lines.push(...tableSection(checked));
-  return `${lines.join("\n").trimEnd()}\n`;
-}
-
-function defaultOf(checked: Checked, name: string): string {
-  const because = checked.defaults.find((d) => d.package === name)?.because;
-  return because?.op === "const" ? `: “${String(because.value)}”` : "";
-}
-
-const sectionOf = (rule: CheckedRule): string =>
-  rule.payload.effect === "content-mask" ? "mask" : rule.payload.effect;
-
-function describeRule(checked: Checked, rule: CheckedRule): readonly string[] {
-  const text = checked.files.get(rule.path)?.text ?? "";
-  const conditions = rule.clauses.flatMap((clause) => {
-    const source = text.slice(clause.span.start, clause.span.end).replace(/\s+/g, " ").trim();
-    return [`- \`${source}\``];
-  });
-  const because = rule.decl.because ? text.slice(rule.decl.because.span.start, rule.decl.because.span.end) : undefined;
+  const rows = [...byRole].sort(([a], [b]) => (a < b ? -1 : 1));
   return [
-    `### ${rule.name}${rule.isShadow ? " (shadow: reported, not enforced)" : ""}`,
+    "## Who\n",
+    "| who | is allowed | and held back by |",
+    "|---|---|---|",
+    ...rows.map(([role, { given, held }]) => `| ${cell([role])} | ${cell(given)} | ${cell(held)} |`),
     "",
-    ...(rule.decl.doc === undefined ? [] : [rule.decl.doc, ""]),
-    `${payloadInWords(rule, text)} On ${describeScope(rule.scope)}, at ${rule.at?.map((g) => `\`${g.text}\``).join(", ") ?? "every connection"}.`,
-    ...(conditions.length === 0 ? [] : ["", ...conditions]),
-    ...(because === undefined ? [] : ["", `> ${because}`]),
-    ...(rule.severity === undefined ? [] : ["", `Severity: ${rule.severity}.`]),
-  ];
+  ].join("\n");
 }
 
-function payloadInWords(rule: CheckedRule, text: string): string {
-  const { payload } = rule;
-  switch (payload.effect) {
-    case "allow":
-      return "Allowed.";
-    case "deny":
-      return "Denied.";
-    case "mask":
-      return `Masks ${payload.columns.map((c) => `\`${c.text}\``).join(", ")} using \`${payload.mask.kind}\`.`;
-    case "content-mask":
-      return `Masks ${payload.format} ${payload.patterns.map((p) => `\`${p}\``).join(", ")} using \`${payload.mask.kind}\`.`;
-    case "filter":
-      return `Shows only rows of ${payload.tables.map((t) => `\`${t.text}\``).join(", ")} where \`${text.slice(payload.where.span.start, payload.where.span.end).replace(/\s+/g, " ")}\`.`;
-    case "approval": {
-      const who = payload.approvers.map((a) => `${a.count} of ${a.kind} ${a.name}`).join(" or ");
-      return `Waits for ${who === "" ? "an approver" : who}; a grant lives ${Math.round(payload.withinMs / 60_000)} minutes.`;
-    }
-    case "limit":
-      return `At most \`${text.slice(payload.max.span.start, payload.max.span.end)}\` ${payload.unit}${payload.window ? ` per ${payload.window.ms / 1_000} s` : ""}.`;
-    case "alert":
-      return `Tells \`${payload.channel}\`.`;
-    default:
-      return unreachable(payload);
-  }
+function roleOf(rule: CheckedRule): string {
+  const guards = guardsOf(rule);
+  if (guards.length === 0) return "everybody";
+  const parts = guards.map(({ attribute, values }) =>
+    attribute === "groups" ? `group ${values.join(" or ")}` : `${attribute} ${values.join(" or ")}`,
+  );
+  return [...new Set(parts)].sort().join(", ");
 }
 
-/** For each table of the catalogs, the rules that name it. */
-function tableSection(checked: Checked): readonly string[] {
-  const lines: string[] = [];
-  for (const [connection, catalog] of checked.catalogs) {
-    lines.push(
-      `# Tables of ${connection}`,
-      "",
-      "| table | allowed by | denied by | masked or filtered by |",
-      "|---|---|---|---|",
-    );
-    for (const [key, relation] of [...catalog.relations].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      if (relation.schema === "pg_catalog" || relation.schema === "information_schema") continue;
-      const naming = checked.rules.filter((rule) => anyMatches(rule.at, connection) && concerns(rule, relation));
-      const list = (effects: readonly string[]): string =>
-        naming
-          .filter((r) => effects.includes(sectionOf(r)))
-          .map((r) => r.name)
-          .join(", ") || "–";
-      lines.push(`| ${key} | ${list(["allow"])} | ${list(["deny"])} | ${list(["mask", "filter"])} |`);
-    }
-    lines.push("");
-  }
-  return lines;
+/** Text from a policy must not end its cell. */
+const cell = (items: readonly string[]): string => items.join("; ").replaceAll("|", "\\|") || "–";
+
+/** For each table of the catalogs, the rules that are about it; empty without a catalog. */
+export function tableSection(checked: Checked): string {
+  return [...checked.catalogs]
+    .map(([connection, catalog]) => {
+      const relations = [...catalog.relations].filter(([, r]) => !systemSchemas.has(r.schema));
+      const rows = relations
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([key, relation]) => {
+          const naming = checked.rules.filter(
+            (rule) => !rule.isShadow && anyMatches(rule.at, connection) && concerns(rule, relation),
+          );
+          const list = (...effects: readonly string[]): string =>
+            cell(naming.filter((r) => effects.includes(r.payload.effect)).map((r) => r.name));
+          return `| ${cell([key])} | ${list("allow")} | ${list("deny")} | ${list("mask", "filter")} | ${list("approval")} |`;
+        });
+      return [
+        `## Tables of ${connection}\n`,
+        "| table | allowed by | denied by | masked or filtered by | approved under |",
+        "|---|---|---|---|---|",
+        ...rows,
+        "",
+      ].join("\n");
+    })
+    .join("\n");
 }
+
+const systemSchemas: ReadonlySet<string> = new Set(["pg_catalog", "information_schema"]);
 
 /** Kinds of statements that are about a table. */
 const tableKinds: readonly SqlKind[] = ["read", "write", "ddl", "dcl"];

@@ -46,7 +46,8 @@ export function describeScope(scope: Scope): string {
   }
 }
 
-function whyScanned(rule: CheckedRule): string {
+/** Why no value of the identity leads to the rule. */
+export function whyScanned(rule: CheckedRule): string {
   const conditions = rule.clauses.flatMap((c) => (c.kind === "let" ? [] : [c]));
   if (conditions.length === 0) return "has no condition";
   const whens = conditions.filter((c) => c.kind === "when").map((c) => c.condition);

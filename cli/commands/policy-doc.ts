@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { Node } from "../../dsl/ast.ts";
 import type { CheckedRule } from "../../dsl/checked.ts";
+import { roleSection, tableSection } from "../../dsl/document.ts";
 import { renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
@@ -12,7 +13,7 @@ import type { Terminal } from "../terminal.ts";
 export function addDoc(policy: Command, { terminal, exit }: CommandContext): void {
   policy
     .command("doc")
-    .description("a page in Markdown: what is allowed, denied, reduced and approved, per package")
+    .description("a page in Markdown: what is allowed, denied, reduced and approved, per package, role and table")
     .argument("[folder]", "the bundle; default: policies, else this folder")
     .action(async (folder: string | undefined) => exit(await policyDoc(terminal, folder)));
 }
@@ -26,7 +27,8 @@ const chapters = [
   ["filter", "Rows"],
   ["limit", "Limits"],
   ["alert", "Alerts"],
-] as const satisfies readonly (readonly [CheckedRule["payload"]["effect"], string])[];
+  ["shadow", "On trial: reported, not enforced"],
+] as const satisfies readonly (readonly [CheckedRule["payload"]["effect"] | "shadow", string])[];
 
 export async function policyDoc(terminal: Terminal, folder: string | undefined): Promise<ExitCode> {
   for (const { bundle } of await selectBundles([folder ?? defaultPath()])) {
@@ -46,12 +48,13 @@ export async function policyDoc(terminal: Terminal, folder: string | undefined):
       terminal.out(`\n## ${name}\n`);
       for (const [effect, title] of chapters) {
         const own = rules
-          .filter((rule) => rule.payload.effect === effect)
+          .filter((rule) => (rule.isShadow ? "shadow" : rule.payload.effect) === effect)
           .sort((a, b) => a.decl.span.start - b.decl.span.start);
         if (own.length === 0) continue;
         terminal.out(`\n### ${title}\n\n${own.map((rule) => describe(rule, textOf(rule))).join("\n")}\n`);
       }
     }
+    terminal.out(`\n${[roleSection(checked), tableSection(checked)].filter((part) => part !== "").join("\n")}`);
     function textOf(rule: CheckedRule): string {
       return checked.files.get(rule.path)?.text ?? "";
     }
@@ -81,12 +84,15 @@ function describe(rule: CheckedRule, text: string): string {
     ...(decl.target ? [source(decl.target)] : []),
     ...(decl.at.length > 0 ? [`at ${decl.at.map(source).join(", ")}`] : []),
   ].join("; ");
-  const lines = [`- **${decl.name.text}** \`${scope || "everything"}\``];
+  const effect = rule.isShadow ? `${rule.payload.effect} ` : "";
+  const lines = [`- ${effect}**${decl.name.text}** \`${scope || "everything"}\``];
   if (decl.doc !== undefined) lines.push(`  ${decl.doc.replaceAll(/\s+/g, " ").trim()}`);
   for (const clause of decl.clauses) {
     if (clause.kind !== "let") lines.push(`  - ${clause.kind} \`${source(clause.condition)}\``);
   }
   if (decl.because) lines.push(`  - because ${source(decl.because)}`);
-  if (rule.severity !== undefined) lines.push(`  - severity ${rule.severity}`);
+  for (const { name, args } of decl.annotations) {
+    if (name.text !== "mode") lines.push(`  - ${name.text} ${args.map(source).join(", ")}`.trimEnd());
+  }
   return lines.join("\n");
 }

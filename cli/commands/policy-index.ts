@@ -1,7 +1,8 @@
 // gw policy index: by which key each rule is found
 import type { Command } from "commander";
-import type { CheckedRule, Scope, TablePattern } from "../../dsl/checked.ts";
+import type { CheckedRule } from "../../dsl/checked.ts";
 import { guardsOf } from "../../dsl/compile-guards.ts";
+import { whyScanned } from "../../dsl/index-report.ts";
 import { renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
@@ -31,7 +32,7 @@ export async function policyIndex(terminal: Terminal, folder: string | undefined
       rule.id,
       rule.payload.effect,
       connectionsOf(rule),
-      keyOf(rule.scope),
+      keyOf(rule),
       guardOf(rule),
     ]);
     terminal.out(`${renderTable(["rule", "effect", "connection", "key", "identity"], rows, 60)}\n`);
@@ -41,13 +42,17 @@ export async function policyIndex(terminal: Terminal, folder: string | undefined
 
 const connectionsOf = (rule: CheckedRule): string => rule.decl.at.map((at) => at.raw).join(", ") || "every";
 
-function keyOf(scope: Scope): string {
+function keyOf({ scope, payload }: CheckedRule): string {
   switch (scope.protocol) {
     case "any":
       return "every request";
     case "sql": {
       const verbs = scope.verbs ? some([...scope.verbs]) : "every verb";
-      return scope.tables ? `${verbs} of ${some(scope.tables.map((t: TablePattern) => t.text))}` : verbs;
+      // Masks and filters are found by what they are of.
+      const own =
+        payload.effect === "mask" ? payload.columns : payload.effect === "filter" ? payload.tables : undefined;
+      const patterns: readonly { readonly text: string }[] | undefined = scope.tables ?? own;
+      return patterns ? `${verbs} of ${some(patterns.map((t) => t.text))}` : verbs;
     }
     case "http":
       return `${scope.methods ? some([...scope.methods]) : "every method"}, ${scope.routes ? `${scope.routes.length} routes` : "every route"}`;
@@ -64,5 +69,7 @@ const some = (items: readonly string[]): string =>
 
 function guardOf(rule: CheckedRule): string {
   const guards = guardsOf(rule);
-  return guards.length === 0 ? "scanned" : guards.map((g) => `${g.attribute} ${some(g.values)}`).join("; ");
+  return guards.length === 0
+    ? `scanned: ${whyScanned(rule)}`
+    : guards.map((g) => `${g.attribute} ${some(g.values)}`).join("; ");
 }

@@ -279,6 +279,33 @@ test("doc is a page in the author's words", async () => {
   );
 });
 
+test("doc tells what is on trial from what is enforced, and says what each role and table is given", async () => {
+  const trial = '\n@mode(shadow) @owner("data team")\ndeny no_names on sql read of public.customers because "no"\n';
+  const { out } = await gw(["policy", "doc", await bundle(({ main }) => ({ main: `${main}${trial}` }))]);
+  assert.match(
+    out,
+    /### On trial: reported, not enforced\n\n- deny \*\*no_names\*\* .*\n {2}- because "no"\n {2}- owner "data team"\n/,
+  );
+  assert.equal(
+    out.slice(out.indexOf("## Who")),
+    `## Who
+
+| who | is allowed | and held back by |
+|---|---|---|
+| everybody | – | unbounded_write (deny) |
+| group support | support_reads (sql select · public.customers, public.orders) | – |
+| kind agent | – | agent_email (mask) |
+
+## Tables of prod-pg
+
+| table | allowed by | denied by | masked or filtered by | approved under |
+|---|---|---|---|---|
+| public.customers | support_reads | unbounded_write | agent_email | – |
+| public.orders | support_reads | unbounded_write | – | – |
+`,
+  );
+});
+
 test("colours are there on a terminal and nowhere else", async () => {
   const folder = await bundle();
   assert.doesNotMatch((await gw(["policy", "test", folder])).out, /\u001b/);
@@ -313,8 +340,14 @@ test("a manifest's mistakes are shown with their places", async () => {
 test("index says by which key each rule is found", async () => {
   const ran = await gw(["policy", "index", await bundle()]);
   assert.equal(ran.code, 0);
-  assert.match(ran.out, /acme\.access\.agent_email +mask +prod-pg +every verb +kind agent\n/);
-  assert.match(ran.out, /acme\.access\.unbounded_write +deny +every +update, delete +scanned\n/);
+  assert.match(
+    ran.out,
+    /acme\.access\.agent_email +mask +prod-pg +every verb of public\.customers\.email +kind agent\n/,
+  );
+  assert.match(
+    ran.out,
+    /acme\.access\.unbounded_write +deny +every +update, delete +scanned: condition is an alternative\n/,
+  );
 });
 
 test("repl decides statement after statement, as whoever is named", async () => {
