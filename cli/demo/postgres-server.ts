@@ -15,6 +15,7 @@ import { createRequire } from "node:module";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { watchFor } from "./undertaker.ts";
 
 export type PostgresServer = {
   readonly host: "127.0.0.1";
@@ -135,37 +136,6 @@ type RunOptions = {
   readonly uid?: number;
   readonly gid?: number;
 };
-
-type Undertaker = {
-  readonly buryToo: (child: ChildProcess) => void;
-  /** Everything was stopped and removed in order. */
-  readonly dismiss: () => void;
-};
-
-/**
- * A shell that outlives this process, however it ends (kill -9 too): then the pipe between them closes, and it stops the server
- * and removes `directory`.
- */
-function watchFor(directory: string): Undertaker {
-  const script = `
-    while read -r line; do pid=$line; done
-    if [ -n "$pid" ]; then
-      kill -QUIT "$pid"
-      n=0
-      while kill -0 "$pid" && [ $n -lt 50 ]; do sleep 0.1; n=$((n + 1)); done
-    fi
-    rm -rf "$1" || { sleep 1; rm -rf "$1"; }`;
-  const shell = spawn("sh", ["-c", script, "sh", directory], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-  const ignore = () => undefined; // without a shell there is nobody to clean up behind a killed process: no reason not to start
-  shell.once("error", ignore);
-  shell.stdin.on("error", ignore);
-  shell.unref();
-  if ("unref" in shell.stdin && typeof shell.stdin.unref === "function") shell.stdin.unref();
-  return {
-    buryToo: (child) => shell.stdin.write(`${child.pid ?? ""}\n`),
-    dismiss: () => shell.kill("SIGKILL"),
-  };
-}
 
 function runToEnd(
   command: string,

@@ -11,6 +11,7 @@ import { createCompany } from "./company.ts";
 import { type Role, tokenOf } from "./people.ts";
 import { startPostgres } from "./postgres-server.ts";
 import { startTokenIssuer } from "./token-issuer.ts";
+import { watchFor } from "./undertaker.ts";
 
 export const demoConnection = "larch-db";
 
@@ -44,7 +45,11 @@ const policies = fileURLToPath(new URL("../../policies", import.meta.url));
 export async function startDemo(options: DemoOptions): Promise<Demo> {
   const startedAt = performance.now();
   const directory = mkdtempSync(join(tmpdir(), "gw-demo-"));
-  const undo: (() => Promise<void> | void)[] = [() => rmSync(directory, { recursive: true, force: true })];
+  const undertaker = watchFor(directory); // Ctrl-C while things start ends the process as it stands
+  const undo: (() => Promise<void> | void)[] = [
+    () => undertaker.dismiss(),
+    () => rmSync(directory, { recursive: true, force: true }),
+  ];
   let stopping: Promise<void> | undefined;
   const stop = () => {
     stopping ??= (async () => {

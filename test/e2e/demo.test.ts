@@ -1,10 +1,12 @@
 // The demo as a user runs it: a process of its own, looked at from outside.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 // A temporary folder of its own: what the demo leaves behind is whatever is in it afterwards.
 const folder = mkdtempSync(join(tmpdir(), "gw-demo-test-"));
@@ -61,4 +63,19 @@ test("gw demo prints psql lines for both identities, and Ctrl-C leaves nothing",
   assert.ok(hadToken, "the printed token file was there");
   assert.deepEqual(readdirSync(folder), []);
   await assert.rejects(fetch(`http://127.0.0.1:${port}/`), "nobody listens any more");
+});
+
+test("gw demo: Ctrl-C while it starts leaves nothing", { timeout: 120_000 }, async () => {
+  for (const afterMs of [300, 900]) {
+    const child = spawn(process.execPath, ["cli/gw.js", "demo", "--port", "0", "--admin-port", "0"], {
+      env: { ...process.env, TMPDIR: folder, NO_COLOR: "1", GW_TEST_PG: "" },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    const closed = once(child, "close");
+    await once(child.stderr, "data"); // Starting PostgreSQL …
+    await sleep(afterMs);
+    child.kill("SIGINT");
+    await closed;
+    while (readdirSync(folder).length > 0) await sleep(100); // what goes after the process takes a moment
+  }
 });
