@@ -34,6 +34,15 @@ const shownState = `SELECT
   (SELECT md5(string_agg(r::text, ',' ORDER BY r.id)) FROM clinic.rooms r),
   (SELECT md5(string_agg(b::text, ',' ORDER BY b.id)) FROM clinic.bills b)`;
 
+const pinnedPlan = ["join_collapse_limit = 1", "from_collapse_limit = 1"]
+  .concat(
+    ["hashjoin", "mergejoin", "indexscan", "bitmapscan", "indexonlyscan", "material", "memoize", "sort"].map(
+      (p) => `enable_${p} = off`,
+    ),
+  )
+  .map((setting) => `SET LOCAL ${setting};`)
+  .join(" ");
+
 const writing: ReadonlySet<string> = new Set(["insert", "update", "delete", "merge", "modifying cte"]);
 const secrets = [...secretsOf("A"), ...secretsOf("B")].flatMap(disguisesOf);
 
@@ -73,11 +82,26 @@ export class TwinChecker {
     );
   }
 
+  /**
+   * Which row fails first follows the plan, and plans follow table sizes: that is out of the promise. Where both twins
+   * fail alike but for the text, the case is run again with the order of joins and scans pinned, and that run counts.
+   */
   async check(given: TwinCase): Promise<CaseVerdict> {
+    const verdict = await this.#run(given, "free");
+    return verdict === "other row first" ? this.#runPinned(given) : verdict;
+  }
+
+  async #runPinned(given: TwinCase): Promise<CaseVerdict> {
+    const verdict = await this.#run(given, "pinned");
+    if (verdict === "other row first") throw new Error("a pinned run decides");
+    return verdict;
+  }
+
+  async #run(given: TwinCase, plan: "free" | "pinned"): Promise<CaseVerdict | "other row first"> {
     const all = [this.#a, this.#b, this.#m];
-    await Promise.all(all.map((client) => client.query("BEGIN")));
+    await Promise.all(all.map((client) => client.query(plan === "free" ? "BEGIN" : `BEGIN; ${pinnedPlan}`)));
     try {
-      return await this.#compare(given);
+      return await this.#compare(given, plan);
     } catch (error) {
       return {
         kind: "differs",
@@ -89,7 +113,7 @@ export class TwinChecker {
     }
   }
 
-  async #compare(given: TwinCase): Promise<CaseVerdict> {
+  async #compare(given: TwinCase, plan: "free" | "pinned"): Promise<CaseVerdict | "other row first"> {
     const session = new EngineSession(this.#worlds.catalog, this.#hooks);
     let reference: "same" | "other-error" = "same";
     for (const step of given.steps) {
@@ -99,7 +123,10 @@ export class TwinChecker {
       const seen = JSON.stringify([a, b]);
       const secret = secrets.find((s) => seen.includes(s));
       if (secret !== undefined) return differs("tripwire", a, b);
-      if (text([a]) !== text([b])) return differs("twins", a, b);
+      if (text([a]) !== text([b])) {
+        const isAlike = failureOf(a)?.startsWith("22") === true && failureOf(a) === failureOf(b);
+        return isAlike && plan === "free" ? "other row first" : differs("twins", a, b);
+      }
       const masked: Answer = { kind: "answered", seen: m };
       const [failure, expected] = [failureOf(a), failureOf(masked)];
       if (failure !== expected) {
