@@ -14,6 +14,8 @@ export class StatementCache {
   readonly #limits: Limits;
   /** In order of use, oldest first. */
   readonly #statements = new Map<string, readonly AnalyzedStatement[]>();
+  /** Texts that came once. One that never comes again must not push out, or age with, what does. */
+  readonly #seenOnce = new Set<string>();
   readonly #rewritten = new WeakMap<AnalyzedStatement, Map<string, RewrittenSql>>();
 
   constructor(engine: SqlEngine, limits: Limits) {
@@ -57,7 +59,13 @@ export class StatementCache {
     return this.#statements.size;
   }
 
+  /** From the second time on: a text with its values in it is mostly never seen again. */
   #remember(key: string, statements: readonly AnalyzedStatement[]): void {
+    if (!this.#seenOnce.delete(key)) {
+      if (this.#seenOnce.size >= this.#limits.statementCacheEntriesMax) this.#seenOnce.clear();
+      this.#seenOnce.add(key);
+      return;
+    }
     const oldest = this.#statements.keys().next().value;
     if (this.#statements.size >= this.#limits.statementCacheEntriesMax && oldest !== undefined) {
       this.#statements.delete(oldest);

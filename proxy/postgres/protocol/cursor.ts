@@ -60,6 +60,11 @@ export class Cursor {
   }
 
   cstring(): string {
+    // The unnamed statement or portal: most names are empty.
+    if (this.#at < this.#end && this.#bytes[this.#at] === 0) {
+      this.#at += 1;
+      return "";
+    }
     const view = this.cstringBytes();
     if (!isUtf8(view)) throw new LayoutFault("a string is not valid UTF-8");
     return view.toString("utf8");

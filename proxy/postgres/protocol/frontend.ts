@@ -121,13 +121,17 @@ function bind(cursor: Cursor): FrontendMessage {
 function formats(cursor: Cursor): readonly number[] {
   const count = cursor.int16();
   if (count === 0) return none;
-  return Array.from({ length: count }, () => cursor.int16());
+  const codes: number[] = [];
+  for (let i = 0; i < count; i++) codes.push(cursor.int16());
+  return codes;
 }
 
 function oids(cursor: Cursor): readonly number[] {
   const count = cursor.int16();
   if (count === 0) return none;
-  return Array.from({ length: count }, () => cursor.uint32());
+  const types: number[] = [];
+  for (let i = 0; i < count; i++) types.push(cursor.uint32());
+  return types;
 }
 
 function named(cursor: Cursor): Named {
