@@ -254,13 +254,17 @@ function readData(context: CheckContext, texts: ReadonlyMap<string, string>, sym
   try {
     json = JSON.parse(text);
   } catch {
-    report({ context, file }, "E0404", decl.from.span, `\`${decl.from.raw}\` is not JSON`, { label: "cannot be read" });
+    report({ context, file }, "E0404", decl.from.span, `\`${decl.from.raw}\` is not JSON`, {
+      label: "cannot be read",
+      help: ["a data document is one JSON value; policies and YAML have their own files"],
+    });
     return;
   }
   const value = castJson(json, type);
   if (value === undefined && type.kind !== "option") {
     report({ context, file }, "E0404", decl.from.span, `\`${decl.from.raw}\` is not a \`${showType(type)}\``, {
       label: `\`${decl.name.text}\` has another type`,
+      help: ["mend the document, or the type after the colon"],
     });
     return;
   }
@@ -310,11 +314,6 @@ function checkCounter(context: CheckContext, symbol: Declared, decl: CounterDecl
   const when = decl.when && checkCondition(env, decl.when, "when");
   const by = decided(env, decl.by, checkExpr(env, decl.by));
   const of = decl.of && checkExpr(env, decl.of);
-  if (of && of.type.kind !== "poison" && !isNumber(withoutOption(of.type))) {
-    report(env, "E0203", decl.of?.span ?? decl.span, `expected \`${showType(int)}\`, found \`${showType(of.type)}\``, {
-      label: "cannot be added up",
-    });
-  }
   const measure = decl.measure.text;
   if (measure !== "count" && measure !== "sum") {
     const isKnown = measure === "max" || measure === "distinct";
@@ -325,9 +324,18 @@ function checkCounter(context: CheckContext, symbol: Declared, decl: CounterDecl
       isKnown ? `\`${measure}\` counters are not supported yet` : `\`${measure}\` is not a way to count`,
       {
         label: "write `count of …` or `sum of …`",
+        help: [
+          "`counter n = count of sql read by identity.sub over 1h`",
+          "`counter n = sum of sql.estimated_rows on sql read by identity.sub over 1h`",
+        ],
       },
     );
     return [];
+  }
+  if (of && of.type.kind !== "poison" && !isNumber(withoutOption(of.type))) {
+    report(env, "E0203", decl.of?.span ?? decl.span, `expected \`${showType(int)}\`, found \`${showType(of.type)}\``, {
+      label: "cannot be added up",
+    });
   }
   if (decl.over.kind !== "duration") return [];
   return [{ id: dataId(symbol), name: decl.name.text, measure, of, scope, at, when, by, overMs: decl.over.value }];

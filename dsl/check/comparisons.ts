@@ -194,6 +194,7 @@ function checkInRange(env: Env, expr: Comparison, item: Expr, range: Expr & { ki
     report(env, "E0212", range.span, "this range is empty", {
       label: "the first bound is greater than the second",
       notes: ["a condition that is never true makes its rule silent"],
+      help: ["write the smaller bound first; for hours over midnight say `time.hour >= 22 or time.hour < 6`"],
     });
     return wrong(expr.span);
   }

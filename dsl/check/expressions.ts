@@ -140,7 +140,7 @@ export function checkCondition(env: Env, expr: Expr, who: string): Core {
   const type = showType(core.type);
   report(env, "E0201", caretSpan(expr), `\`${who}\` needs a yes/no condition, but this is \`${type}\``, {
     label: `this is \`${type}\``,
-    help: isCollection ? ["to test that it is not empty write `count(…) > 0`"] : [],
+    help: [isCollection ? "to test that it is not empty write `count(…) > 0`" : "compare it: `== …`, `in […]`, `> …`"],
   });
   return wrong(expr.span);
 }
@@ -177,10 +177,33 @@ export function mismatch(env: Env, expr: Expr, found: Type, needed: string): Cor
   if (found.kind !== "poison") {
     report(env, "E0203", caretSpan(expr), `expected ${needed}, found \`${showType(found)}\``, {
       label: `this is \`${showType(found)}\``,
+      help: mismatchHelp(found, needed),
     });
   }
   return wrong(expr.span);
 }
+
+function mismatchHelp(found: Type, needed: string): readonly string[] {
+  if (found.kind === "json") return ["give it a type: `… as T`, which is absent where the value has another shape"];
+  if (needed.startsWith("a set"))
+    return ['one value is compared with `==`; a list stands in brackets: `in ["…", "…"]`'];
+  if (found.kind === "set" || found.kind === "list") return ["to ask for one of its elements write `… contains …`"];
+  if (found.kind === "string" && /^`(int|float|duration|size|bool|time|date|ip|cidr)`$/.test(needed)) {
+    return [`write it as ${literals[needed] ?? "`10`"}`];
+  }
+  return [];
+}
+
+const literals: Readonly<Record<string, string>> = {
+  "`float`": "`0.25`",
+  "`duration`": "`15m`",
+  "`size`": "`5MB`",
+  "`bool`": "`true`, `false`",
+  "`time`": '`ts"2026-01-31T08:00:00Z"`',
+  "`date`": '`date"2026-01-31"`',
+  "`ip`": '`ip"10.1.2.3"`',
+  "`cidr`": '`cidr"10.0.0.0/8"`',
+};
 
 export function checkText(env: Env, text: Text, expected?: Type): Core {
   const { span } = text;
@@ -204,7 +227,10 @@ export function checkText(env: Env, text: Text, expected?: Type): Core {
 function checkTagged(env: Env, expr: Expr & { kind: "tagged" }): Core {
   const { span, value } = expr;
   const bad = (what: string): Core => {
-    report(env, "E0211", span, `\`${value}\` is not ${what}`, { label: `not ${what}` });
+    report(env, "E0211", span, `\`${value}\` is not ${what}`, {
+      label: `not ${what}`,
+      help: [exampleOf(expr.tag.text)],
+    });
     return wrong(span);
   };
   switch (expr.tag.text) {
@@ -236,6 +262,14 @@ function checkTagged(env: Env, expr: Expr & { kind: "tagged" }): Core {
       return wrong(span);
   }
 }
+
+const exampleOf = (tag: string): string =>
+  ({
+    cidr: '`cidr"10.0.0.0/8"`, `cidr"2001:db8::/32"`',
+    ip: '`ip"10.1.2.3"`',
+    ts: '`ts"2026-01-31T08:00:00Z"`',
+    date: '`date"2026-01-31"`',
+  })[tag] ?? '`table"public.orders"`, `col"public.customers.email"`';
 
 function checkTableLiteral(env: Env, expr: Expr & { kind: "tagged" }): Core {
   const [schema, name, column, more] = expr.value.split(".");
@@ -327,6 +361,8 @@ function checkArithmetic(env: Env, expr: Expr & { kind: "arithmetic" }): Core {
   if ((expr.op === "/" || expr.op === "%") && !(right.op === "const" && right.value !== 0)) {
     report(env, "E0208", expr.right.span, `the divisor of \`${expr.op}\` must be a number other than zero`, {
       label: "not a literal, or zero",
+      notes: ["a division that may fail would make a deny fire, and an allow silent, by accident"],
+      help: ["turn it around: `a > b * 10` in place of `a / b > 10`"],
     });
     return wrong(expr.span);
   }
@@ -443,6 +479,7 @@ function checkRecord(env: Env, expr: Expr & { kind: "record" }, expected: Type |
     if (missing.length > 0) {
       report(env, "E0203", expr.span, `\`${showType(target)}\` needs ${missing.map((m) => `\`${m}\``).join(", ")}`, {
         label: "not given here",
+        help: [`add ${missing.map((m) => `\`${m}: …\``).join(", ")}`],
       });
     }
   }

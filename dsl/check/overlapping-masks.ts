@@ -44,6 +44,9 @@ export const overlappingMasks: RuleCheck = (context, checked) => {
             notes: [
               "the stricter mask wins; of two different ones that are equally strict neither does, and the value is redacted",
             ],
+            help: [
+              `to give one of them the column, tell the other where it does not apply: \`unless …\` on \`${other.name}\``,
+            ],
           },
         );
       }

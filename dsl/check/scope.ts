@@ -149,6 +149,7 @@ function checkRelation(
         severity: "warning",
         label: "matches nothing",
         notes: ["a rule about tables that do not exist can never match"],
+        help: ["run `gw catalog pull` if the tables are new, else mend or delete the pattern"],
       },
     );
     return found;
@@ -202,6 +203,7 @@ export function checkColumnPattern(c: ScopeContext, pattern: TablePat): readonly
         severity: "warning",
         label: "matches nothing",
         notes: ["a mask for columns that do not exist protects nothing"],
+        help: ["run `gw catalog pull` if the columns are new, else mend or delete the pattern"],
       });
     }
   }

@@ -9,6 +9,7 @@ export const unusedNames: RuleCheck = (context) => {
       report({ context, file }, "L0108", span, `\`${name}\` is imported and not used`, {
         severity: "warning",
         label: "not used",
+        help: ["delete it from the import"],
       });
     }
   }
@@ -32,5 +33,6 @@ function tell(
   report({ context, file: symbol.file }, "L0108", name.span, `${what} \`${name.text}\` is not used`, {
     severity: "warning",
     label: "not used",
+    help: ["delete it, or use it where it was meant to be"],
   });
 }

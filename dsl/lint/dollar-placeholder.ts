@@ -23,6 +23,7 @@ export const dollarPlaceholder: LintRule = {
             span,
             message: "the `$` before this placeholder is printed",
             label: "a placeholder is `{…}` alone",
+            help: ["delete the `$`"],
             fixes: [{ title: "delete the `$`", span, replacement: "" }],
           });
         });
