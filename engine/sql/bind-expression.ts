@@ -44,6 +44,7 @@ const plain: ReadonlySet<string> = new Set([
   "SQLValueFunction",
   "GroupingFunc",
   "SetToDefault",
+  "XmlExpr",
   "MergeSupportFunc",
   "List",
   "Integer",

@@ -162,6 +162,7 @@ function bindRangeFunction(b: Binder, r: RangeFunction, at: Place): FromItem {
   let isOpen = false;
   const items = r.functions ?? [];
   const alias = r.alias?.aliasname;
+  if (r.functions) openUnnest(r);
   for (const item of items) {
     const [call, defined] = "List" in item ? (item.List.items ?? []) : [];
     const bases = collect(b, () => bindExpression(b, call, at));
@@ -188,6 +189,27 @@ function bindRangeFunction(b: Binder, r: RangeFunction, at: Place): FromItem {
 
 /** JSON_TABLE sees what stands beside it, like a function. */
 function bindJsonTable(b: Binder, t: JsonTable, at: Place): FromItem {
+/**
+ * `unnest(a, b)` is syntax: no function takes two arrays, the server reads `ROWS FROM (unnest(a), unnest(b))`
+ * (transformRangeFunction of parse_clause.c). A name with a schema is a function like any other.
+ */
+function openUnnest(r: RangeFunction): void {
+  const opened = (r.functions ?? []).flatMap((item): readonly Node[] => {
+    const [call, defined] = "List" in item ? (item.List.items ?? []) : [];
+    if (!call || !("FuncCall" in call) || (defined && "List" in defined) || r.coldeflist?.length) return [item];
+    const { funcname, args, agg_order, agg_filter, over, agg_star, agg_distinct, func_variadic } = call.FuncCall;
+    const names = stringsOf(funcname);
+    const isPlain = !agg_order?.length && !agg_filter && !over && !agg_star && !agg_distinct && !func_variadic;
+    if (names.length !== 1 || names[0] !== "unnest" || !args || args.length < 2 || !isPlain) return [item];
+    return args.map((arg) => ({
+      List: { items: [{ FuncCall: { ...call.FuncCall, args: [arg] } }, ...(defined ? [defined] : [])] },
+    }));
+  });
+  if (opened.length === r.functions?.length) return;
+  r.functions = [...opened];
+  r.is_rowsfrom = true;
+}
+
   const bases = collect(b, () => {
     for (const item of [{ JsonValueExpr: t.context_item ?? {} }, ...(t.passing ?? [])]) bindExpression(b, item, at);
     bindExpression(b, t.pathspec?.string, at);

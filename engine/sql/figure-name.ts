@@ -29,6 +29,7 @@ function figure(node: Node | undefined): Figured {
   if ("SQLValueFunction" in node) return strong(valueFunctionName(node.SQLValueFunction.op ?? ""));
   for (const [kind, name] of fixed) if (kind in node) return strong(name);
   if ("MinMaxExpr" in node) return strong(node.MinMaxExpr.op === "IS_LEAST" ? "least" : "greatest");
+  if ("XmlExpr" in node) return strong((node.XmlExpr.op ?? "").replace(/^IS_/, "").toLowerCase());
   if ("JsonFuncExpr" in node) return strong((node.JsonFuncExpr.op ?? "").replace(/_OP$/, "").toLowerCase());
   return none;
 }

@@ -47,6 +47,7 @@ const table = {
   MultiAssignRef: "source:n colno:i ncolumns:i",
   CurrentOfExpr: "cursor_name:s",
   MergeSupportFunc: "msftype:i",
+  XmlExpr: "op:e name:s named_args:N args:N xmloption:e",
   // SQL/JSON
   JsonFormat: "format_type:e encoding:e",
   JsonReturning: "format:JsonFormat",

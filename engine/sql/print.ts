@@ -276,6 +276,17 @@ function join(j: JoinExpr): string {
   return body + aliasOf(j.alias);
 }
 
+/** The constructors. XMLPARSE, XMLPI, XMLROOT and IS DOCUMENT are refused: nobody has asked for them. */
+function xml(x: Body<"XmlExpr">): string {
+  const named = list(x.named_args);
+  const args = list(x.args);
+  if (x.op === "IS_XMLELEMENT") {
+    const parts = [`NAME ${quoteIdent(x.name ?? "")}`, named && `XMLATTRIBUTES(${named})`, args];
+    return `XMLELEMENT(${parts.filter((part) => part !== "").join(", ")})`;
+  }
+  return x.op === "IS_XMLFOREST" ? `XMLFOREST(${named})` : `${spelling({ IS_XMLCONCAT: "XMLCONCAT" }, x.op)}(${args})`;
+}
+
 function rangeFunction(r: RangeFunction): string {
   const calls = (r.functions ?? []).map((item) => {
     const [f, columns] = "List" in item ? (item.List.items ?? []) : [];
@@ -524,6 +535,7 @@ const printers: { readonly [K in string]: ((body: Body<K>) => string) | ((body: 
     spelling(valueFunctions, v.op) + (v.op?.endsWith("_N") ? `(${v.typmod ?? 0})` : ""),
   GroupingFunc: (g: Body<"GroupingFunc">) => `GROUPING(${list(g.args)})`,
   SetToDefault: () => "DEFAULT",
+  XmlExpr: xml,
   CurrentOfExpr: (c: Body<"CurrentOfExpr">) => `CURRENT OF ${quoteIdent(c.cursor_name ?? "")}`,
   MergeSupportFunc: () => "MERGE_ACTION()",
   List: (l: Body<"List">) => list(l.items),

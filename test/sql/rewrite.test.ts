@@ -105,6 +105,27 @@ describe("rewriting on a real server", () => {
       "SELECT j.v FROM patients p, JSON_TABLE(to_jsonb(p), '$' COLUMNS (v text PATH '$.tax_no')) AS j WHERE p.id = 1",
       [["***"]],
     ],
+    [
+      "XML of masked values",
+      'SELECT xmlelement(name r, xmlattributes(id, tax_no AS no), email, xmlforest(tax_no, name AS n), xmlconcat(xmlelement(name "a b")))::text FROM patients WHERE id = 1',
+      [['<r id="1" no="***">a***@x.org<tax_no>***</tax_no><n>Ann</n><a_x0020_b/></r>']],
+    ],
+    [
+      "several arrays side by side",
+      "SELECT a, b, o::int FROM patients p, unnest(ARRAY[p.id, 7], ARRAY[p.tax_no]) WITH ORDINALITY AS u (a, b, o) WHERE p.id = 1",
+      [
+        [1, "***", 1],
+        [7, null, 2],
+      ],
+    ],
+    [
+      "several arrays among other functions",
+      "SELECT * FROM ROWS FROM (unnest(ARRAY[1, 2], ARRAY['x']), generate_series(5, 5))",
+      [
+        [1, "x", 5],
+        [2, null, null],
+      ],
+    ],
     ["a comment where the parser looks ahead", "SELECT id FROM rooms WHERE id NOT /* x */ IN (1)", [[2]]],
     ["sizes", "SELECT pg_size_pretty(pg_table_size('clinic.rooms'))", [[null]]],
   ];
@@ -125,6 +146,7 @@ describe("rewriting on a real server", () => {
     ["function outside of the list", "SELECT pg_read_file('/etc/passwd')", "function-not-allowed"],
     ["attribute notation calls a function", "SELECT ('/etc/passwd'::text).pg_read_file", "unknown-column"],
     ["attribute as a function", "SELECT tax_no(p) FROM patients p", "function-not-allowed"],
+    ["XML that is parsed", "SELECT xmlparse(content tax_no) FROM patients", "unsupported-clause"],
     ["write of a masked column", "UPDATE patients SET email = 'x' WHERE id = 1", "masked-column-written"],
     ["moving a row out of the filter", "UPDATE visits SET ward = 'Z'", "row-outside-filter"],
     ["system column", "SELECT ctid FROM visits", "system-column"],

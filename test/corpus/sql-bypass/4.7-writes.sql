@@ -223,4 +223,5 @@ DELETE FROM clinic.bills WHERE id = (SELECT 1 / (wage - 4100) FROM staff.people 
 INSERT INTO clinic.rooms (id) SELECT id FROM clinic.visits WHERE ward > 'W' FOR UPDATE;
 
 --- a serial key shows how far a sequence has run [own]
+-- accepted: a count of rows and nothing of what is in them; docs/decisions/sequence-keys.md
 INSERT INTO clinic.visits (patient_id, ward, at) VALUES (1, 'A', '2024-01-01') RETURNING id;
