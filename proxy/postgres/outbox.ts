@@ -8,6 +8,9 @@ const joinedBytesMax = 16_384;
 export class Outbox {
   readonly #socket: Writable;
   #parts: Buffer[] = [];
+  /** Begins the last part, which is `#openBytes` long and grows while views lie right behind it. */
+  #open: Buffer | undefined;
+  #openBytes = 0;
   #bytes = 0;
 
   constructor(socket: Writable) {
@@ -15,27 +18,40 @@ export class Outbox {
   }
 
   get isEmpty(): boolean {
-    return this.#parts.length === 0;
+    return this.#open === undefined;
   }
 
   add(bytes: Buffer): void {
-    const last = this.#parts.at(-1);
+    const open = this.#open;
     this.#bytes += bytes.length;
-    if (last && last.buffer === bytes.buffer && last.byteOffset + last.length === bytes.byteOffset) {
-      this.#parts[this.#parts.length - 1] = Buffer.from(last.buffer, last.byteOffset, last.length + bytes.length);
-    } else {
-      this.#parts.push(bytes);
+    // The offset first: asking a view for its memory is a call out of compiled code.
+    if (open && open.byteOffset + this.#openBytes === bytes.byteOffset && open.buffer === bytes.buffer) {
+      this.#openBytes += bytes.length;
+      return;
     }
+    this.#close();
+    this.#open = bytes;
+    this.#openBytes = bytes.length;
+  }
+
+  #close(): void {
+    const open = this.#open;
+    if (open === undefined) return;
+    const isWhole = open.length === this.#openBytes;
+    this.#parts.push(isWhole ? open : Buffer.from(open.buffer, open.byteOffset, this.#openBytes));
+    this.#open = undefined;
   }
 
   /** Forgets what wasn't written. */
   clear(): void {
     this.#parts = [];
+    this.#open = undefined;
     this.#bytes = 0;
   }
 
   /** Writes it all at once. False when the socket's buffer is full: read no more from the other side until `drain`. */
   flush(): boolean {
+    this.#close();
     const parts = this.#parts;
     if (parts.length === 0) return !this.#socket.writableNeedDrain;
     const bytes = this.#bytes;
