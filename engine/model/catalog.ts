@@ -64,6 +64,10 @@ export type RelationConstraint = {
   readonly columns: readonly string[];
   /** Key of the referenced relation of a foreign key. */
   readonly references: string | undefined;
+  /** Columns of the referenced relation, in the order of `columns`. Unknown in a snapshot. */
+  readonly referencedColumns?: readonly string[];
+  /** Whether a foreign key changes its own rows where the referenced ones go or change. Unknown in a snapshot. */
+  readonly isCascading?: boolean;
 };
 
 export type Column = {

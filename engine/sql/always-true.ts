@@ -36,12 +36,27 @@ export function isAlwaysTrue(where: Node | undefined): Truth {
 function ofBoolean(op: string | undefined, args: readonly Node[]): Truth {
   const parts = args.map(isAlwaysTrue);
   if (op === "AND_EXPR") return parts.reduce(andTruth, true);
-  if (op === "OR_EXPR")
-    return args.some((a, i) => args.slice(i + 1).some((c) => complement(a, c))) ? true : parts.reduce(orTruth, false);
+  if (op === "OR_EXPR") {
+    if (args.some((a, i) => args.slice(i + 1).some((c) => complement(a, c)))) return true;
+    const truth = parts.reduce(orTruth, false);
+    // Several conditions on one column may hold for every row between them, unless each picks values.
+    const isShared = args.some((a, i) =>
+      args.slice(i + 1).some((c) => (!isPick(a) || !isPick(c)) && columnsIn(a).some((x) => columnsIn(c).includes(x))),
+    );
+    return truth === false && isShared ? cannotTell : truth;
+  }
   const [part] = parts;
   if (op !== "NOT_EXPR" || part === undefined) return cannotTell;
   return part === false ? negated(args[0]) : notTruth(part);
 }
+
+/** `column = …`, `column IN (…)`, `column IS NULL`. */
+const isPick = (node: Node): boolean =>
+  "NullTest" in node
+    ? node.NullTest.nulltesttype === "IS_NULL"
+    : "A_Expr" in node &&
+      symbol(node.A_Expr) === "=" &&
+      ["AEXPR_OP", "AEXPR_IN", "AEXPR_OP_ANY"].includes(node.A_Expr.kind ?? "");
 
 /** NOT of something that some rows fail: NOT false is a tautology, NOT (id = 7) is not. */
 const negated = (arg: Node | undefined): Truth => !(arg && hasColumn(arg));

@@ -85,8 +85,11 @@ export function bindExpression(b: Binder, node: Node | undefined, at: Place): vo
     return;
   }
   if ("TypeCast" in node) {
-    bindExpression(b, node.TypeCast.arg, at);
     resolveType(b, node.TypeCast.typeName);
+    const { arg } = node.TypeCast;
+    if (arg && "ParamRef" in arg)
+      noteParameter(b, arg.ParamRef.number, stringsOf(node.TypeCast.typeName?.names).join("."));
+    else bindExpression(b, arg, at);
     return;
   }
   if ("SubLink" in node) {
@@ -116,10 +119,17 @@ export function bindExpression(b: Binder, node: Node | undefined, at: Place): vo
     bindBelow(b, { output: node.JsonArrayQueryConstructor.output }, at);
     return;
   }
+  if ("ParamRef" in node) noteParameter(b, node.ParamRef.number, "");
   const kind = kindOf(node);
   if (kind === "") return;
   if (!plain.has(kind)) refuse("unsupported-node", `\`${kind}\` is not supported here`);
   bindBelow(b, node, at);
+}
+
+function noteParameter(b: Binder, number: number | undefined, type: string): void {
+  const known = b.bindings.parameterCasts.get(number ?? 0);
+  if (known) known.add(type);
+  else b.bindings.parameterCasts.set(number ?? 0, new Set([type]));
 }
 
 /** Binds every node and type name inside of a plain node. */
@@ -153,7 +163,7 @@ function bindFunctionCall(b: Binder, node: { FuncCall: FuncCall }, at: Place): v
   if (f.over) bindWindow(b, f.over, at);
   if (schema !== "pg_catalog") return;
   if (name === "set_config" || name === "current_setting") {
-    const guarded = bindSettingFunction(f, name);
+    const guarded = bindSettingFunction(b, f, name);
     if (guarded) replaceBody(node, () => guarded);
   } else if (name === "nextval") bindNextval(b, f);
   else if (sizeFunctions.has(name)) replaceBody(node, unknownSize);
@@ -243,6 +253,9 @@ function sourceOf(b: Binder, path: readonly string[], scope: Scope | undefined, 
     refuse("other-database", "cross-database references are not supported", { position: at });
   const found = findSource(scope, name, schema);
   if (!found) refuse("unknown-column", `missing FROM-clause entry for table \`${name}\``, { position: at });
+  // It is printed without its schema: nothing nearer may answer to the name.
+  if (findSource(scope, name, undefined)?.source !== found.source)
+    refuse("unsupported-clause", `\`${name}\` names several things here`, { position: at, help: "give each an alias" });
   return found.source;
 }
 

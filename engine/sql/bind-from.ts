@@ -126,8 +126,10 @@ function bindJoin(b: Binder, j: JoinExpr, outside: Place, place: StatementPlace,
   const using = j.isNatural
     ? left.columns.map((c) => c.name).filter((n) => right.columns.some((c) => c.name === n))
     : stringsOf(j.usingClause);
-  if (using.length > 0) checkBareOperator(b, "=", undefined);
-  for (const column of [...left.columns, ...right.columns]) if (using.includes(column.name)) touch(b, column);
+  // With columns that we can't name, NATURAL may compare any of them.
+  const isAny = j.isNatural === true && (left.isOpen || right.isOpen);
+  if (using.length > 0 || isAny) checkBareOperator(b, "=", undefined);
+  for (const column of [...left.columns, ...right.columns]) if (isAny || using.includes(column.name)) touch(b, column);
   bindExpression(b, j.quals, { scope: newScope(outside.scope, [left, right]), ctes: outside.ctes });
   const columns = joinColumns(left.columns, right.columns, using);
   const isOpen = left.isOpen || right.isOpen;

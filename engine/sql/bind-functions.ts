@@ -5,7 +5,7 @@ import { addFamily } from "./bind-from.ts";
 import { refuse } from "./fault.ts";
 import { parseSql } from "./pg-parser.ts";
 import { resolveRelation } from "./resolve-names.ts";
-import { isReadableSetting, isSettingAllowed, readableSettings } from "./settings.ts";
+import { isReadableSetting, isSettingAllowed, readableSettings, settingName } from "./settings.ts";
 import { allOf, call, cast, nullConst, operator, stringConst, stringNode } from "./tree.ts";
 
 /** The string that a constant, or a cast of one, holds; undefined for anything else. */
@@ -32,7 +32,7 @@ export function constantFlag(node: Node | undefined): boolean | undefined {
  * stand in place of the call is returned; `undefined` leaves it as it is.
  * @throws FaultError `setting-not-allowed`.
  */
-export function bindSettingFunction(f: FuncCall, name: "set_config" | "current_setting"): Node | undefined {
+export function bindSettingFunction(b: Binder, f: FuncCall, name: "set_config" | "current_setting"): Node | undefined {
   const args = f.args ?? [];
   const guarded = guardedByColumn(f, name);
   if (guarded) return guarded;
@@ -49,6 +49,7 @@ export function bindSettingFunction(f: FuncCall, name: "set_config" | "current_s
     refuse("setting-not-allowed", "`set_config` needs constants as its arguments", { position: f.location });
   if (!isSettingAllowed(setting, value))
     refuse("setting-not-allowed", `setting \`${setting}\` may not be changed`, { position: f.location });
+  if (settingName(setting) === "search_path") b.bindings.pathChanges++;
   return undefined;
 }
 

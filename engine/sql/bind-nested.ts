@@ -4,7 +4,7 @@ import { addUse, type Binder, keyOf } from "./bind-context.ts";
 import { bindExpression } from "./bind-expression.ts";
 import { constantText } from "./bind-functions.ts";
 import type { BoundParts } from "./bind-statement.ts";
-import { bindStatement } from "./bind-statement.ts";
+import { bindStatement, checkPathChanges } from "./bind-statement.ts";
 import { factsOf, markTargetReads } from "./facts.ts";
 import { refuse } from "./fault.ts";
 import { kindOf } from "./node-kinds.ts";
@@ -27,7 +27,9 @@ const dataStatements: ReadonlySet<string> = new Set([
 function bindInner(b: Binder, query: Node | undefined, around: string): BoundParts {
   if (!query || !dataStatements.has(kindOf(query)))
     refuse("unsupported-statement", `${around} of this statement is not supported`);
-  return bindStatement(query, b.sql);
+  const inner = bindStatement(query, b.sql);
+  checkPathChanges(inner.bindings, []);
+  return inner;
 }
 
 const around = (inner: BoundParts, node: Node, form: BoundParts["form"]): BoundParts => ({

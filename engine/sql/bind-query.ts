@@ -203,8 +203,11 @@ function bindCte(b: Binder, c: CommonTableExpr, at: Place, isRecursive: boolean)
   bindExpression(b, c.cycle_clause?.cycle_mark_default, at);
   const named = { columns: renameColumns(output.columns, names), isOpen: output.isOpen };
   const everything = named.columns.flatMap((x) => x.bases);
+  // Round by round a value may wander from any column to any other.
+  const isLoop = isRecursive && c.ctequery && "SelectStmt" in c.ctequery && c.ctequery.SelectStmt.larg !== undefined;
+  const columns = isLoop ? named.columns.map((x) => ({ name: x.name, bases: everything })) : named.columns;
   define({
-    columns: [...named.columns, ...extra.map((name) => ({ name, bases: everything }))],
+    columns: [...columns, ...extra.map((name) => ({ name, bases: everything }))],
     isOpen: named.isOpen,
   });
 }

@@ -6,7 +6,8 @@ import { constantFlag, constantText } from "./bind-functions.ts";
 import { bindQuery, type Output } from "./bind-query.ts";
 import { bindUtility } from "./bind-utility.ts";
 import { bindWrite } from "./bind-write.ts";
-import { newBindings } from "./bindings.ts";
+import { type Bindings, newBindings } from "./bindings.ts";
+import { refuse } from "./fault.ts";
 import { checkTree, kindOf } from "./node-kinds.ts";
 import { settingName } from "./settings.ts";
 import type { BoundStatement } from "./statement.ts";
@@ -35,6 +36,7 @@ export function bindStatement(node: Node, sql: SqlContext): BoundParts {
   if ("SelectStmt" in node) {
     checkTree(node);
     const output = bindQuery(b, node.SelectStmt, { scope: undefined, ctes: undefined });
+    checkPathChanges(bindings, isBare(node.SelectStmt) ? settingEffects(node.SelectStmt) : []);
     return {
       node,
       bindings,
@@ -50,6 +52,7 @@ export function bindStatement(node: Node, sql: SqlContext): BoundParts {
   if (verb === undefined) return bindUtility(b, node);
   checkTree(node);
   const output = bindWrite(b, node, { scope: undefined, ctes: undefined });
+  checkPathChanges(bindings, []);
   return {
     node,
     bindings,
@@ -60,6 +63,20 @@ export function bindStatement(node: Node, sql: SqlContext): BoundParts {
     effects: () => [],
     isRowReturning: output.columns.length > 0 || output.isOpen,
   };
+}
+
+/** Runs its select list exactly once. */
+const isBare = (q: SelectStmt): boolean =>
+  !q.fromClause?.length &&
+  !q.groupClause?.length &&
+  ![q.whereClause, q.havingClause, q.limitCount, q.limitOffset, q.withClause, q.larg].some((x) => x !== undefined);
+
+/** Names are read under the search_path that the gateway follows: it must see every change of it. */
+export function checkPathChanges(bindings: Bindings, effects: readonly SessionEffect[]): void {
+  if (bindings.pathChanges > effects.filter((e) => e.kind === "set" && e.name === "search_path").length)
+    refuse("unsupported-clause", "`set_config` of `search_path` is supported in a SELECT list of its own only", {
+      help: "use SET search_path",
+    });
 }
 
 /** `SELECT set_config('search_path', '', false)` is a SET in the clothes of a query. */

@@ -15,6 +15,7 @@ import { bindAll, bindExpression, type Place } from "./bind-expression.ts";
 import { addFamily, bindFrom, bindFromItem, relationColumns } from "./bind-from.ts";
 import { bindQuery, bindTargets, bindWith, type Output } from "./bind-query.ts";
 import type { RelationUse, Place as StatementPlace, TargetUse } from "./bindings.ts";
+import { referringTo } from "./family.ts";
 import { refuse } from "./fault.ts";
 import { kindOf } from "./node-kinds.ts";
 import { checkAttribute, resolveCollation, resolveRelation } from "./resolve-names.ts";
@@ -46,7 +47,7 @@ function bindTarget(b: Binder, name: RangeVar | undefined, verb: TargetUse["verb
     refuse("rules-not-supported", `\`${keyOf(relation)}\` has rewrite rules; writing to it is not supported`, at);
   const write = addUse(b, relation, verb, place);
   const read = addUse(b, relation, "select", place);
-  const target = { relation, verb, write, read };
+  const target = { relation, verb, write, read, changed: new Set<string>() };
   addFamily(b, relation, name.inh === true, place);
   b.bindings.targets.set(name, target);
   return target;
@@ -59,19 +60,17 @@ function bindTarget(b: Binder, name: RangeVar | undefined, verb: TargetUse["verb
 function addReferences(b: Binder, target: TargetUse): void {
   const { relation, write } = target;
   const { relations } = b.sql.catalog;
-  const isWritten = (columns: readonly string[]): boolean => columns.some((c) => write.columns.has(c));
-  const key = keyOf(relation);
+  const isWritten = (columns: readonly string[]): boolean =>
+    columns.some((c) => write.columns.has(c) || target.changed?.has(c) === true);
   const touchesKey =
     target.verb === "delete" ||
     target.verb === "merge" ||
-    (target.verb === "update" &&
+    ((target.verb === "update" || (target.changed?.size ?? 0) > 0) &&
       relation.constraints.some((c) => (c.kind === "primary-key" || c.kind === "unique") && isWritten(c.columns)));
   const referenced = relation.constraints
     .filter((c) => c.references !== undefined && isWritten(c.columns))
     .flatMap((c) => relations.get(c.references ?? "") ?? []);
-  const referring = touchesKey
-    ? [...relations.values()].filter((r) => r.constraints.some((c) => c.references === key))
-    : [];
+  const referring = touchesKey ? referringTo(relation, b.sql.catalog).map((r) => r.relation) : [];
   for (const other of new Set([...referenced, ...referring]))
     if (other !== relation) addUse(b, other, "select", write.place, { implied: "constraint" });
 }
@@ -176,6 +175,7 @@ function bindOnConflict(b: Binder, c: OnConflictClause, target: TargetUse, at: P
   scope.sources.push(excluded);
   const update = addUse(b, target.relation, "update", { where: c.whereClause });
   bindAssignments(b, c.targetList, { ...target, write: update }, { scope, ctes: at.ctes });
+  for (const column of update.columns) target.changed?.add(column);
   bindExpression(b, c.whereClause, { scope, ctes: at.ctes });
 }
 
@@ -243,7 +243,7 @@ function bindReturning(b: Binder, r: ReturningClause | undefined, row: Source, a
 function bindMerge(b: Binder, s: MergeStmt, at: Place): Output {
   const ctes = bindWith(b, s.withClause, at);
   if (!s.sourceRelation) refuse("unsupported-node", "this MERGE is not supported");
-  const place = { where: s.joinCondition };
+  const place: StatementPlace = { where: s.joinCondition, isJoin: true };
   const target = bindTarget(b, s.relation, "merge", place);
   const row = targetSource(s.relation, target.read);
   const others = newScope(at.scope, []);

@@ -22,7 +22,11 @@ export type RelationUse = {
 };
 
 /** A SELECT, UPDATE, DELETE … at any depth. */
-export type Place = { readonly where: Node | undefined };
+export type Place = {
+  readonly where: Node | undefined;
+  /** The condition joins: rows that fail it still take part (WHEN NOT MATCHED). */
+  readonly isJoin?: true;
+};
 
 /** Where a value comes from: base columns. */
 export type Base = { readonly use: RelationUse; readonly column: string };
@@ -57,6 +61,10 @@ export type Bindings = {
   readonly columnUses: Map<ColumnRef, Base>;
   readonly functions: Set<string>;
   joins: number;
+  /** Types that each parameter is cast to; "" where it stands without a cast. The first use decides its type. */
+  readonly parameterCasts: Map<number, Set<string>>;
+  /** Calls of `set_config('search_path', …)`: the gateway follows those that certainly run once. */
+  pathChanges: number;
 };
 
 export type TargetUse = {
@@ -64,6 +72,8 @@ export type TargetUse = {
   readonly verb: "insert" | "update" | "delete" | "merge";
   readonly write: RelationUse;
   readonly read: RelationUse;
+  /** Columns that ON CONFLICT DO UPDATE sets in a row that is there already. */
+  readonly changed?: Set<string>;
 };
 
 export const newBindings = (): Bindings => ({
@@ -75,4 +85,6 @@ export const newBindings = (): Bindings => ({
   columnUses: new Map(),
   functions: new Set(),
   joins: 0,
+  parameterCasts: new Map(),
+  pathChanges: 0,
 });

@@ -4,7 +4,7 @@ import { unreachable } from "../lib/assert.ts";
 import type { Relation } from "../model/catalog.ts";
 import type { RowPredicate, SqlLiteral } from "../model/row-predicate.ts";
 import { refuse } from "./fault.ts";
-import { allOf, anyOf, booleanConst, cast, columnRef, not, numberConst, operator, stringConst } from "./tree.ts";
+import { allOf, anyOf, booleanConst, call, cast, columnRef, not, numberConst, operator, stringConst } from "./tree.ts";
 
 /** @throws FaultError `filter-not-applicable` when the relation lacks a column that the filter names. */
 export function filterNode(p: RowPredicate, relation: Pick<Relation, "columns">, row: string): Node {
@@ -13,16 +13,19 @@ export function filterNode(p: RowPredicate, relation: Pick<Relation, "columns">,
       refuse("filter-not-applicable", `the row filter of \`${row}\` names column \`${name}\`, which it doesn't have`);
     return columnRef(row, name);
   };
+  const typeOf = (name: string): string => relation.columns.find((c) => c.name === name)?.type.name ?? "";
+  const instant = (name: string, beside: string): Node =>
+    typeOf(name) === "timestamptz" && withoutZone.has(typeOf(beside)) ? inUtc(column(name)) : column(name);
   const build = (q: RowPredicate): Node => {
     switch (q.kind) {
       case "constant":
         return booleanConst(q.value);
       case "compare":
-        return operator(q.op, column(q.column), literal(q.value));
+        return operator(q.op, column(q.column), literal(q.value, typeOf(q.column)));
       case "compare-columns":
-        return operator(q.op, column(q.left), column(q.right));
+        return operator(q.op, instant(q.left, q.right), instant(q.right, q.left));
       case "in":
-        return anyOf(q.values.map((v) => operator("=", column(q.column), literal(v))));
+        return anyOf(q.values.map((v) => operator("=", column(q.column), literal(v, typeOf(q.column)))));
       case "is-null":
         return { NullTest: { arg: column(q.column), nulltesttype: "IS_NULL" } };
       case "not":
@@ -38,19 +41,39 @@ export function filterNode(p: RowPredicate, relation: Pick<Relation, "columns">,
   return build(p);
 }
 
-function literal(value: SqlLiteral): Node {
+const withoutZone: ReadonlySet<string> = new Set(["timestamp", "date"]);
+
+/** The client's TimeZone and DateStyle must not move a filter: what has no zone is in UTC, and texts are ISO 8601. */
+const inUtc = (node: Node): Node => call("timezone", stringConst("UTC"), node);
+
+const isoTime = /^\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d(?::?\d\d)?)?)?$/;
+
+function timeText(value: string, type: string): Node {
+  const match = isoTime.exec(value);
+  if (!match)
+    refuse("filter-not-applicable", "a row filter compares a time with a text that is not an ISO 8601 date or time");
+  return type === "timestamptz" && match[1] === undefined
+    ? inUtc(cast(stringConst(value), "timestamp"))
+    : cast(stringConst(value), type);
+}
+
+function literal(value: SqlLiteral, type: string): Node {
   switch (value.type) {
     case "string":
-      return stringConst(value.value);
+      return type === "timestamptz" || withoutZone.has(type) ? timeText(value.value, type) : stringConst(value.value);
     case "int":
     case "float":
       return numberConst(value.value);
     case "bool":
       return booleanConst(value.value);
-    case "time":
-      return cast(stringConst(new Date(value.value).toISOString()), "timestamptz");
+    case "time": {
+      const time = cast(stringConst(new Date(value.value).toISOString()), "timestamptz");
+      return withoutZone.has(type) ? inUtc(time) : time;
+    }
     case "date":
-      return cast(stringConst(value.value), "date");
+      return type === "timestamptz"
+        ? inUtc(cast(stringConst(value.value), "timestamp"))
+        : cast(stringConst(value.value), "date");
     default:
       return unreachable(value);
   }

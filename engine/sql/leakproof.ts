@@ -92,8 +92,17 @@ export function isSimple(r: Rewriting, node: Node | undefined, column: Column): 
   if (!("TypeCast" in node) || !node.TypeCast.arg || node.TypeCast.typeName?.arrayBounds?.length) return false;
   const [schema, type] = stringsOf(node.TypeCast.typeName?.names);
   const oid = schema === "pg_catalog" && type !== undefined ? oidOf[type] : undefined;
-  const isConstant = "A_Const" in node.TypeCast.arg || "ParamRef" in node.TypeCast.arg;
-  return oid !== undefined && types.includes(oid) && isConstant;
+  if (oid === undefined || !types.includes(oid)) return false;
+  return "A_Const" in node.TypeCast.arg || isOfType(r, node.TypeCast.arg, oid);
+}
+
+/** A cast from another type may fail, row by row under a generic plan: then the error tells of hidden rows. */
+function isOfType(r: Rewriting, node: Node, oid: number): boolean {
+  if (!("ParamRef" in node)) return false;
+  const number = node.ParamRef.number ?? 0;
+  if (r.inlined) return "A_Const" in (r.inlined[number - 1] ?? {});
+  const declared = r.context.parameterTypes[number - 1] ?? 0;
+  return declared === 0 ? r.bindings.parameterCasts.get(number)?.size === 1 : declared === oid;
 }
 
 /** Beyond 32 bits an integer is "float" digits to the parser, and int8 to the server. */

@@ -1,10 +1,13 @@
 // The target of a write: hidden rows stay untouched, masks are never written back (sections 4.4 and 4.7).
 import type { Node, RangeVar } from "@pgsql/types";
+import type { Relation, RelationConstraint } from "../model/catalog.ts";
 import { keyOf } from "./bind-context.ts";
 import type { TargetUse } from "./bindings.ts";
+import { descendantsOf, referringTo } from "./family.ts";
 import { refuse } from "./fault.ts";
 import { figureName } from "./figure-name.ts";
 import { filterNode } from "./filter-node.ts";
+import { generatedInputs } from "./generated-inputs.ts";
 import { isLeakproof } from "./leakproof.ts";
 import { filterColumns, type Protection } from "./protection.ts";
 import { type Rewriting, rewriteBelow, rewriteTree } from "./rewrite.ts";
@@ -72,7 +75,7 @@ function targetName(node: Node): RangeVar | undefined {
 const quoted = (names: readonly string[]): string => names.map((n) => `\`${n}\``).join(", ");
 
 function checkColumns(target: TargetUse, p: Protection): void {
-  const written = [...target.write.columns];
+  const written = [...writtenBy(target)];
   const masked = written.filter((c) => p.masks.has(c));
   if (masked.length > 0)
     refuse(
@@ -99,33 +102,61 @@ function checkColumns(target: TargetUse, p: Protection): void {
  * that the server draws itself are no question.
  */
 function checkConstraints(r: Rewriting, target: TargetUse, p: Protection): void {
-  if (target.verb === "delete") checkReferences(r, target);
+  if (target.verb !== "insert" || isChanging(target)) checkReferences(r, target);
   if (target.verb === "delete") return;
-  const written = target.write.columns;
-  for (const c of target.relation.constraints) {
-    const isWritten = c.columns.some((column) => written.has(column));
-    if (c.kind === "check" || !isWritten) continue;
-    const other = c.references === undefined ? undefined : r.context.catalog.relations.get(c.references);
-    const q = other ? r.protection(other) : p;
-    const isHidden = q.filter !== undefined || (c.kind !== "foreign-key" && c.columns.some((x) => p.masks.has(x)));
-    if (isHidden) refuseConstraint(target, c.name, c.columns);
-  }
-  if (target.verb !== "insert") checkReferences(r, target);
+  const children =
+    target.verb === "insert" && !isChanging(target) && target.relation.kind !== "partitioned-table"
+      ? []
+      : descendantsOf(target.relation, r.context.catalog);
+  for (const relation of [target.relation, ...children])
+    checkOwn(r, target, relation, relation === target.relation ? p : r.protection(relation));
 }
 
-/** Rows of a hidden kind that refer to the target's key would be touched, or tell of themselves by an error. */
+const isChanging = (target: TargetUse): boolean => (target.changed?.size ?? 0) > 0;
+
+const writtenBy = (target: TargetUse): ReadonlySet<string> =>
+  new Set([...target.write.columns, ...(target.changed ?? [])]);
+
+/** Constraints of one relation whose rows are written. A check, or a generated column, judges old masked values too. */
+function checkOwn(r: Rewriting, target: TargetUse, relation: Relation, p: Protection): void {
+  const named = writtenBy(target);
+  const isUpdate = target.verb !== "insert" || isChanging(target);
+  const computed = relation.columns.filter((c) => generatedInputs(relation, c.generated).some((i) => named.has(i)));
+  const written = new Set([...named, ...computed.map((c) => c.name)]);
+  for (const c of computed)
+    if (isUpdate && generatedInputs(relation, c.generated).some((i) => p.masks.has(i)))
+      refuseConstraint(target, c.name, []);
+  for (const c of relation.constraints) {
+    if (!c.columns.some((column) => written.has(column))) continue;
+    const isMasked = c.columns.some((x) => p.masks.has(x));
+    if (c.kind === "check" ? isUpdate && isMasked : isOracle(r, c, p, isMasked))
+      refuseConstraint(target, c.name, c.columns);
+  }
+}
+
+function isOracle(r: Rewriting, c: RelationConstraint, p: Protection, isMasked: boolean): boolean {
+  if (c.kind !== "foreign-key") return p.filter !== undefined || isMasked;
+  const other = c.references === undefined ? undefined : r.context.catalog.relations.get(c.references);
+  const q = other ? r.protection(other) : p;
+  if (q.filter !== undefined) return true;
+  const keys = other?.constraints.filter((k) => k.kind === "primary-key" || k.kind === "unique") ?? [];
+  const columns = c.referencedColumns ?? keys.flatMap((k) => k.columns);
+  return columns.some((x) => q.masks.has(x));
+}
+
+/** Hidden rows, or masked columns, that refer to the target's key would be touched, or tell of themselves by an error. */
 function checkReferences(r: Rewriting, target: TargetUse): void {
-  const key = keyOf(target.relation);
-  for (const relation of r.context.catalog.relations.values())
-    for (const c of relation.constraints) {
-      if (c.kind !== "foreign-key" || c.references !== key || r.protection(relation).filter === undefined) continue;
-      if (target.verb === "delete" || keyColumnsWritten(target)) refuseConstraint(target, c.name, []);
-    }
+  if (target.verb !== "delete" && !keyColumnsWritten(target)) return;
+  for (const { relation, constraint } of referringTo(target.relation, r.context.catalog)) {
+    const p = r.protection(relation);
+    if (p.filter !== undefined || constraint.columns.some((c) => p.masks.has(c)))
+      refuseConstraint(target, constraint.name, []);
+  }
 }
 
 const keyColumnsWritten = (target: TargetUse): boolean =>
   target.relation.constraints.some(
-    (c) => (c.kind === "primary-key" || c.kind === "unique") && c.columns.some((x) => target.write.columns.has(x)),
+    (c) => (c.kind === "primary-key" || c.kind === "unique") && c.columns.some((x) => writtenBy(target).has(x)),
   );
 
 function refuseConstraint(target: TargetUse, name: string, columns: readonly string[]): never {

@@ -243,7 +243,8 @@ function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node):
   if (p.systemRows) return { ...image, whereClause: filterNode(p.systemRows, use.relation, inner) };
   const searches = (r.searches.get(use) ?? []).map((c) => moveTo(r, c, inner));
   if (!p.filter) return searches.length === 0 ? image : { ...image, whereClause: allOf(searches) };
-  const pushed = [...searches, ...leakproofConjuncts(r, use, p).map((c) => moveTo(r, c, inner))];
+  const fenced = use.place.isJoin ? [] : leakproofConjuncts(r, use, p).map((c) => moveTo(r, c, inner));
+  const pushed = [...searches, ...fenced];
   return {
     ...image,
     whereClause: allOf([...pushed, filterNode(p.filter, use.relation, inner)]),

@@ -102,13 +102,16 @@ const columnsSql = `
 
 /** Constraints, and unique indexes that no constraint owns: those over expressions by the columns they depend on. */
 const constraintsSql = `
-  SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(relation, name, kind, columns, schema, target)
+  SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(relation, name, kind, columns, schema, target, referenced, cascades)
       ORDER BY relation, name), '[]')::text AS data
   FROM (
     SELECT k.conrelid::int8 AS relation, k.conname AS name, k.contype::text AS kind,
       (SELECT pg_catalog.json_agg(a.attname ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u(attnum, n)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum) AS columns,
-      fn.nspname AS schema, f.relname AS target
+      fn.nspname AS schema, f.relname AS target,
+      (SELECT pg_catalog.json_agg(a.attname ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u(attnum, n)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum) AS referenced,
+      k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r') AS cascades
     FROM pg_catalog.pg_constraint k
       LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid AND k.contype = 'f'
       LEFT JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
@@ -118,7 +121,7 @@ const constraintsSql = `
       (SELECT pg_catalog.json_agg(DISTINCT a.attname) FROM pg_catalog.pg_depend d
         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
-          AND d.refobjsubid > 0), NULL, NULL
+          AND d.refobjsubid > 0), NULL, NULL, NULL, NULL
     FROM pg_catalog.pg_index i
       JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
       JOIN pg_catalog.pg_namespace n ON n.oid = ic.relnamespace
@@ -201,7 +204,16 @@ type ColumnRow = [
   boolean,
   string | null,
 ];
-type ConstraintRow = [number, string, string, string[] | null, string | null, string | null];
+type ConstraintRow = [
+  number,
+  string,
+  string,
+  string[] | null,
+  string | null,
+  string | null,
+  string[] | null,
+  boolean | null,
+];
 type FunctionRow = [string, string, number, string, string, boolean];
 type TypeRow = [string, string, number, string, boolean];
 type OperatorRow = [string, string, boolean];
@@ -246,11 +258,12 @@ function decodeRelation(
     hasRules,
     hasTriggers,
     hasRowSecurity,
-    constraints: constraints.map(([, constraint, type, names, target, referenced]) => ({
+    constraints: constraints.map(([, constraint, type, names, target, referenced, keys, isCascading]) => ({
       name: constraint,
       kind: known(constraintKinds, type),
       columns: names ?? [],
       references: target !== null && referenced !== null ? relationKey(target, referenced) : undefined,
+      ...(type === "f" && keys !== null ? { referencedColumns: keys, isCascading: isCascading === true } : {}),
     })),
     ...(owner === null ? {} : { ownedBy: relationKey(...owner) }),
   };

@@ -214,3 +214,12 @@ SAVEPOINT a;
 SELECT 1 / 0;
 ROLLBACK TO a;
 SELECT max(tax_no) FROM clinic.patients;
+
+--- search path through set_config below the select list
+SELECT (SELECT set_config('search_path', 'vault', false)) IS NULL;
+SELECT * FROM tokens;
+
+--- search path through set_config in a prepared statement
+PREPARE path AS SELECT set_config('search_path', 'vault', false);
+EXECUTE path;
+SELECT * FROM tokens;

@@ -225,3 +225,12 @@ INSERT INTO clinic.rooms (id) SELECT id FROM clinic.visits WHERE ward > 'W' FOR 
 --- a serial key shows how far a sequence has run [own]
 -- accepted: a count of rows and nothing of what is in them; docs/decisions/sequence-keys.md
 INSERT INTO clinic.visits (patient_id, ward, at) VALUES (1, 'A', '2024-01-01') RETURNING id;
+
+--- writes a masked column in DO UPDATE alone [acts]
+INSERT INTO staff.people (id, name) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET wage = 3;
+
+--- puts a mask in place of the value, in DO UPDATE [acts]
+INSERT INTO staff.people (id, name) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET bank = people.bank, wage = people.wage;
+
+--- a masked column in a row of assignments of DO UPDATE [acts]
+INSERT INTO staff.people AS w (id, name) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET (bank, wage) = (SELECT 'b', 3) WHERE w.id = 1;
