@@ -44,7 +44,8 @@ const impure = [
 ];
 
 const sources = globSync("{engine,dsl,proxy,cli,bench}/**/*.ts").sort();
-const importPattern = /(?:^|\n)\s*(?:import|export)\s(?:[^'"]*?from\s+)?["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)/g;
+const importPattern =
+  /(?:^|\n)\s*(?:import|export)\s(?:[^'"]*?from\s+)?["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)/g;
 
 const importsOf = (file: string): readonly string[] =>
   [...readFileSync(file, "utf8").matchAll(importPattern)].map((m) => m[1] ?? m[2] ?? "");
