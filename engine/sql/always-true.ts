@@ -59,7 +59,11 @@ const isPick = (node: Node): boolean =>
       ["AEXPR_OP", "AEXPR_IN", "AEXPR_OP_ANY"].includes(node.A_Expr.kind ?? "");
 
 /** NOT of something that some rows fail: NOT false is a tautology, NOT (id = 7) is not. */
-const negated = (arg: Node | undefined): Truth => !(arg && hasColumn(arg));
+const negated = (arg: Node | undefined): Truth => {
+  if (!arg || !hasColumn(arg)) return true;
+  // One part that never holds makes the whole of an AND never hold.
+  return "BoolExpr" in arg && arg.BoolExpr.boolop === "AND_EXPR" ? cannotTell : false;
+};
 
 const opposites: Readonly<Record<string, string>> = {
   "=": "<>",
@@ -98,6 +102,8 @@ function ofExpression(e: A_Expr): Truth {
   if (columns.every((c) => c.length === 0)) return cannotTell;
   if (columns[0]?.some((c) => columns[1]?.includes(c))) return cannotTell;
   if (symbol(e).includes("~~") && right !== undefined && /^%+$/.test(right)) return cannotTell;
+  // A regular expression without a plain character may match every text.
+  if (/^!?~\*?$/.test(symbol(e)) && right !== undefined && !/[\p{L}\p{N}]/u.test(right)) return cannotTell;
   if (symbol(e) === "=" || e.kind === "AEXPR_IN" || e.kind === "AEXPR_OP_ANY") return false;
   // A function of a column against a constant (`abs(id) >= 0`) may hold for every row; a bare column is believed.
   return "ColumnRef" in lexpr || "ColumnRef" in rexpr ? false : cannotTell;

@@ -101,6 +101,9 @@ describe("the facts name what the server reads", () => {
       "label LIKE 'a%' OR label NOT LIKE 'a%'",
       "id IS DISTINCT FROM 1 OR id IS NOT DISTINCT FROM 1",
       "id = 5 OR 5 <> id",
+      "NOT (id = 1 AND false)",
+      "NOT (id = 1 AND id = 2)",
+      "label ~ '.*'",
     ];
     const believed = both.filter(
       (where) => analyzed(`DELETE FROM rooms WHERE ${where}`, context).facts.accesses[0]?.whereAlwaysTrue === false,
