@@ -108,7 +108,7 @@ const isMet = (c: ExplainedCondition): boolean => c.truth === (c.word === "unles
 
 function closestAllow(rules: readonly ExplainedRule[]): ExplainedRule | undefined {
   return rules
-    .filter((rule) => rule.effect === "allow")
+    .filter((rule) => rule.effect === "allow" && !rule.outOfScope?.startsWith("is about"))
     .sort((a, b) => lacking(a) - lacking(b) || (a.rule < b.rule ? -1 : 1))[0];
 }
 
@@ -173,9 +173,9 @@ const wordOf = (value: unknown): "true" | "false" | "unknown" =>
   value === true ? "true" : value === false ? "false" : value instanceof Unknown ? "unknown" : "unknown";
 
 function scopeProblem(rule: CheckedRule, request: PolicyRequest, access: SqlAccess | undefined): string {
-  if (!anyMatches(rule.at, request.connection.name)) return `not at connection ${request.connection.name}`;
   const { scope } = rule;
   if (scope.protocol !== "any" && scope.protocol !== request.protocol) return `is about ${scope.protocol}`;
+  if (!anyMatches(rule.at, request.connection.name)) return `not at connection ${request.connection.name}`;
   if (scope.protocol !== "sql" || !access) return "does not match this request";
   if (scope.verbs && !scope.verbs.has(access.verb)) return `${access.verb} is not in this list`;
   const name = access.relation ? `${access.relation.schema}.${access.relation.name}` : "an access without a table";

@@ -145,3 +145,9 @@ test("a JSON request is the question that its author would have written", () => 
     },
   );
 });
+
+test("explain names no rule of another protocol as the closest", async () => {
+  const terminal = captured({});
+  await main(["policy", "explain", folder, "--as", "bot", "--mcp", "tool a.b", "--at", "api"], terminal);
+  assert.doesNotMatch(terminal.stdout(), /a\.users/);
+});
