@@ -162,9 +162,9 @@ function bindJoin(b: Binder, j: JoinExpr, outside: Place, place: StatementPlace,
 function bindRangeFunction(b: Binder, r: RangeFunction, at: Place): FromItem {
   const columns: ScopeColumn[] = [];
   let isOpen = false;
+  if (r.functions) openUnnest(r);
   const items = r.functions ?? [];
   const alias = r.alias?.aliasname;
-  if (r.functions) openUnnest(r);
   for (const item of items) {
     const [call, defined] = "List" in item ? (item.List.items ?? []) : [];
     const bases = collect(b, () => bindExpression(b, call, at));
@@ -189,8 +189,6 @@ function bindRangeFunction(b: Binder, r: RangeFunction, at: Place): FromItem {
   });
 }
 
-/** JSON_TABLE sees what stands beside it, like a function. */
-function bindJsonTable(b: Binder, t: JsonTable, at: Place): FromItem {
 /**
  * `unnest(a, b)` is syntax: no function takes two arrays, the server reads `ROWS FROM (unnest(a), unnest(b))`
  * (transformRangeFunction of parse_clause.c). A name with a schema is a function like any other.
@@ -212,6 +210,8 @@ function openUnnest(r: RangeFunction): void {
   r.is_rowsfrom = true;
 }
 
+/** JSON_TABLE sees what stands beside it, like a function. */
+function bindJsonTable(b: Binder, t: JsonTable, at: Place): FromItem {
   const bases = collect(b, () => {
     for (const item of [{ JsonValueExpr: t.context_item ?? {} }, ...(t.passing ?? [])]) bindExpression(b, item, at);
     bindExpression(b, t.pathspec?.string, at);

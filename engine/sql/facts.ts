@@ -26,7 +26,7 @@ const writes: ReadonlySet<SqlVerb> = new Set(["insert", "update", "delete", "mer
 
 export function factsOf(s: StatementSummary): SqlFacts {
   const uses = s.bindings.uses.filter(isReported);
-  const accesses = accessesOf(uses, s.verb, s.isDefinition);
+  const accesses = withSettings(accessesOf(uses, s.verb, s.isDefinition), s);
   const reads = uses.filter((u) => u.verb === "select" && u.implied === undefined);
   const written = uses.filter((u) => writes.has(u.verb) && u.implied === undefined);
   return {
@@ -80,19 +80,23 @@ function accessesOf(uses: readonly RelationUse[], verb: SqlVerb, isDefinition: b
   }
   const found = [...merged.values()];
   if (isDefinition ? found.some((a) => a.verb === verb) : found.length > 0) return found;
-  return [
-    ...found,
-    {
-      verb,
-      kind: kindOfVerb[verb],
-      relation: undefined,
-      columns: [],
-      hasWhere: false,
-      whereAlwaysTrue: true,
-      via: [],
-    },
-  ];
+  return [...found, bareAccess(verb)];
 }
+
+/** The verb on nothing. */
+const bareAccess = (verb: SqlVerb): SqlAccess => ({
+  verb,
+  kind: kindOfVerb[verb],
+  relation: undefined,
+  columns: [],
+  hasWhere: false,
+  whereAlwaysTrue: true,
+  via: [],
+});
+
+/** `set_config` is SET in the clothes of a query: whoever may not SET may not call it either. */
+const withSettings = (accesses: readonly SqlAccess[], s: StatementSummary): readonly SqlAccess[] =>
+  s.bindings.functions.has("set_config") && s.verb !== "set" ? [...accesses, bareAccess("set")] : accesses;
 
 function accessOf(use: RelationUse): SqlAccess {
   const access = {

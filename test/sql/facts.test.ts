@@ -176,6 +176,19 @@ test("FOR UPDATE and its kin are accesses of their own: a right to read doesn't 
   ]);
 });
 
+test("set_config is SET in the clothes of a query: a right to select doesn't change settings", () => {
+  const verbs = (sql: string): readonly unknown[] =>
+    analyzed(sql, context).facts.accesses.map((a) => [a.verb, a.kind, a.relation?.name]);
+  assert.deepEqual(verbs("SELECT set_config('search_path', 'app', false)"), [
+    ["select", "read", undefined],
+    ["set", "session", undefined],
+  ]);
+  assert.deepEqual(verbs("SELECT set_config('application_name', 'x', false) FROM orders"), [
+    ["select", "read", "orders"],
+    ["set", "session", undefined],
+  ]);
+});
+
 test("limits and joins are counted", () => {
   const { facts } = analyzed("SELECT 1 FROM orders o, customers c LEFT JOIN orders p ON true LIMIT 5", context);
   assert.deepEqual([facts.joins, facts.hasLimit, facts.limit], [2, true, 5]);
