@@ -1,12 +1,12 @@
 // gw policy diff: what a change permits and reveals
 import { type Command, InvalidArgumentError } from "commander";
-import { renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
 import { type BundleDiff, diffBundles } from "../../dsl/testing/diff.ts";
 import { GatewayError } from "../../proxy/errors.ts";
+import { compileOrShow } from "../compiled-bundle.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
-import { type Colors, colorsOf, paletteOf } from "../palette.ts";
-import { compile, forReader, readBundle } from "../read-bundle.ts";
+import { type Colors, colorsOf } from "../palette.ts";
+import { readBundle } from "../read-bundle.ts";
 import { snapshotAnalyzer } from "../snapshot-analyzer.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -30,15 +30,7 @@ export function addDiff(policy: Command, { terminal, exit }: CommandContext): vo
 
 export async function policyDiff(terminal: Terminal, before: string, after: string, flags: Flags): Promise<ExitCode> {
   const checked = await Promise.all(
-    [before, after].map(async (path) => {
-      const folder = await readBundle(path);
-      const bundle = compile(folder);
-      const errors = bundle.diagnostics.filter((d) => d.severity === "error");
-      if (errors.length === 0) return bundle.checked;
-      const shown = forReader(folder, errors);
-      terminal.err(`${renderDiagnostics(shown.diagnostics, new Sources(shown.texts), "text", paletteOf(terminal))}\n`);
-      return undefined;
-    }),
+    [before, after].map(async (path) => compileOrShow(terminal, await readBundle(path))?.checked),
   );
   const [old, now] = checked;
   if (!old || !now)

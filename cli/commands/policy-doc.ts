@@ -3,11 +3,10 @@ import type { Command } from "commander";
 import type { Node } from "../../dsl/ast.ts";
 import type { CheckedRule } from "../../dsl/checked.ts";
 import { roleSection, tableSection } from "../../dsl/document.ts";
-import { renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
+import { compileOrShow } from "../compiled-bundle.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
-import { paletteOf } from "../palette.ts";
-import { compile, defaultPath, forReader, selectBundles } from "../read-bundle.ts";
+import { defaultPath, selectBundles } from "../read-bundle.ts";
 import type { Terminal } from "../terminal.ts";
 
 export function addDoc(policy: Command, { terminal, exit }: CommandContext): void {
@@ -32,13 +31,9 @@ const chapters = [
 
 export async function policyDoc(terminal: Terminal, folder: string | undefined): Promise<ExitCode> {
   for (const { bundle } of await selectBundles([folder ?? defaultPath()])) {
-    const { checked, diagnostics } = compile(bundle);
-    const errors = diagnostics.filter((d) => d.severity === "error");
-    if (errors.length > 0) {
-      const shown = forReader(bundle, errors);
-      terminal.err(`${renderDiagnostics(shown.diagnostics, new Sources(shown.texts), "text", paletteOf(terminal))}\n`);
-      return exitCodes.failed;
-    }
+    const compiled = compileOrShow(terminal, bundle);
+    if (!compiled) return exitCodes.failed;
+    const { checked } = compiled;
     terminal.out(
       "# What is permitted\n\nNothing is allowed but what a rule allows; a deny beats every allow; masks, row filters and limits add up.\n",
     );

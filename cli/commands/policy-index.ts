@@ -3,11 +3,10 @@ import type { Command } from "commander";
 import type { CheckedRule } from "../../dsl/checked.ts";
 import { guardsOf } from "../../dsl/compile-guards.ts";
 import { whyScanned } from "../../dsl/index-report.ts";
-import { renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
+import { compileOrShow } from "../compiled-bundle.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
-import { paletteOf } from "../palette.ts";
-import { compile, defaultPath, forReader, selectBundles } from "../read-bundle.ts";
+import { defaultPath, selectBundles } from "../read-bundle.ts";
 import { renderTable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -21,13 +20,9 @@ export function addIndex(policy: Command, { terminal, exit }: CommandContext): v
 
 export async function policyIndex(terminal: Terminal, folder: string | undefined): Promise<ExitCode> {
   for (const { bundle } of await selectBundles([folder ?? defaultPath()])) {
-    const { checked, diagnostics } = compile(bundle);
-    const errors = diagnostics.filter((d) => d.severity === "error");
-    if (errors.length > 0) {
-      const shown = forReader(bundle, errors);
-      terminal.err(`${renderDiagnostics(shown.diagnostics, new Sources(shown.texts), "text", paletteOf(terminal))}\n`);
-      return exitCodes.failed;
-    }
+    const compiled = compileOrShow(terminal, bundle);
+    if (!compiled) return exitCodes.failed;
+    const { checked } = compiled;
     const rows = checked.rules.map((rule) => [
       rule.id,
       rule.payload.effect,

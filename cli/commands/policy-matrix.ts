@@ -2,17 +2,16 @@
 import type { Command } from "commander";
 import type { Checked } from "../../dsl/checked.ts";
 import { interpretProgram } from "../../dsl/interpret.ts";
-import { renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
 import { evaluate } from "../../engine/evaluate.ts";
 import type { Relation } from "../../engine/model/catalog.ts";
 import type { Decision } from "../../engine/model/decision.ts";
 import { quoteIdent } from "../../engine/model/row-predicate.ts";
 import { GatewayError } from "../../proxy/errors.ts";
 import { askAll } from "../ask-bundle.ts";
+import { compileOrShow } from "../compiled-bundle.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
-import { paletteOf } from "../palette.ts";
-import { type BundleFolder, compile, defaultPath, forReader, selectBundles } from "../read-bundle.ts";
+import { type BundleFolder, defaultPath, selectBundles } from "../read-bundle.ts";
 import { renderTable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -37,13 +36,9 @@ export async function policyMatrix(terminal: Terminal, folder: string | undefine
   const [selection] = await selectBundles([folder ?? defaultPath()]);
   if (!selection) throw new GatewayError("config-unreadable", "there is no bundle");
   const { bundle } = selection;
-  const { checked, diagnostics } = compile(bundle);
-  const errors = diagnostics.filter((d) => d.severity === "error");
-  if (errors.length > 0) {
-    const shown = forReader(bundle, errors);
-    terminal.err(`${renderDiagnostics(shown.diagnostics, new Sources(shown.texts), "text", paletteOf(terminal))}\n`);
-    return exitCodes.failed;
-  }
+  const compiled = compileOrShow(terminal, bundle);
+  if (!compiled) return exitCodes.failed;
+  const { checked } = compiled;
   const own = [...checked.files].filter(([path]) => !bundle.inner.some((inner) => path.startsWith(inner)));
   const fixtures = own.flatMap(([, file]) =>
     file.decls.flatMap((decl) =>
