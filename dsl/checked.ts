@@ -189,7 +189,7 @@ export type CheckedCounter = {
   /** `package.name`. */
   readonly id: string;
   readonly name: string;
-  readonly measure: "count" | "sum";
+  readonly measure: "count" | "sum" | "max" | "distinct";
   readonly of: Core | undefined;
   readonly scope: Scope;
   readonly at: readonly Glob[] | undefined;

@@ -132,7 +132,7 @@ export const checkCodes = {
   ),
   E0120: row(
     "an unknown way to count",
-    "Counters are `count of …` or `sum of … on …`.",
+    "Counters are `count of …`, `sum of … on …`, `max of … on …` or `distinct of … on …`.",
     "counter c = cont of sql.joins on sql read by identity.sub over 1h",
     "counter c = sum of sql.joins on sql read by identity.sub over 1h",
   ),

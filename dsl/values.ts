@@ -23,6 +23,13 @@ export function elementsOf(value: Value): readonly Value[] {
   return isPlainRecord(value) ? Object.keys(value) : [];
 }
 
+/** Equal for equal values, whatever they are. */
+export function keyTextOf(value: Value): string {
+  if (isColumnRef(value)) return JSON.stringify([value.relation.schema, value.relation.name, value.column]);
+  if (isRelation(value)) return JSON.stringify([value.schema, value.name]);
+  return String(value);
+}
+
 export function equalValues(a: Value, b: Value): boolean {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;

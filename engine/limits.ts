@@ -62,6 +62,10 @@ export const limits = {
   rewriteCacheFormsMax: 16,
   /** Keys (counter and value of its `by`) that are counted at a time. About 600 bytes each. */
   counterKeysMax: 100_000,
+  /** Different items that a `distinct` counter tells apart for one key; beyond, its value is unknown and rules on it deny. */
+  counterItemsMax: 10_000,
+  /** The same over all keys of a gateway. About 150 bytes each. */
+  counterItemsTotalMax: 500_000,
   /** Default hold for an approval on the PostgreSQL wire. Agents' shells give up at 120 s. */
   approvalHoldMs: 110_000,
   /** Requests that wait for an approval at a time. */

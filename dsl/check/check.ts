@@ -4,7 +4,7 @@ import type { Json } from "../../engine/lib/json.ts";
 import type { ConnectionCapabilities } from "../../engine/model/capabilities.ts";
 import type { Catalog } from "../../engine/model/catalog.ts";
 import { decodeCatalogSnapshot } from "../../engine/model/catalog-snapshot.ts";
-import type { CatalogDecl, CounterDecl, DataDecl, Decl, SourceFile, Text } from "../ast.ts";
+import type { CatalogDecl, DataDecl, Decl, SourceFile, Text } from "../ast.ts";
 import type {
   Checked,
   CheckedCounter,
@@ -15,7 +15,7 @@ import type {
   CheckedTest,
 } from "../checked.ts";
 import { type Diagnostic, sortDiagnostics } from "../diagnostic.ts";
-import { int, isNumber, showType, withoutOption } from "../types.ts";
+import { showType } from "../types.ts";
 import { castJson } from "../values.ts";
 import {
   type CheckContext,
@@ -26,12 +26,12 @@ import {
   type PackageScope,
   report,
 } from "./context.ts";
+import { checkCounter } from "./counters.ts";
 import { checkFixture, dataId, resolveFunc, resolveLet } from "./declarations.ts";
-import { checkCondition, checkExpr, checkText, decided } from "./expressions.ts";
+import { checkText } from "./expressions.ts";
 import { collectPackages, packageNameOf, reportImportCycles, resolveImports } from "./packages.ts";
 import { checkRule, wordOf } from "./rule.ts";
 import { checkRules } from "./rules.ts";
-import { checkAt, checkTarget, placeOf } from "./scope.ts";
 import { checkProperty, checkTest } from "./tests.ts";
 import { resolveType } from "./type-expressions.ts";
 
@@ -305,38 +305,4 @@ function checkCounters(context: CheckContext, scope: PackageScope): readonly Che
   return [...scope.values.values()].flatMap((symbol) =>
     symbol.decl.kind === "counter" ? checkCounter(context, symbol, symbol.decl) : [],
   );
-}
-
-function checkCounter(context: CheckContext, symbol: Declared, decl: CounterDecl): readonly CheckedCounter[] {
-  const at = checkAt(decl.at);
-  const env: Env = emptyEnv(context, symbol.file, symbol.package, placeOf(decl.target));
-  const scope = checkTarget({ env, at, allowMissing: false }, decl.target);
-  const when = decl.when && checkCondition(env, decl.when, "when");
-  const by = decided(env, decl.by, checkExpr(env, decl.by));
-  const of = decl.of && checkExpr(env, decl.of);
-  const measure = decl.measure.text;
-  if (measure !== "count" && measure !== "sum") {
-    const isKnown = measure === "max" || measure === "distinct";
-    report(
-      env,
-      "E0120",
-      decl.measure.span,
-      isKnown ? `\`${measure}\` counters are not supported yet` : `\`${measure}\` is not a way to count`,
-      {
-        label: "write `count of …` or `sum of …`",
-        help: [
-          "`counter n = count of sql read by identity.sub over 1h`",
-          "`counter n = sum of sql.estimated_rows on sql read by identity.sub over 1h`",
-        ],
-      },
-    );
-    return [];
-  }
-  if (of && of.type.kind !== "poison" && !isNumber(withoutOption(of.type))) {
-    report(env, "E0203", decl.of?.span ?? decl.span, `expected \`${showType(int)}\`, found \`${showType(of.type)}\``, {
-      label: "cannot be added up",
-    });
-  }
-  if (decl.over.kind !== "duration") return [];
-  return [{ id: dataId(symbol), name: decl.name.text, measure, of, scope, at, when, by, overMs: decl.over.value }];
 }

@@ -2,7 +2,7 @@
 import type { Span } from "../../engine/lib/span.ts";
 import type { CounterDecl, DataDecl, Expr, FixtureDecl, FuncDecl, LetDecl } from "../ast.ts";
 import type { Core } from "../checked.ts";
-import { int, showType, type Type } from "../types.ts";
+import { int, showType, type Type, withoutOption } from "../types.ts";
 import {
   type Binding,
   type Declared,
@@ -121,7 +121,15 @@ export function checkCounterUse(env: Env, symbol: Declared, decl: CounterDecl, s
   const key = once(env, symbol, span, () => decided(inner, decl.by, checkExpr(inner, decl.by)));
   if (key.type.kind === "poison") return wrong(span);
   if (!requireRoots(env, inner.requires, decl.name.text, span)) return wrong(span);
-  return { op: "counter", name: dataId(symbol), key, span, type: int };
+  return { op: "counter", name: dataId(symbol), key, span, type: counterType(env, symbol, decl) };
+}
+
+/** Amounts keep their unit; the rest is a number of things. */
+export function counterType(env: Env, symbol: Declared, decl: CounterDecl): Type {
+  if (!decl.of || decl.measure.text === "count" || decl.measure.text === "distinct") return int;
+  const quiet: Env = { ...emptyEnv({ ...env.context, diagnostics: [] }, symbol.file, symbol.package, "all") };
+  const type = withoutOption(checkExpr(quiet, decl.of).type);
+  return ["float", "size", "duration"].includes(type.kind) ? type : int;
 }
 
 export function checkFixtureUse(env: Env, symbol: Declared, decl: FixtureDecl, span: Span): Core {

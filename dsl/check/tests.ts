@@ -5,9 +5,9 @@ import { factSchema } from "../../engine/model/fact-schema.ts";
 import type { Expect, Expr, Given, PropertyDecl, TestDecl, Text, TypeExpr } from "../ast.ts";
 import type { CheckedExpect, CheckedGiven, CheckedProperty, CheckedTest, Core, Local } from "../checked.ts";
 import { suggest } from "../suggest.ts";
-import { enumType, int, json, parseType, type RecordType, string, type Type } from "../types.ts";
+import { enumType, json, parseType, type RecordType, string, type Type } from "../types.ts";
 import { type Binding, type Env, report, sourceOf } from "./context.ts";
-import { dataId, identityType } from "./declarations.ts";
+import { counterType, dataId, identityType } from "./declarations.ts";
 import { checkCondition, checkNeeded, checkText, mismatch } from "./expressions.ts";
 import { checkMaskCall } from "./mask-call.ts";
 import { findSymbol } from "./names.ts";
@@ -122,7 +122,7 @@ function checkGivenCounter(env: Env, given: NamedGiven): readonly CheckedGiven[]
       at: undefined,
       kind: "counter",
       counter: dataId(symbol),
-      value: checkNeeded(env, given.value, int),
+      value: checkNeeded(env, given.value, counterType(env, symbol, symbol.decl)),
     },
   ];
 }

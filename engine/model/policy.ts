@@ -34,6 +34,19 @@ export type CounterSpec = {
   readonly name: string;
   readonly protocol: Protocol;
   readonly windowMs: number;
+  /** How the contributions of a window become a number: they add up, where it is left out. */
+  readonly measure?: CounterMeasure;
   /** What to add for a request and under which key; undefined when the request isn't counted. */
-  readonly contribution: (request: PolicyRequest) => { readonly key: string; readonly amount: number } | undefined;
+  readonly contribution: (request: PolicyRequest) => CounterContribution | undefined;
+};
+
+/** `sum`: amounts add up. `max`: the largest amount. `distinct`: how many different items; amounts are those nobody could tell. */
+export type CounterMeasure = "sum" | "max" | "distinct";
+
+export type CounterContribution = {
+  readonly key: string;
+  /** Infinity: not known; the counter can then not be read as long as the window holds it. */
+  readonly amount: number;
+  /** Of a `distinct` counter only. */
+  readonly items?: readonly string[];
 };

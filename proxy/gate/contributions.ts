@@ -1,13 +1,12 @@
 // a decision that lets something through -> what counters and rate limits add for it
 import type { Decision } from "../../engine/model/decision.ts";
-import type { PolicySet } from "../../engine/model/policy.ts";
+import type { CounterContribution, CounterMeasure, PolicySet } from "../../engine/model/policy.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 
-export type Contribution = {
+export type Contribution = CounterContribution & {
   readonly name: string;
-  readonly key: string;
   readonly windowMs: number;
-  readonly amount: number;
+  readonly measure?: CounterMeasure;
 };
 
 /** What letting it through adds to counters and to windows of requests; rows and bytes are known at completion only. */
@@ -18,9 +17,9 @@ export function contributionsOf(
 ): readonly Contribution[] {
   const found: Contribution[] = [];
   if (request === undefined || decision.effect === "deny") return found;
-  for (const { name, windowMs, contribution } of policies.counters) {
+  for (const { name, windowMs, measure, contribution } of policies.counters) {
     const part = contribution(request);
-    if (part) found.push({ name, key: part.key, windowMs, amount: part.amount });
+    if (part) found.push({ ...part, name, windowMs, ...(measure === undefined ? {} : { measure }) });
   }
   for (const { rule, unit, window } of decision.obligations.limits) {
     if (window === undefined || unit === "rows" || unit === "bytes") continue;

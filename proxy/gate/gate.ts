@@ -1,6 +1,5 @@
 // analyze -> evaluate -> (hold) -> record -> release: the one ordering
 import { BugError } from "../../engine/lib/assert.ts";
-import { isKnown } from "../../engine/lib/truth.ts";
 import type { Decision, RuleId } from "../../engine/model/decision.ts";
 import type { PolicySet } from "../../engine/model/policy.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
@@ -12,7 +11,7 @@ import type { GateSession, HoldOutcome, SqlGate, SqlVerdict } from "../postgres/
 import type { EventText } from "../recording/event-text.ts";
 import { approvalDigest } from "./approval-digest.ts";
 import { approvalIdOf, holdForApproval } from "./approval-hold.ts";
-import { contributionsOf } from "./contributions.ts";
+import { type Contribution, contributionsOf } from "./contributions.ts";
 import type { GateDeps } from "./deps.ts";
 import { completionText, statementText } from "./event-texts.ts";
 import { obligationsKey } from "./obligations-key.ts";
@@ -56,7 +55,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     Object.assign(verdict, { [stateKey]: new VerdictState(state) });
 
   /** What earlier statements of the same message would add: none of them is counted before the message is recorded. */
-  let tentative = new Map<string, number>();
+  let tentative = new Map<string, readonly Contribution[]>();
 
   const requestOf = (
     session: GateSession,
@@ -72,9 +71,8 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       session: { id: session.id, age: Math.max(0, nowMs - session.startedAtMs), purpose: session.purpose },
       time: deps.timeFacts(nowMs),
       counter: (name, key) => {
-        const counted = deps.counters.read(name, key);
-        const more = tentative.size === 0 ? undefined : tentative.get(`${name}\u0000${key}`);
-        return more === undefined || !isKnown(counted) ? counted : counted + more;
+        const pending = tentative.size === 0 ? undefined : tentative.get(`${name}\u0000${key}`);
+        return deps.counters.read(name, key, pending);
       },
       approved,
     };
@@ -175,18 +173,16 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   const countTentatively = (verdict: SqlVerdict): void => {
     const state = stateOf(verdict);
     if (verdict.kind === "refuse") return;
-    for (const { name, key, amount } of contributionsOf(verdict.decision, state.policies, state.request)) {
-      const id = `${name}\u0000${key}`;
-      tentative.set(id, (tentative.get(id) ?? 0) + amount);
+    for (const part of contributionsOf(verdict.decision, state.policies, state.request)) {
+      const id = `${part.name}\u0000${part.key}`;
+      tentative.set(id, [...(tentative.get(id) ?? []), part]);
     }
   };
 
   const count = (verdict: SqlVerdict & { kind: "release" }, state: VerdictState): void => {
     if (state.isCounted || state.request === undefined) return;
     state.isCounted = true;
-    for (const { name, key, windowMs, amount } of contributionsOf(verdict.decision, state.policies, state.request)) {
-      deps.counters.add(name, key, windowMs, amount);
-    }
+    for (const part of contributionsOf(verdict.decision, state.policies, state.request)) deps.counters.count(part);
     if (verdict.decision.effect === "deny") return;
     const windows: MeasuredWindow[] = [];
     for (const { rule, unit, window } of verdict.decision.obligations.limits) {

@@ -414,6 +414,30 @@ test("a counter is told what a request adds to it, and under which key", () => {
   );
 });
 
+test("a counter of the largest or of different things is told amounts and items, and what nobody could tell", () => {
+  const { counters } = load(`
+    counter largest = max of sql.estimated_rows on sql read by identity.sub over 1h
+    counter tables = distinct of table on sql read by identity.sub over 1h
+    counter functions = distinct of sql.functions on sql by identity.sub over 1h
+    counter sizes = distinct of sql.estimated_rows on sql by identity.sub over 1h`);
+  const two = request([access("select", "public.orders"), access("select", "public.customers")]);
+  assert.deepEqual(
+    counters.map((c) => [c.name, c.measure, c.contribution(two)]),
+    [
+      ["a.largest", "max", { key: "bot", amount: 40 }],
+      ["a.tables", "distinct", { key: "bot", amount: 0, items: ['["public","orders"]', '["public","customers"]'] }],
+      ["a.functions", "distinct", { key: "bot", amount: 0, items: [] }],
+      ["a.sizes", "distinct", { key: "bot", amount: 0, items: ["40"] }],
+    ],
+  );
+  if (two.protocol !== "sql") return;
+  const dark: PolicyRequest = { ...two, sql: { ...two.sql, estimatedRows: new Unknown("dark") } };
+  assert.deepEqual(
+    counters.map((c) => c.contribution(dark)?.amount),
+    [Number.POSITIVE_INFINITY, 0, 0, 2],
+  );
+});
+
 test("every fact of the schema can be read, and no other", () => {
   for (const [root, { fields, scope }] of Object.entries(factSchema)) {
     if (scope === "type" || root === "table") continue;

@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Unknown } from "../../engine/lib/truth.ts";
+import { limits } from "../../engine/limits.ts";
 import type { Catalog, Relation } from "../../engine/model/catalog.ts";
 import { withTags } from "../../engine/model/catalog-tags.ts";
 import type { ColumnMask, Obligations, RuleId } from "../../engine/model/decision.ts";
@@ -39,6 +40,57 @@ test("counters of other names and keys are apart, and a clock that goes back for
   counters.add("a", "l", 60_000, 1);
   nowMs -= 500_000;
   assert.deepEqual([counters.read("a", "k"), counters.read("a", "l"), counters.read("b", "k")], [5, 1, 0]);
+});
+
+test("a counter of the largest amount forgets it with its bucket, and says so when an amount was not known", () => {
+  let nowMs = 1_000_000;
+  const counters = new WindowCounters({ nowMs: () => nowMs });
+  const seen = [5, 9, 2].map((amount) => {
+    counters.add("m", "k", 60_000, amount, "max");
+    nowMs += 20_000;
+    return counters.read("m", "k");
+  });
+  nowMs += 21_000;
+  assert.deepEqual([...seen, counters.read("m", "k")], [5, 9, 9, 2]);
+  counters.add("m", "k", 60_000, Number.POSITIVE_INFINITY, "max");
+  assert.ok(counters.read("m", "k") instanceof Unknown);
+  nowMs += 61_000;
+  assert.equal(counters.read("m", "k"), 0);
+});
+
+test("a counter of different things counts each once while the window holds it, with what is about to be counted", () => {
+  const windowMs = 60_000;
+  const event = fc.record({
+    afterMs: fc.nat(30_000),
+    items: fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 3 }),
+  });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 40 }), (events) => {
+      let nowMs = 1_700_000_000_000;
+      const counters = new WindowCounters({ nowMs: () => nowMs });
+      const past: { readonly atMs: number; readonly item: string }[] = [];
+      for (const { afterMs, items } of events) {
+        nowMs += afterMs;
+        const pending = [{ name: "d", key: "k", windowMs, amount: 0, measure: "distinct", items } as const];
+        const before = counters.read("d", "k", pending);
+        counters.add("d", "k", windowMs, 0, "distinct", items);
+        past.push(...items.map((item) => ({ atMs: nowMs, item })));
+        const since = (ms: number) => new Set(past.filter((p) => p.atMs > ms).map((p) => p.item)).size;
+        const read = counters.read("d", "k") as number;
+        assert.equal(before, read);
+        assert.ok(read <= since(nowMs - windowMs - 1_000) && read >= since(nowMs - windowMs + 1_000));
+      }
+    }),
+  );
+});
+
+test("a counter of more different things than there is room for cannot be read", () => {
+  const counters = new WindowCounters({ nowMs: () => 0 });
+  const items = Array.from({ length: limits.counterItemsMax + 1 }, (_, i) => String(i));
+  counters.add("d", "k", 60_000, 0, "distinct", items.slice(1));
+  assert.equal(counters.read("d", "k"), limits.counterItemsMax);
+  counters.add("d", "k", 60_000, 0, "distinct", items);
+  assert.ok(counters.read("d", "k") instanceof Unknown);
 });
 
 test("the hour and the weekday are those of the zone, over changes to summer time too", () => {
