@@ -61,6 +61,17 @@ class Listener implements PostgresListener {
     clearTimeout(timer);
   };
 
+  stopAccepting = (): void => {
+    this.#server.close();
+  };
+
+  cancel = async (processId: number, secret: Buffer): Promise<boolean> => {
+    const relay = this.#keys.find(processId, secret);
+    if (!relay) return false;
+    await relay.cancel();
+    return true;
+  };
+
   sessions = (): number => this.#relays.size + this.#arriving.size;
 
   #accept(socket: Socket): void {
@@ -100,9 +111,10 @@ class Listener implements PostgresListener {
       return;
     }
     if (login.kind === "cancel") {
-      const relay = this.#keys.find(login.processId, login.secret);
-      this.#log("info", relay ? "cancel-request" : "cancel-unknown-key", addressOf(accepted));
-      await relay?.cancel();
+      const { processId, secret } = login;
+      const isTaken =
+        (await this.cancel(processId, secret)) || ((await this.#options.cancelElsewhere?.(processId, secret)) ?? false);
+      this.#log("info", isTaken ? "cancel-request" : "cancel-unknown-key", addressOf(accepted));
       login.socket.destroy();
       return;
     }

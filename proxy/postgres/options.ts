@@ -25,6 +25,8 @@ export type PostgresListenerOptions = {
   /** Wall clock, ms since the epoch. */
   readonly nowMs: () => number;
   readonly newId: NewId;
+  /** Hands a cancel whose key is unknown here to other processes on the same port; true when one of them took it. */
+  readonly cancelElsewhere?: (processId: number, secret: Buffer) => Promise<boolean>;
 };
 
 export type PostgresListener = {
@@ -35,6 +37,10 @@ export type PostgresListener = {
    * session is left.
    */
   readonly close: (graceMs: number) => Promise<void>;
+  /** Stops accepting and leaves every session as it is: another process has taken the port over. */
+  readonly stopAccepting: () => void;
+  /** A cancel that came in by another process; false when no session here has the key. */
+  readonly cancel: (processId: number, secret: Buffer) => Promise<boolean>;
   /** Sessions after login, and connections on their way there. */
   readonly sessions: () => number;
 };
