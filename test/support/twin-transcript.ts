@@ -29,7 +29,9 @@ export type World = {
 
 type Emitter = {
   on(event: "message", listener: (message: WireMessage) => void): void;
+  on(event: "end", listener: () => void): void;
   removeListener(event: "message", listener: (message: WireMessage) => void): void;
+  removeListener(event: "end", listener: () => void): void;
 };
 type WireMessage = { readonly name: string } & Readonly<Record<string, unknown>>;
 
@@ -55,19 +57,25 @@ export async function observe(client: pg.Client, step: Step): Promise<readonly S
   const seen: Seen[] = [];
   // SAFETY: pg's types leave out the connection, which emits every message that arrives.
   const connection = (client as unknown as { readonly connection: Emitter }).connection;
+  const over = Promise.withResolvers<void>();
   const listen = (message: WireMessage) => {
     const entry = seenOf(message);
     if (entry) seen.push(entry);
+    if (message.name === "readyForQuery") over.resolve();
   };
   connection.on("message", listen);
+  connection.on("end", over.resolve);
   try {
     if (step.args !== undefined) await client.query({ text: step.text, values: [...step.args] });
     else await copying(client, step);
   } catch (error) {
     if (seen.every((s) => s.kind !== "error"))
       seen.push({ kind: "other", name: error instanceof Error ? error.message : String(error) });
+    // pg rejects at the ErrorResponse; what the server sends between it and ReadyForQuery belongs to this step too.
+    else await over.promise;
   } finally {
     connection.removeListener("message", listen);
+    connection.removeListener("end", over.resolve);
   }
   return seen;
 }
