@@ -2,14 +2,16 @@
 import type { Socket } from "node:net";
 import type { CancelKey } from "./cancel.ts";
 import { cancelUpstream } from "./cancel.ts";
-import { ClientSide, type Handled } from "./client-side.ts";
+import { ClientSide } from "./client-side.ts";
+import { endings, frameFault, quietReasons, surprised } from "./endings.ts";
+import type { Ending, Handled } from "./handled.ts";
+import { cancelTimeoutMs, leaveClient, leaveUpstream, probeClient } from "./leave.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { backendType } from "./protocol/backend.ts";
-import { type ErrorText, encodeError, encodeParameterStatus, encodeTerminate } from "./protocol/encode.ts";
+import { encodeTerminate } from "./protocol/encode.ts";
 import { type Frame, FrameReader, type FrameRules } from "./protocol/frame.ts";
 import { frontendType } from "./protocol/frontend.ts";
-import { sqlstate } from "./protocol/sqlstate.ts";
 import { SessionState } from "./session-state.ts";
 import type { GateSession } from "./sql-gate.ts";
 import type { UpstreamSession } from "./upstream.ts";
@@ -28,11 +30,6 @@ export type RelayParts = {
 
 /** Rows and COPY data above this size are handed on in pieces; smaller ones wait until they are whole. */
 const streamedAboveBytes = 65_536;
-/** How long a client that must go is still read, so that it sees why: unread bytes would turn our FIN into a reset. */
-const lingerMs = 1_000;
-const cancelTimeoutMs = 2_000;
-/** While a half-closed client waits for an answer: is anybody there? A dead process answers with a reset. */
-const probeIntervalMs = 250;
 
 const fromServer: FrameRules = {
   lengthMax: () => 0x7fff_ffff,
@@ -110,7 +107,7 @@ export class Relay {
 
   /** Ends now. */
   shutDown(): void {
-    this.#end("shutdown", goingDown);
+    this.#end(endings.goingDown);
   }
 
   get #upstreamKey(): CancelKey {
@@ -123,8 +120,8 @@ export class Relay {
     const upstream = this.#upstream;
     client.on("data", (chunk: Buffer) => this.#guard(() => this.#onClientData(chunk)));
     client.on("end", () => this.#guard(() => this.#onClientEnd()));
-    client.on("error", () => this.#end("client-reset", undefined));
-    client.on("close", () => this.#end("client-closed", undefined));
+    client.on("error", () => this.#end(quietly("client-reset")));
+    client.on("close", () => this.#end(quietly("client-closed")));
     client.on("drain", () => {
       if (this.#isClosed) return;
       this.#upstream.resume();
@@ -148,7 +145,7 @@ export class Relay {
       const cause = bug instanceof Error ? bug.name : "unknown";
       const at = bug instanceof Error ? /[\w-]+\.[jt]s:\d+:\d+/.exec(bug.stack ?? "")?.[0] : undefined;
       log.error({ session: this.#parts.session.id, code: "session-bug", cause, at }, "a session broke");
-      this.#end("internal-error", internalError);
+      this.#end(endings.internalError);
     }
   }
 
@@ -186,8 +183,7 @@ export class Relay {
       const step = waiting ? ({ kind: "frame", frame: waiting } as const) : this.#fromClient.next();
       if (step.kind === "more") break;
       if (step.kind === "fault") {
-        const { code, declared } = step.fault;
-        this.#end(`frame-${code}`, frameFault(code, declared));
+        this.#end(frameFault(step.fault));
         return;
       }
       if (step.kind === "piece") {
@@ -218,7 +214,7 @@ export class Relay {
       this.#terminate();
       return false;
     }
-    this.#end(handled.reason, handled.end);
+    this.#end(handled);
     return false;
   }
 
@@ -238,17 +234,17 @@ export class Relay {
     } catch {
       // INVARIANT: nothing is forwarded before it is recorded.
       this.#toUpstream.clear();
-      this.#end("record-failed", notRecorded);
+      this.#end(endings.notRecorded);
       return;
     }
     if (!this.#toUpstream.flush()) this.#client.pause();
   }
 
-  #resume(failure?: { readonly end: ErrorText; readonly reason: string }): void {
+  #resume(failure?: Ending): void {
     if (this.#isClosed) return;
     this.#isHeld = false;
     this.#client.resume();
-    if (failure) this.#end(failure.reason, failure.end);
+    if (failure) this.#end(failure);
     else this.#guard(() => this.#readClient());
   }
 
@@ -261,7 +257,7 @@ export class Relay {
   /** The client has sent its last: the server answers what is out and leaves. */
   #finishClient(): void {
     if (this.#isTerminating || this.#isBlocked) return;
-    if (this.#state.copy === "in") this.#end("client-left-in-copy", undefined);
+    if (this.#state.copy === "in") this.#end(quietly("client-left-in-copy"));
     else this.#terminate();
   }
 
@@ -274,9 +270,7 @@ export class Relay {
     this.#upstream.end();
     this.#upstream.resume();
     this.#client.resume();
-    this.#probe = setInterval(() => {
-      if (this.#isClientDone && !this.#isMidMessage) this.#client.write(probe);
-    }, probeIntervalMs);
+    this.#probe = probeClient(this.#client, () => this.#isClientDone && !this.#isMidMessage);
   }
 
   // From the upstream.
@@ -286,7 +280,7 @@ export class Relay {
     this.#fromUpstream.push(chunk);
     const fault = this.#readUpstream();
     if (fault) {
-      this.#end(fault, surprised);
+      this.#end(surprised(fault));
       return;
     }
     this.#flushClient();
@@ -364,28 +358,29 @@ export class Relay {
 
   #onUpstreamGone(): void {
     if (this.#isClosed) return;
-    if (this.#isTerminating) this.#end("client-done", undefined);
-    else if (this.#state.hasServerEnded) this.#end("upstream-ended", undefined);
-    else this.#end("upstream-closed", upstreamLost);
+    if (this.#isTerminating) this.#end(quietly("client-done"));
+    else if (this.#state.hasServerEnded) this.#end(quietly("upstream-ended"));
+    else this.#end(endings.upstreamLost);
   }
 
   // The end.
 
   #endIfDrained(): void {
     const isIdle = this.#state.isQuiet && this.#state.status === "idle";
-    if (isIdle && !this.#isHeld && !this.#waiting) this.#end("shutdown", goingDown);
+    if (isIdle && !this.#isHeld && !this.#waiting) this.#end(endings.goingDown);
   }
 
   /** Once. The client hears why where it can still be told; the upstream is left at once, and cancelled if it works. */
-  #end(reason: string, error: ErrorText | undefined): void {
+  #end({ reason, end }: Ending | Quietly): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#probe);
     this.#clientSide.withdrawHold();
-    this.#leaveUpstream();
-    if (this.#isMidMessage) this.#client.destroy();
-    else this.#leaveClient(error);
     const { options, session, onClosed } = this.#parts;
+    this.#toUpstream.clear();
+    leaveUpstream(this.#upstream, options.upstream, this.#upstreamKey, this.#state.answers.length > 0);
+    if (this.#isMidMessage) this.#client.destroy();
+    else leaveClient(this.#client, this.#toClient, end);
     const fields = { session: session.id, connection: options.name, reason };
     if (quietReasons.has(reason)) options.log.info(fields, "session ended");
     else options.log.warn(fields, "session ended by the gateway");
@@ -393,31 +388,11 @@ export class Relay {
     options.gate.close(session, reason);
     onClosed();
   }
-
-  #leaveUpstream(): void {
-    const isBusy = this.#state.answers.length > 0;
-    this.#toUpstream.clear();
-    const isThere = !this.#upstream.destroyed && !this.#upstream.readableEnded;
-    if (isBusy && isThere) void this.#cancelQuietly();
-    if (!isBusy && this.#upstream.writable) this.#upstream.end(encodeTerminate());
-    else this.#upstream.destroy();
-    // A server that doesn't take the goodbye gets no say in when the socket goes.
-    setTimeout(() => this.#upstream.destroy(), lingerMs).unref();
-    this.#upstream.resume();
-  }
-
-  async #cancelQuietly(): Promise<void> {
-    await cancelUpstream(this.#parts.options.upstream, this.#upstreamKey, cancelTimeoutMs).catch(() => undefined);
-  }
-
-  #leaveClient(error: ErrorText | undefined): void {
-    if (error) this.#toClient.add(encodeError(error));
-    this.#toClient.flush();
-    this.#client.end();
-    this.#client.resume();
-    setTimeout(() => this.#client.destroy(), lingerMs).unref();
-  }
 }
+
+/** An end that the client is told nothing of: it left, or has heard the server's own words. */
+type Quietly = { readonly reason: string; readonly end: undefined };
+const quietly = (reason: string): Quietly => ({ reason, end: undefined });
 
 const clientRules = ({ limits }: PostgresListenerOptions): FrameRules => ({
   lengthMax: (type) =>
@@ -426,27 +401,3 @@ const clientRules = ({ limits }: PostgresListenerOptions): FrameRules => ({
       : limits.frontendMessageBytesMax,
   isStreamed: (type) => type === frontendType.copyData,
 });
-
-const quietReasons: ReadonlySet<string> = new Set(["client-done", "client-closed", "client-reset", "shutdown"]);
-
-/** A setting that has not changed: every client takes note of it, none is bothered. */
-const probe = encodeParameterStatus("client_encoding", "UTF8");
-
-const fatal = (code: string, message: string): ErrorText => ({ severity: "FATAL", sqlstate: code, message });
-
-const goingDown = fatal(sqlstate.adminShutdown, "terminating connection due to administrator command");
-const internalError = fatal(sqlstate.internalError, "the gateway met an internal error and ended the session");
-const notRecorded = fatal(sqlstate.internalError, "the decision could not be recorded, so nothing was run");
-const surprised = fatal(
-  sqlstate.internalError,
-  "the gateway ended the session: the database's answer was not as expected",
-);
-const upstreamLost = fatal(sqlstate.connectionFailure, "the connection to the database behind the gateway was lost");
-
-function frameFault(code: "length-too-small" | "length-too-large", declared: number): ErrorText {
-  if (code === "length-too-small") return fatal(sqlstate.protocolViolation, "invalid message length");
-  return {
-    ...fatal(sqlstate.programLimitExceeded, `a message of ${declared} bytes is more than the gateway accepts`),
-    hint: "Send large values as parameters, in several rows, or with COPY.",
-  };
-}

@@ -1,6 +1,5 @@
 // backend messages -> matched with what was sent, checked, and passed on to the client.
 
-import { stopwatchUs } from "./client-side.ts";
 import { encodeRefusal } from "./deny.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
@@ -17,6 +16,7 @@ import { sqlstate } from "./protocol/sqlstate.ts";
 import { type About, scrub } from "./scrub.ts";
 import type { Answer, Release, Run, SessionState } from "./session-state.ts";
 import type { Completion, GateSession } from "./sql-gate.ts";
+import { stopwatchUs } from "./stopwatch.ts";
 
 /** The session must end, with this reason; the message that shows it is not passed on. */
 export type UpstreamFault = { readonly reason: string };

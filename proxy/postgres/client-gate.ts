@@ -1,0 +1,210 @@
+// One client's way through the gate: in what context a text is read, what is recorded, refused, or asked of people.
+import { isUtf8 } from "node:buffer";
+import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
+import { Contexts } from "./contexts.ts";
+import { encodeRefusal, failingNamedParse, failingQuery, failingUnnamedParse, refusals } from "./deny.ts";
+import { type Ending, type Handled, holdFailed, tokenExpired } from "./handled.ts";
+import { askPeople, type HoldAnswer } from "./hold.ts";
+import type { PostgresListenerOptions } from "./options.ts";
+import type { Outbox } from "./outbox.ts";
+import { encodeNotice, encodeReady } from "./protocol/encode.ts";
+import type { Answer, Prepared, Refusal, Release, Run, SessionState } from "./session-state.ts";
+import type { GateSession, SqlVerdict } from "./sql-gate.ts";
+import { stopwatchUs } from "./stopwatch.ts";
+
+export type ClientGateParts = {
+  readonly options: PostgresListenerOptions;
+  readonly session: GateSession;
+  readonly state: SessionState;
+  readonly toUpstream: Outbox;
+  /** Puts bytes between two messages to the client, as soon as there is a between. */
+  readonly tellClient: (bytes: Buffer) => void;
+  /** Writes what waits for the upstream. */
+  readonly flush: () => void;
+  /** A hold is over. `failure` ends the session. */
+  readonly resume: (failure?: Ending) => void;
+};
+
+export type ParseAnswer = Answer & { readonly kind: "parse" };
+type Parameters = readonly (Buffer | null)[];
+
+/** How a refused message is answered: a Query gets its ReadyForQuery, a Parse of the unnamed statement drops that. */
+export type RefusedAs = "query" | "named" | "unnamed-parse";
+
+/** What both protocols, simple and extended, need around a decision. */
+export class ClientGate {
+  readonly parts: ClientGateParts;
+  /** Refused without a word to the server: messages are dropped up to the next Sync. */
+  isSkipping = false;
+  readonly #contexts: Contexts;
+  /** Released Parse messages of this batch that nothing recorded yet: a Bind of the same batch records more. */
+  #unrecorded: { readonly prepared: Prepared; readonly verdict: SqlVerdict; readonly answer: ParseAnswer }[] = [];
+  #holding: AbortController | undefined;
+
+  constructor(parts: ClientGateParts) {
+    this.parts = parts;
+    this.#contexts = new Contexts(parts.options);
+  }
+
+  /** Of the latest context, as the server spells it. */
+  get searchPath(): string {
+    return this.#contexts.searchPath;
+  }
+
+  /** `undefined` while the server's answer decides what names mean. */
+  context(): SqlContext | undefined {
+    const { state } = this.parts;
+    const path = state.searchPath();
+    return path === undefined ? undefined : this.#contexts.of(path, state.sqlPrepared);
+  }
+
+  expiry(): Ending | undefined {
+    const { session, options } = this.parts;
+    if (session.expiresAtS === undefined || options.nowMs() < session.expiresAtS * 1000) return undefined;
+    return tokenExpired;
+  }
+
+  textOf(bytes: Buffer): string | Refusal {
+    const max = this.parts.options.limits.sqlTextBytesMax;
+    if (bytes.length > max) return refusals.textTooLong(max);
+    return isUtf8(bytes) ? bytes.toString("utf8") : refusals.badEncoding;
+  }
+
+  decide(context: SqlContext, text: string): readonly SqlVerdict[] {
+    return this.parts.options.gate.decide(this.parts.session, context, text);
+  }
+
+  redecide(context: SqlContext, statement: AnalyzedStatement, parameters: Parameters): SqlVerdict {
+    return this.parts.options.gate.redecide(this.parts.session, context, statement, parameters);
+  }
+
+  /** False when the record can't be written: then nothing of the message may go on. */
+  record(verdicts: readonly SqlVerdict[], parameters: Parameters): boolean {
+    const { options, session } = this.parts;
+    try {
+      options.gate.record(session, verdicts, parameters);
+      return true;
+    } catch {
+      options.log.error({ session: session.id, code: "record-failed" }, "a decision could not be recorded");
+      return false;
+    }
+  }
+
+  /** A released Parse: recorded by a Bind of the same batch, or before the batch is written. */
+  recordLater(prepared: Prepared, verdict: SqlVerdict, answer: ParseAnswer): void {
+    this.#unrecorded.push({ prepared, verdict, answer });
+  }
+
+  /** The Bind's own record, with its values, stands for the Parse of the same batch. */
+  isRecordedByBind(prepared: Prepared): void {
+    if (this.#unrecorded.length > 0) this.#unrecorded = this.#unrecorded.filter((u) => u.prepared !== prepared);
+  }
+
+  /** Before the batch is written: what of it has no record yet gets one. Throws when it can't be written. */
+  recordRest(): void {
+    if (this.#unrecorded.length === 0) return;
+    const waiting = this.#unrecorded;
+    this.#unrecorded = [];
+    for (const { verdict, answer } of waiting) answer.decisionId = verdict.decisionId;
+    this.parts.options.gate.record(
+      this.parts.session,
+      waiting.map((u) => u.verdict),
+      [],
+    );
+  }
+
+  announce(release: Release): void {
+    const { statement } = release;
+    if (!statement) return;
+    const { state } = this.parts;
+    if (statement.effects.length > 0) state.announce(statement.effects);
+    if (statement.facts.verb === "listen") state.isListening = true;
+  }
+
+  newRun(release: Release): Run {
+    const { state } = this.parts;
+    const run = { release, rows: 0, bytes: 0, startedUs: stopwatchUs(), segment: state.segment };
+    state.openRuns.add(run);
+    return run;
+  }
+
+  recordAndRefuse(verdicts: readonly SqlVerdict[], refusal: Refusal, as: RefusedAs): Handled {
+    const isRecorded = this.record(verdicts, []);
+    return this.refuse(isRecorded ? refusal : refusals.notRecorded, as);
+  }
+
+  /** Answers at once where the server owes nothing and has no transaction; else lets the server fail in its place. */
+  refuse(refusal: Refusal, as: RefusedAs): Handled {
+    const { state, tellClient, toUpstream } = this.parts;
+    const isSimple = as === "query";
+    const dropsUnnamed = as === "unnamed-parse";
+    if (state.isQuiet && state.status === "idle") {
+      if (dropsUnnamed) state.statements.confirm("", undefined);
+      tellClient(encodeRefusal(refusal));
+      if (isSimple) tellClient(encodeReady("idle"));
+      else this.isSkipping = true;
+      return "done";
+    }
+    toUpstream.add(isSimple ? failingQuery : dropsUnnamed ? failingUnnamedParse : failingNamedParse);
+    state.sent({ kind: "refusal", refusal, isSimple, dropsUnnamed, segment: state.segment, isAnswered: false });
+    if (isSimple) state.nextSegment();
+    return "done";
+  }
+
+  /** Asks people about each verdict that needs it, in order, then goes on with `then`. */
+  hold(
+    context: SqlContext,
+    verdicts: readonly SqlVerdict[],
+    parameters: Parameters,
+    then: (releases: readonly Release[]) => Handled,
+    as: RefusedAs,
+  ): Handled {
+    if (!this.record(verdicts, parameters)) return this.refuse(refusals.notRecorded, as);
+    const { options, session, tellClient, flush, resume } = this.parts;
+    const controller = new AbortController();
+    this.#holding = controller;
+    // What stands before it in the pipeline must not wait for people.
+    flush();
+    const question = { session, context, verdicts, parameters, signal: controller.signal };
+    const tell = (notice: string): void => tellClient(encodeNotice({ sqlstate: "00000", message: notice }));
+    void askPeople(options.gate, question, tell)
+      .then((answer) => {
+        this.#holding = undefined;
+        const handled = this.#afterHold(answer, then, as);
+        resume(typeof handled === "object" ? handled : undefined);
+      })
+      .catch(() => {
+        this.#holding = undefined;
+        resume(holdFailed);
+      });
+    return "held";
+  }
+
+  /** Ends a wait for people: a CancelRequest, or a client that went away. True if there was one. */
+  withdrawHold(): boolean {
+    if (!this.#holding) return false;
+    this.#holding.abort();
+    return true;
+  }
+
+  #afterHold(answer: HoldAnswer, then: (releases: readonly Release[]) => Handled, as: RefusedAs): Handled {
+    const { state, options, session } = this.parts;
+    if (!state.isSkippingAtServer) {
+      return answer.kind === "refused" ? this.refuse(answer.refusal, as) : then(answer.releases);
+    }
+    // Something before it has failed meanwhile: the server skips it, as it would have without people.
+    for (const release of answer.kind === "granted" ? answer.releases : []) {
+      options.gate.complete(session, release.decisionId, {
+        outcome: "aborted",
+        tag: undefined,
+        sqlstate: undefined,
+        rows: 0,
+        bytes: 0,
+        durationUs: 0,
+      });
+    }
+    return "done";
+  }
+}
+
+export const isCopy = (release: Release): boolean => release.statement?.facts.verb === "copy";

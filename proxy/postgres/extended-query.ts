@@ -1,0 +1,200 @@
+// Parse, Bind, Describe, Execute and Close: decided at Parse, decided again with each Bind, run by Execute.
+import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
+import { type ClientGate, isCopy, type ParseAnswer } from "./client-gate.ts";
+import { refusalOf, refusals } from "./deny.ts";
+import type { Handled } from "./handled.ts";
+import type { Outbox } from "./outbox.ts";
+import { encodeClose, encodeDescribe, encodeFlush, encodeParse } from "./protocol/encode.ts";
+import type { FrontendMessage } from "./protocol/frontend.ts";
+import type { Prepared, Release, SessionState } from "./session-state.ts";
+import type { SqlVerdict } from "./sql-gate.ts";
+
+type Message<K extends FrontendMessage["kind"]> = FrontendMessage & { readonly kind: K };
+
+export class ExtendedQuery {
+  readonly #gate: ClientGate;
+  readonly #state: SessionState;
+  readonly #toUpstream: Outbox;
+
+  constructor(gate: ClientGate) {
+    this.#gate = gate;
+    this.#state = gate.parts.state;
+    this.#toUpstream = gate.parts.toUpstream;
+  }
+
+  parse(message: Message<"parse">): Handled {
+    const state = this.#state;
+    const context = this.#gate.context();
+    if (!context) return "again";
+    const expired = this.#gate.expiry();
+    if (expired) return expired;
+    const as = message.name === "" ? "unnamed-parse" : "named";
+    const namesMax = this.#gate.parts.options.limits.preparedStatementsMax;
+    if (state.statements.size + state.portals.size >= namesMax) {
+      return this.#gate.refuse(refusals.tooManyNames(namesMax), as);
+    }
+    const text = this.#gate.textOf(message.text);
+    if (typeof text !== "string") return this.#gate.refuse(text, as);
+    const { parameterTypes } = message;
+    const verdicts = this.#gate.decide(parameterTypes.length === 0 ? context : { ...context, parameterTypes }, text);
+    if (verdicts.length > 1) return this.#gate.refuse(refusals.severalStatements, as);
+    const [verdict] = verdicts;
+    if (verdict?.kind === "refuse") {
+      return this.#gate.recordAndRefuse([verdict], refusalOf(verdict.refusal), as);
+    }
+    if (verdict && verdict.statement === undefined) {
+      return this.#gate.refuse(refusals.badLayout, as);
+    }
+    const prepared: Prepared = {
+      statement: verdict?.statement,
+      parameterTypes,
+      sent: verdict?.rewritten ?? nothingSent,
+      searchPath: this.#gate.searchPath,
+    };
+    // A name that is taken is the server's to refuse, after it has looked at the text: the slot changes only with a
+    // ParseComplete.
+    const answer = this.#sendParse(message.name, prepared, false);
+    if (verdict) this.#gate.recordLater(prepared, verdict, answer);
+    return "done";
+  }
+
+  #sendParse(name: string, prepared: Prepared, isHidden: boolean): ParseAnswer {
+    const sent = prepared.sent ?? nothingSent;
+    this.#toUpstream.add(encodeParse(name, sent.text, prepared.parameterTypes));
+    this.#state.statements.announce(name, prepared, this.#state.segment);
+    const answer: ParseAnswer = { kind: "parse", name, prepared, isHidden, decisionId: undefined };
+    this.#state.sent(answer);
+    if (sent.maskedOrigins.size === 0) return answer;
+    // The server's own word on where the columns come from, before anything can run.
+    this.#toUpstream.add(encodeDescribe({ of: "statement", name }));
+    this.#state.sent({ kind: "describe", rewritten: sent, isHidden: true });
+    return answer;
+  }
+
+  bind(message: Message<"bind">, frame: Buffer): Handled {
+    const state = this.#state;
+    const slot = state.statements.get(message.statement, state.segment);
+    const context = this.#gate.context();
+    if (!context || slot.kind === "unsettled") return "again";
+    const expired = this.#gate.expiry();
+    if (expired) return expired;
+    if (slot.kind === "empty") return this.#gate.refuse(refusals.unknownStatement(message.statement), "named");
+    const prepared = slot.value;
+    if (prepared.statement === undefined) {
+      this.#toUpstream.add(frame);
+      state.portals.announce(message.portal, undefined, state.segment);
+      state.sent({ kind: "bind", portal: message.portal, run: undefined });
+      return "done";
+    }
+    const verdict = this.#decideAgain(context, prepared, prepared.statement, message.parameters);
+    if (verdict.kind === "refuse") return this.#gate.recordAndRefuse([verdict], refusalOf(verdict.refusal), "named");
+    this.#gate.isRecordedByBind(prepared);
+    if (verdict.kind === "hold") {
+      // Collected chunks are reused by nobody, but they would be kept alive for as long as people think.
+      const copy = Buffer.from(frame);
+      const again = message.parameters.map((p) => (p === null ? null : Buffer.from(p)));
+      const then = (releases: readonly Release[]): Handled => this.#releaseBind(message, copy, prepared, releases);
+      return this.#gate.hold(context, [verdict], again, then, "named");
+    }
+    if (!this.#gate.record([verdict], message.parameters)) return this.#gate.refuse(refusals.notRecorded, "named");
+    return this.#releaseBind(message, frame, prepared, [verdict]);
+  }
+
+  #decideAgain(
+    context: SqlContext,
+    prepared: Prepared,
+    statement: AnalyzedStatement,
+    parameters: readonly (Buffer | null)[],
+  ): SqlVerdict {
+    const own =
+      prepared.parameterTypes.length === 0 ? context : { ...context, parameterTypes: prepared.parameterTypes };
+    const isCurrent =
+      prepared.searchPath === this.#gate.searchPath && statement.catalogVersion === context.catalog.version;
+    if (isCurrent) return this.#gate.redecide(own, statement, parameters);
+    // PostgreSQL too analyses a prepared statement anew when search_path or a relation has changed.
+    const [verdict] = this.#gate.decide(own, statement.facts.text);
+    if (!verdict?.statement || verdict.kind === "refuse") {
+      return verdict ?? this.#gate.redecide(own, statement, parameters);
+    }
+    return this.#gate.redecide(own, verdict.statement, parameters);
+  }
+
+  #releaseBind(message: Message<"bind">, frame: Buffer, prepared: Prepared, releases: readonly Release[]): Handled {
+    const [release] = releases;
+    if (!release) return this.#gate.refuse(refusals.badLayout, "named");
+    const state = this.#state;
+    if (prepared.sent?.text !== release.rewritten.text) this.#parseAnew(message.statement, prepared, release);
+    const run = this.#gate.newRun(release);
+    this.#toUpstream.add(frame);
+    state.portals.announce(message.portal, run, state.segment);
+    state.sent({ kind: "bind", portal: message.portal, run });
+    return "done";
+  }
+
+  /** Policies, grants or names have moved on: the server must have the statement's new text under its name. */
+  #parseAnew(name: string, prepared: Prepared, release: Release): void {
+    const state = this.#state;
+    const remains = { ...prepared, sent: undefined };
+    if (name !== "") {
+      this.#toUpstream.add(encodeClose({ of: "statement", name }));
+      state.statements.announce(name, remains, state.segment);
+      state.sent({ kind: "close", target: { of: "statement", name }, isHidden: true, remains });
+    }
+    const renewed: Prepared = {
+      statement: release.statement ?? prepared.statement,
+      parameterTypes: prepared.parameterTypes,
+      sent: release.rewritten,
+      searchPath: this.#gate.searchPath,
+    };
+    this.#sendParse(name, renewed, true);
+  }
+
+  describe(message: Message<"describe">, frame: Buffer): Handled {
+    const { target } = message;
+    const state = this.#state;
+    let rewritten: Release["rewritten"] | undefined;
+    if (target.of === "statement") {
+      const slot = state.statements.get(target.name, state.segment);
+      if (slot.kind === "unsettled") return "again";
+      if (slot.kind === "holds") rewritten = slot.value.sent;
+    } else {
+      const slot = state.portals.get(target.name, state.segment);
+      if (slot.kind === "unsettled") return "again";
+      if (slot.kind === "holds") rewritten = slot.value.release.rewritten;
+    }
+    this.#toUpstream.add(frame);
+    state.sent({ kind: "describe", rewritten, isHidden: false });
+    return "done";
+  }
+
+  execute(message: Message<"execute">, frame: Buffer): Handled {
+    const state = this.#state;
+    const slot = state.portals.get(message.portal, state.segment);
+    if (slot.kind === "unsettled") return "again";
+    const expired = this.#gate.expiry();
+    if (expired) return expired;
+    const run = slot.kind === "holds" ? slot.value : undefined;
+    this.#toUpstream.add(frame);
+    // A portal that isn't ours is a cursor that a decided DECLARE made, or an error at the server.
+    state.sent({ kind: "execute", run });
+    if (run) this.#gate.announce(run.release);
+    if (run && isCopy(run.release)) {
+      // The server sends COPY's first answer only when asked to.
+      this.#toUpstream.add(encodeFlush());
+      state.copy = "expected";
+    }
+    return "done";
+  }
+
+  close(message: Message<"close">, frame: Buffer): Handled {
+    const { target } = message;
+    const state = this.#state;
+    const names = target.of === "statement" ? state.statements : state.portals;
+    names.announce(target.name, undefined, state.segment);
+    this.#toUpstream.add(frame);
+    state.sent({ kind: "close", target, isHidden: false, remains: undefined });
+    return "done";
+  }
+}
+
+const nothingSent: Release["rewritten"] = { text: "", touchesProtected: false, maskedOrigins: new Set() };

@@ -1,0 +1,48 @@
+// What became of one client message, and the ends that a message can bring about.
+import type { ErrorText } from "./protocol/encode.ts";
+import { sqlstate } from "./protocol/sqlstate.ts";
+
+/** The session must end: `end` is what the client is told, `reason` what the log and the record say. */
+export type Ending = { readonly end: ErrorText; readonly reason: string };
+
+export type Handled =
+  | "done"
+  /** The server must answer first; the same message comes again then. */
+  | "again"
+  /** People are asked; the relay is told when they have answered. */
+  | "held"
+  | "terminate"
+  | Ending;
+
+const protocolViolation = (reason: string, message: string): Ending => ({
+  reason,
+  end: { severity: "FATAL", sqlstate: sqlstate.protocolViolation, message },
+});
+
+export const unknownType = (type: number): Ending =>
+  protocolViolation("unknown-message", `invalid frontend message type ${type}`);
+
+export const copyFault: Ending = protocolViolation(
+  "message-during-copy",
+  "unexpected message type during COPY from stdin",
+);
+
+export const holdFailed: Ending = {
+  reason: "hold-failed",
+  end: {
+    severity: "FATAL",
+    sqlstate: sqlstate.internalError,
+    message: "the approval could not be waited for",
+    hint: "Connect again; the operator finds the reason in the gateway's log.",
+  },
+};
+
+export const tokenExpired: Ending = {
+  reason: "token-expired",
+  end: {
+    severity: "FATAL",
+    sqlstate: sqlstate.invalidAuthorization,
+    message: "the token of this session has expired",
+    hint: "Connect again with a fresh token as the password.",
+  },
+};
