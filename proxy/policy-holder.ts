@@ -8,6 +8,7 @@ import { limits } from "../engine/limits.ts";
 import type { PolicySet } from "../engine/model/policy.ts";
 import type { Clock, Log } from "./deps.ts";
 import { causeCode, GatewayError } from "./errors.ts";
+import type { Reloadable } from "./reload.ts";
 
 /** The files of a bundle (policies, JSON documents, manifest.yaml): paths relative to the folder, with `/`, sorted. */
 export type BundleFiles = ReadonlyMap<string, string>;
@@ -26,6 +27,8 @@ export type PolicyHolder = {
   readonly current: () => PolicySet;
   readonly status: () => PolicyStatus;
   readonly reload: () => Promise<PolicyStatus>;
+  /** `reload` in two steps, for processes that change together. */
+  readonly reloadable: Reloadable;
   readonly close: () => void;
 };
 
@@ -36,6 +39,8 @@ export type PolicyHolderDeps = {
   readonly alsoRead?: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
+  /** Told of a change in the folder instead of reading it at once: somebody else decides when all processes do. */
+  readonly onFolderChange?: () => void;
   /** Told of every load and every rejection, to put it on record. */
   readonly onChange: (event: {
     readonly state: "loaded" | "rejected";
@@ -68,18 +73,32 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
     );
     deps.onChange({ state: "rejected", hash: current.hash, message });
   };
-  const swap = async (): Promise<void> => {
-    const next = await tryReadBundleFiles(deps.folder);
-    const nextDigest = next.ok ? await digestOf(next.value, deps.alsoRead) : `unreadable: ${next.error}`;
-    if (nextDigest === digest) return;
-    digest = nextDigest;
-    if (!next.ok) return reject(next.error);
-    const compiled = await compileSafely(deps, next.value);
-    if (!compiled.ok) return reject(compiled.error);
-    current = compiled.value;
+  let next: { readonly digest: string; readonly compiled: Result<PolicySet, string> } | undefined;
+  const prepare: Reloadable["prepare"] = async () => {
+    const files = await tryReadBundleFiles(deps.folder);
+    const nextDigest = files.ok ? await digestOf(files.value, deps.alsoRead) : `unreadable: ${files.error}`;
+    next = undefined;
+    if (nextDigest === digest) return { state: "unchanged", digest };
+    const compiled = files.ok ? await compileSafely(deps, files.value) : files;
+    next = { digest: nextDigest, compiled };
+    return compiled.ok
+      ? { state: "ready", digest: nextDigest }
+      : { state: "rejected", digest: nextDigest, message: compiled.error };
+  };
+  const settle: Reloadable["settle"] = (isTaken) => {
+    const staged = next;
+    next = undefined;
+    if (staged === undefined || (staged.compiled.ok && !isTaken)) return;
+    digest = staged.digest;
+    if (!staged.compiled.ok) return reject(staged.compiled.error);
+    current = staged.compiled.value;
     status = { hash: current.hash, loadedAtMs: deps.clock.nowMs(), rejected: undefined };
     deps.log.info({ hash: current.hash }, "policies loaded");
     deps.onChange({ state: "loaded", hash: current.hash, message: undefined });
+  };
+  const swap = async (): Promise<void> => {
+    await prepare();
+    settle(true);
   };
 
   // One reload at a time; a change during a reload starts another one after it.
@@ -90,8 +109,9 @@ export async function holdPolicies(deps: PolicyHolderDeps): Promise<PolicyHolder
     await mine;
     return status;
   };
-  const stopWatching = watchFolder(deps, () => void reload());
-  return { current: () => current, status: () => status, reload, close: stopWatching };
+  const stopWatching = watchFolder(deps, deps.onFolderChange ?? (() => void reload()));
+  const reloadable: Reloadable = { name: "policies", prepare, settle };
+  return { current: () => current, status: () => status, reload, reloadable, close: stopWatching };
 }
 
 /** A bug in the language must not take a running gateway down: the edit is turned away. */
