@@ -10,7 +10,7 @@ import { type ApprovalDesk, createApprovalDesk } from "../proxy/approvals/desk.t
 import { openApprovalStore } from "../proxy/approvals/store.ts";
 import type { Clock, Log, NewId } from "../proxy/deps.ts";
 import { causeCode, GatewayError } from "../proxy/errors.ts";
-import { WindowCounters } from "../proxy/gate/counters.ts";
+import { type Counters, WindowCounters } from "../proxy/gate/counters.ts";
 import { createSqlGate } from "../proxy/gate/gate.ts";
 import { GateMetrics } from "../proxy/gate/gate-metrics.ts";
 import { taggedCatalog } from "../proxy/gate/tagged-catalog.ts";
@@ -24,7 +24,9 @@ import { loadCatalog } from "../proxy/postgres/catalog-loader.ts";
 import { openCatalogSource } from "../proxy/postgres/catalog-source.ts";
 import { createPostgresListener } from "../proxy/postgres/listener.ts";
 import type { PostgresListener } from "../proxy/postgres/options.ts";
+import type { ChainHead } from "../proxy/recording/chain.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
+import type { Reloadable } from "../proxy/reload.ts";
 import { type Certificate, makeSelfSigned } from "../proxy/tls/self-signed.ts";
 import { compileBundleIn } from "./compile-bundle.ts";
 import { joinRego } from "./join-rego.ts";
@@ -39,11 +41,36 @@ export type Gateway = {
     /** Reads the folder again now; resolves when the outcome is known. */
     readonly reload: () => Promise<PolicyStatus>;
   };
+  /** What a change of files or a SIGHUP reads anew. */
+  readonly reloadables: readonly Reloadable[];
+  /** Leaves the ports to another process; sessions go on. */
+  readonly stopAccepting: () => Promise<void>;
+  /** A cancel that another process on the same ports received. */
+  readonly cancel: (connection: string, processId: number, secret: Buffer) => Promise<boolean>;
+  readonly sessions: () => number;
+  /** Of this process alone. */
+  readonly metrics: () => readonly Metric[];
+  readonly recordingHead: () => ChainHead;
   /** Stops listening, lets running statements end for `drainMs` (default 5 s), closes everything. Idempotent. */
   readonly stop: (drainMs?: number) => Promise<void>;
 };
 
-export type GatewayOverrides = { readonly log?: Log; readonly clock?: Clock; readonly compile?: CompileBundle };
+export type GatewayOverrides = {
+  readonly log?: Log;
+  readonly clock?: Clock;
+  readonly compile?: CompileBundle;
+  /** What a process needs that shares its ports with others. */
+  readonly shared?: SharedParts;
+};
+
+export type SharedParts = {
+  readonly counters: Counters;
+  readonly cancelElsewhere: (connection: string, processId: number, secret: Buffer) => Promise<boolean>;
+  /** Files have changed: somebody else decides when all processes take it up. */
+  readonly onChange: () => void;
+  /** Of this process -> of all of them. */
+  readonly allMetrics: (own: readonly Metric[]) => readonly Metric[];
+};
 
 type Parts = {
   readonly config: GatewayConfig;
@@ -53,7 +80,8 @@ type Parts = {
   readonly recorder: Recorder;
   readonly policies: PolicyHolder;
   readonly approvals: ApprovalDesk;
-  readonly counters: WindowCounters;
+  readonly counters: Counters;
+  readonly shared: SharedParts | undefined;
   readonly verify: VerifyToken;
   readonly metrics: GateMetrics;
 };
@@ -74,12 +102,23 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
   try {
     const parts = await openParts(config, overrides, undo);
     const connections = await Promise.all(config.connections.map((connection) => serve(connection, parts, undo)));
-    const admin = config.admin && (await startAdmin(config.admin, parts, connections));
+    const metrics = (): readonly Metric[] => metricsOf(parts, connections);
+    const admin = config.admin && (await startAdmin(config.admin, parts, connections, metrics));
     if (admin) undo.push(() => admin.close());
     return {
       connections: connections.map(({ name, host, port }) => ({ name, host, port })),
       admin: admin && { host: admin.host, port: admin.port },
       policy: { status: parts.policies.status, reload: parts.policies.reload },
+      reloadables: [parts.policies.reloadable],
+      stopAccepting: async () => {
+        for (const { listener } of connections) listener.stopAccepting();
+        await admin?.close();
+      },
+      cancel: async (name, processId, secret) =>
+        (await connections.find((c) => c.name === name)?.listener.cancel(processId, secret)) ?? false,
+      sessions: () => connections.reduce((sum, { listener }) => sum + listener.sessions(), 0),
+      metrics,
+      recordingHead: parts.recorder.head,
       stop,
     };
   } catch (error) {
@@ -114,6 +153,7 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
     folder: config.policies.path,
     compile: rego.compile,
     alsoRead: rego.files,
+    ...(overrides.shared === undefined ? {} : { onFolderChange: overrides.shared.onChange }),
     clock,
     log,
     onChange: ({ state, hash, message }) =>
@@ -134,7 +174,8 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
     recorder,
     policies,
     approvals,
-    counters: new WindowCounters(clock),
+    counters: overrides.shared?.counters ?? new WindowCounters(clock),
+    shared: overrides.shared,
     verify: createVerifyToken({ ...config.identity, clock, log }),
     metrics: new GateMetrics(),
   };
@@ -149,7 +190,7 @@ type Serving = {
 };
 
 async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: Undo): Promise<Serving> {
-  const { log, clock, newId, policies, config } = parts;
+  const { log, clock, newId, policies, config, shared } = parts;
   const { name } = connection;
   const live = await openCatalogSource({ name, target: connection.upstream, load: loadCatalog, clock, log });
   undo.push(() => live.close());
@@ -186,6 +227,9 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     log,
     nowMs: clock.nowMs,
     newId,
+    ...(shared === undefined
+      ? {}
+      : { cancelElsewhere: (processId, secret) => shared.cancelElsewhere(name, processId, secret) }),
   });
   const { host, port } = connection.listen;
   const listening = await listener.listen().catch((error: unknown) => {
@@ -210,8 +254,13 @@ function tlsOf(
   return { ...makeSelfSigned([...hosts], clock.nowMs()), required: tls.isRequired };
 }
 
-function startAdmin(admin: NonNullable<GatewayConfig["admin"]>, parts: Parts, connections: readonly Serving[]) {
-  const { approvals, verify, recorder, log, policies } = parts;
+function startAdmin(
+  admin: NonNullable<GatewayConfig["admin"]>,
+  parts: Parts,
+  connections: readonly Serving[],
+  metrics: () => readonly Metric[],
+) {
+  const { approvals, verify, recorder, log } = parts;
   if (!/^(?:127\.|::1$|localhost$)/.test(admin.listen.host)) {
     log.warn(
       { code: "admin-in-clear", host: admin.listen.host },
@@ -230,36 +279,41 @@ function startAdmin(admin: NonNullable<GatewayConfig["admin"]>, parts: Parts, co
       database,
     })),
     whyNotReady: () => (recorder.failure() === undefined ? undefined : "record-failed"),
-    metrics: (): readonly Metric[] => [
-      ...parts.metrics.read(),
-      {
-        name: "gw_sessions",
-        help: "open client sessions",
-        type: "gauge",
-        samples: connections.map(({ name, listener }) => ({
-          labels: { connection: name },
-          value: listener.sessions(),
-        })),
-      },
-      {
-        name: "gw_approvals_pending",
-        help: "requests that wait for people",
-        type: "gauge",
-        samples: [{ labels: {}, value: approvals.list("pending").length }],
-      },
-      {
-        name: "gw_policy_rejected",
-        help: "1 while the policy folder holds an edit that doesn't compile",
-        type: "gauge",
-        samples: [{ labels: {}, value: policies.status().rejected === undefined ? 0 : 1 }],
-      },
-      {
-        name: "gw_recording_failed",
-        help: "1 while the recording can't be written, and so nothing runs",
-        type: "gauge",
-        samples: [{ labels: {}, value: recorder.failure() === undefined ? 0 : 1 }],
-      },
-    ],
+    metrics: () => parts.shared?.allMetrics(metrics()) ?? metrics(),
     log,
   });
+}
+
+function metricsOf(parts: Parts, connections: readonly Serving[]): readonly Metric[] {
+  const { approvals, recorder, policies } = parts;
+  return [
+    ...parts.metrics.read(),
+    {
+      name: "gw_sessions",
+      help: "open client sessions",
+      type: "gauge",
+      samples: connections.map(({ name, listener }) => ({
+        labels: { connection: name },
+        value: listener.sessions(),
+      })),
+    },
+    {
+      name: "gw_approvals_pending",
+      help: "requests that wait for people",
+      type: "gauge",
+      samples: [{ labels: {}, value: approvals.list("pending").length }],
+    },
+    {
+      name: "gw_policy_rejected",
+      help: "1 while the policy folder holds an edit that doesn't compile",
+      type: "gauge",
+      samples: [{ labels: {}, value: policies.status().rejected === undefined ? 0 : 1 }],
+    },
+    {
+      name: "gw_recording_failed",
+      help: "1 while the recording can't be written, and so nothing runs",
+      type: "gauge",
+      samples: [{ labels: {}, value: recorder.failure() === undefined ? 0 : 1 }],
+    },
+  ];
 }

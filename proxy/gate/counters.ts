@@ -20,6 +20,9 @@ type Window = {
   total: number;
 };
 
+/** What a gate needs of counters: in memory, or shared by several processes. */
+export type Counters = Pick<WindowCounters, "read" | "count" | "add">;
+
 export class WindowCounters {
   readonly #clock: Clock;
   readonly #windows = new Map<string, Window>();

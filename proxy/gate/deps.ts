@@ -8,7 +8,7 @@ import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../.
 import type { ApprovalDesk } from "../approvals/desk.ts";
 import type { Clock, Log, NewId } from "../deps.ts";
 import type { Recorder } from "../recording/recorder.ts";
-import type { WindowCounters } from "./counters.ts";
+import type { Counters } from "./counters.ts";
 import type { GateMetrics } from "./gate-metrics.ts";
 
 /** Analysis and rewriting, with the connection's mask key already in it. */
@@ -26,7 +26,7 @@ export type GateDeps = {
   readonly connection: string;
   readonly engine: SqlEngine;
   readonly policies: () => PolicySet;
-  readonly counters: WindowCounters;
+  readonly counters: Counters;
   readonly recorder: Recorder;
   readonly approvals: ApprovalDesk;
   readonly approvalHoldMs: number;
