@@ -107,6 +107,7 @@ export const factReaders: Readonly<Record<string, Readonly<Record<string, ReadFa
     model: llm((l) => l.model),
     tools: llm((l) => l.tools),
     tool_use: llm((l) => l.toolUse),
+    tool_input: llm((l) => l.toolInput),
     input_tokens: llm((l) => l.inputTokens),
     max_tokens: llm((l) => l.maxTokens),
   },

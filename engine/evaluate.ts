@@ -1,6 +1,7 @@
 // request + rules -> Decision: section 6 of docs/language.md, for whatever made the rules.
 import { isNonEmpty, type NonEmpty } from "./lib/non-empty.ts";
 import { type Fact, type Truth, Unknown } from "./lib/truth.ts";
+import { needsNoAllow } from "./mcp/methods.ts";
 import { type Relation, relationKey } from "./model/catalog.ts";
 import type {
   Alert,
@@ -84,6 +85,9 @@ export const builtinCatalogRule = "gw.builtin.catalog" as RuleId;
 export const isSystemCatalogRead = (access: SqlAccess): boolean =>
   access.kind === "read" &&
   (access.relation?.schema === "pg_catalog" || access.relation?.schema === "information_schema");
+
+/** What keeps an MCP connection alive, and lists whose entries are decided one by one. Denies still see them. */
+export const builtinMcpRule = "gw.builtin.mcp" as RuleId;
 
 /** `select public.payroll`; `begin` for an access without an object. */
 export const describeAccess = (access: SqlAccess): string =>
@@ -200,10 +204,10 @@ class Findings {
       if (truth === false) continue;
       if (rule.effect !== "allow") {
         if (truth === true) this.#apply(rule, access);
-        else this.#fail(rule, truth);
+        else if (!c.request.isProbe) this.#fail(rule, truth);
         continue;
       }
-      if (truth !== true || rule.isShadow) continue;
+      if ((truth !== true && !c.request.isProbe) || rule.isShadow) continue;
       const covered = access === undefined ? "all" : rule.covers(access);
       if (covered === "all") isCovered = true;
       else {
@@ -216,6 +220,10 @@ class Findings {
     if (!isCovered && access && isSystemCatalogRead(access)) {
       isCovered = true;
       this.#allows.add(builtinCatalogRule);
+    }
+    if (!isCovered && c.request.protocol === "mcp" && needsNoAllow(c.request.mcp.method)) {
+      isCovered = true;
+      this.#allows.add(builtinMcpRule);
     }
     // The server reaches an implied relation by itself (constraints, partitions): only restricting rules speak of it.
     if (isCovered || access?.implied !== undefined) return;
@@ -330,6 +338,7 @@ class Findings {
   }
 
   #addLimit(rule: ExecutableRule & { effect: "limit" }): void {
+    if (this.#c.request.isProbe) return;
     const limit = this.#limitOf(rule);
     if (limit instanceof Unknown) this.#fail(rule, limit);
     else if (limit === "exceeded") {

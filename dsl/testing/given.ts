@@ -165,6 +165,7 @@ function actionsOf(
             model: isTool ? (textOf(llm.model) ?? "") : name,
             tools: field(llm, "llm", "tools", setOf),
             toolUse: isTool ? name : undefined,
+            ...(llm.tool_input === undefined ? {} : { toolInput: asJson(llm.tool_input) }),
             inputTokens: field(llm, "llm", "input_tokens", numberOf),
             maxTokens: numberOf(llm.max_tokens),
           },

@@ -143,6 +143,7 @@ export const factSchema: Readonly<Record<string, FactRoot>> = {
       model: { type: "string", doc: "Name of the model." },
       tools: { type: "set<string>", doc: "Tools offered to the model." },
       tool_use: { type: "string?", doc: "Tool that the model wants to use." },
+      tool_input: { type: "json?", doc: "What the model wants to call that tool with." },
       input_tokens: { type: "int", doc: "Tokens of the input." },
       max_tokens: { type: "int?", doc: "Bound on the answer that the request asks for." },
     },

@@ -32,6 +32,8 @@ export type LlmFacts = {
   readonly model: string;
   readonly tools: Fact<ReadonlySet<string>>;
   readonly toolUse: Fact<string | undefined>;
+  /** Complete input of that tool use; left out where there is none. */
+  readonly toolInput?: Fact<Json>;
   readonly inputTokens: Fact<number>;
   readonly maxTokens: Fact<number | undefined>;
 };
@@ -50,6 +52,11 @@ export type PolicyRequest = Action & {
   readonly time: TimeFacts;
   /** Reads a declared counter or the window of a rate limit; `key` is the value of its `by`. */
   readonly counter: (name: string, key: string) => Fact<number>;
+  /**
+   * Asks whether some request of this shape could pass, for lists of what there is: what isn't known counts in favour,
+   * windows don't count. Never for anything that is let through.
+   */
+  readonly isProbe?: true;
   /** The rules whose approval requirement a valid grant for exactly this request has met. */
   readonly approved: ReadonlySet<RuleId>;
 };

@@ -111,6 +111,7 @@ function actionOf(request: PolicyRequest, needs: PolicyNeeds, writer: Writer): M
           model: llm.model,
           ...writer.set("llm.tools", llm.tools),
           ...writer.fact("llm.tool_use", llm.toolUse),
+          ...writer.fact("llm.tool_input", llm.toolInput),
           ...writer.fact("llm.input_tokens", llm.inputTokens),
           ...writer.fact("llm.max_tokens", llm.maxTokens),
         },
