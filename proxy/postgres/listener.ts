@@ -165,6 +165,7 @@ class Listener implements PostgresListener {
       );
       return;
     }
+    const address = addressOf(socket);
     const relay = new Relay({
       options,
       session,
@@ -180,7 +181,8 @@ class Listener implements PostgresListener {
     });
     const key = this.#keys.issue(upstream.processId, login.takesLongSecret ? "long" : "short", relay);
     this.#relays.add(relay);
-    socket.write(
+    options.log.info({ session: session.id, connection: options.name, client: address }, "session started");
+    relay.start(
       Buffer.concat([
         encodeAuthenticationOk(),
         ...upstream.greeting,
@@ -188,8 +190,6 @@ class Listener implements PostgresListener {
         encodeReady("idle"),
       ]),
     );
-    options.log.info({ session: session.id, connection: options.name, client: addressOf(socket) }, "session started");
-    relay.start();
   }
 
   #log(level: "info" | "warn" | "error", code: string, detail?: string): void {

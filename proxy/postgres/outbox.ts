@@ -1,8 +1,12 @@
 // many messages -> one write. A stall between two small writes costs a client 40 ms, and each write a system call.
 import type { Writable } from "node:stream";
+import { kept } from "./shared-reads.ts";
 
-/** Up to this many bytes it is cheaper to join the parts than to hand the kernel a list. */
-const joinedBytesMax = 16_384;
+/** Room for all that comes of one read, and the gateway's own words around it. */
+const pageBytes = 98_304;
+
+/** What is written is put together here: the parts are views of memory that the next read overwrites. */
+let page = Buffer.allocUnsafeSlow(pageBytes);
 
 /** Gathers what goes to one socket. Views that lie next to each other in one chunk become one again. */
 export class Outbox {
@@ -57,13 +61,23 @@ export class Outbox {
     const bytes = this.#bytes;
     this.clear();
     if (!this.#socket.writable) return true;
-    const [first] = parts;
-    if (parts.length === 1 && first) return this.#socket.write(first);
-    if (bytes <= joinedBytesMax) return this.#socket.write(Buffer.concat(parts, bytes));
+    if (bytes <= page.length) return this.#writeJoined(parts, bytes);
     this.#socket.cork();
     let canTakeMore = true;
-    for (const part of parts) canTakeMore = this.#socket.write(part);
+    for (const part of parts) canTakeMore = this.#socket.write(kept(part));
     this.#socket.uncork();
+    return canTakeMore;
+  }
+
+  #writeJoined(parts: readonly Buffer[], bytes: number): boolean {
+    let at = 0;
+    for (const part of parts) {
+      page.set(part, at);
+      at += part.length;
+    }
+    const canTakeMore = this.#socket.write(page.subarray(0, bytes));
+    // What the kernel didn't take at once is still to be read from the page.
+    if (this.#socket.writableLength > 0) page = Buffer.allocUnsafeSlow(pageBytes);
     return canTakeMore;
   }
 }

@@ -13,6 +13,7 @@ import { encodeTerminate } from "./protocol/encode.ts";
 import { type Frame, FrameReader, type FrameRules } from "./protocol/frame.ts";
 import { frontendType } from "./protocol/frontend.ts";
 import { SessionState } from "./session-state.ts";
+import { kept, readShared } from "./shared-reads.ts";
 import type { GateSession } from "./sql-gate.ts";
 import type { UpstreamSession } from "./upstream.ts";
 import { UpstreamSide } from "./upstream-side.ts";
@@ -67,11 +68,11 @@ export class Relay {
   constructor(parts: RelayParts) {
     const { options, session, client, upstream } = parts;
     this.#parts = parts;
-    this.#client = client;
-    this.#upstream = upstream.socket;
+    this.#client = readShared(client, (chunk) => this.#guarded(this.#onClientData, chunk));
+    this.#upstream = readShared(upstream.socket, (chunk) => this.#guarded(this.#onUpstreamData, chunk));
     this.#state = new SessionState(parts.searchPath);
-    this.#toClient = new Outbox(client);
-    this.#toUpstream = new Outbox(upstream.socket);
+    this.#toClient = new Outbox(this.#client);
+    this.#toUpstream = new Outbox(this.#upstream);
     this.#fromClient = new FrameReader(clientRules(options));
     const shared = { options, session, state: this.#state };
     this.#clientSide = new ClientSide({
@@ -84,11 +85,13 @@ export class Relay {
     this.#upstreamSide = new UpstreamSide({ ...shared, toClient: this.#toClient });
   }
 
-  start(): void {
+  /** `greeting`: what the client hears first. */
+  start(greeting: Buffer): void {
     const { clientRest, upstream } = this.#parts;
     this.#listen();
-    if (upstream.rest.length > 0) this.#guard(() => this.#onUpstreamData(upstream.rest));
-    if (clientRest.length > 0) this.#guard(() => this.#onClientData(clientRest));
+    this.#client.write(greeting);
+    if (upstream.rest.length > 0) this.#guarded(this.#onUpstreamData, upstream.rest);
+    if (clientRest.length > 0) this.#guarded(this.#onClientData, clientRest);
     this.#client.resume();
     this.#upstream.resume();
   }
@@ -118,8 +121,7 @@ export class Relay {
   #listen(): void {
     const client = this.#client;
     const upstream = this.#upstream;
-    client.on("data", (chunk: Buffer) => this.#guard(() => this.#onClientData(chunk)));
-    client.on("end", () => this.#guard(() => this.#onClientEnd()));
+    client.on("end", () => this.#guarded(this.#onClientEnd, undefined));
     client.on("error", () => this.#end(quietly("client-reset")));
     client.on("close", () => this.#end(quietly("client-closed")));
     client.on("drain", () => {
@@ -127,7 +129,6 @@ export class Relay {
       this.#upstream.resume();
       this.#client.resume();
     });
-    upstream.on("data", (chunk: Buffer) => this.#guard(() => this.#onUpstreamData(chunk)));
     upstream.on("end", () => this.#onUpstreamGone());
     upstream.on("error", () => this.#onUpstreamGone());
     upstream.on("close", () => this.#onUpstreamGone());
@@ -137,9 +138,9 @@ export class Relay {
   }
 
   /** What throws here is a bug: the session ends, the others go on. */
-  #guard(work: () => void): void {
+  #guarded<T>(work: (of: T) => void, of: T): void {
     try {
-      work();
+      work.call(this, of);
     } catch (bug) {
       const { log } = this.#parts.options;
       const cause = bug instanceof Error ? bug.name : "unknown";
@@ -156,6 +157,7 @@ export class Relay {
     this.#fromClient.push(chunk);
     if (this.#isBlocked) this.#boundWaiting();
     else this.#readClient();
+    this.#fromClient.release();
   }
 
   /** A message, or the rest of one, must not be looked at yet. */
@@ -203,7 +205,7 @@ export class Relay {
   #act(handled: Handled, frame: Frame): boolean {
     if (handled === "done") return true;
     if (handled === "again") {
-      this.#waiting = frame;
+      this.#waiting = { type: frame.type, bytes: kept(frame.bytes) };
       return false;
     }
     if (handled === "held") {
@@ -245,7 +247,7 @@ export class Relay {
     this.#isHeld = false;
     this.#client.resume();
     if (failure) this.#end(failure);
-    else this.#guard(() => this.#readClient());
+    else this.#guarded(this.#readClient, undefined);
   }
 
   #onClientEnd(): void {
@@ -284,6 +286,7 @@ export class Relay {
       return;
     }
     this.#flushClient();
+    this.#fromUpstream.release();
     if (this.#state.isCatalogStale && this.#state.status === "idle") this.#refreshCatalog();
     else if (this.#hasUnread && !this.#isHeld && !this.#isRefreshing) {
       this.#client.resume();
@@ -352,7 +355,7 @@ export class Relay {
         this.#isRefreshing = false;
         if (this.#isClosed || this.#isHeld) return;
         this.#client.resume();
-        this.#guard(() => this.#readClient());
+        this.#guarded(this.#readClient, undefined);
       });
   }
 

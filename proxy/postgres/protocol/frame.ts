@@ -54,6 +54,12 @@ export class FrameReader {
     this.#at = 0;
   }
 
+  /** The chunk's memory is about to be used again: what is unread of it is copied. */
+  release(): void {
+    this.#chunk = this.#at < this.#chunk.length ? Buffer.from(this.#chunk.subarray(this.#at)) : empty;
+    this.#at = 0;
+  }
+
   next(): FrameStep {
     if (this.#fault) return this.#fault;
     if (this.#streamLeft > 0) return this.#nextPiece();
