@@ -1,4 +1,5 @@
 // Values while a policy runs: what the interpreter and the compiler do alike with them.
+import { compareCodePoints } from "../engine/lib/code-points.ts";
 import type { Json } from "../engine/lib/json.ts";
 import { Unknown } from "../engine/lib/truth.ts";
 import type { Relation } from "../engine/model/catalog.ts";
@@ -47,16 +48,10 @@ export function includes(collection: Value, item: Value): boolean {
   return elementsOf(collection).some((each) => equalValues(each, item));
 }
 
-/** By code point, as section 5 says: `<` on strings compares UTF-16 units, which differs above U+FFFF. */
+/** Strings by code point, as section 5 says. */
 export function isLess(a: Value, b: Value): boolean {
   if (typeof a === "number" && typeof b === "number") return a < b;
-  if (typeof a !== "string" || typeof b !== "string") return false;
-  const [x, y] = [[...a], [...b]];
-  for (let i = 0; i < Math.min(x.length, y.length); i++) {
-    const difference = (x[i]?.codePointAt(0) ?? 0) - (y[i]?.codePointAt(0) ?? 0);
-    if (difference !== 0) return difference < 0;
-  }
-  return x.length < y.length;
+  return typeof a === "string" && typeof b === "string" && compareCodePoints(a, b) < 0;
 }
 
 export type Range = { readonly from: number; readonly to: number; readonly isHalfOpen: boolean };

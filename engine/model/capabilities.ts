@@ -13,6 +13,8 @@ export type Capabilities = {
   /** Masks of JSON paths and kinds of text in answers. */
   readonly contentMasks: ReadonlySet<MaskKind>;
   readonly filtersRows: boolean;
+  /** Filters of the items of JSON answers. */
+  readonly filtersItems?: true;
   /** Units of a limit on one result. */
   readonly resultLimits: ReadonlySet<LimitUnit>;
   /** Units of a limit over a window of time. */

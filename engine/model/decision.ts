@@ -40,6 +40,9 @@ export type ContentMask = {
   readonly rule: RuleId;
 };
 
+/** Of the list at `path` of a JSON answer (`$.items`; `$` is the answer) only items for which the predicate is true stay. */
+export type ItemFilter = { readonly path: string; readonly predicate: RowPredicate; readonly rule: RuleId };
+
 /** What must be done to a request that passes. Keys of the maps: relation key, then column name. */
 export type Obligations = {
   readonly masks: ReadonlyMap<string, ReadonlyMap<string, ColumnMask>>;
@@ -47,6 +50,8 @@ export type Obligations = {
   readonly limits: readonly LimitObligation[];
   /** Left out where no rule masks content. An adapter that can't carry it out denies. */
   readonly content?: readonly ContentMask[];
+  /** The same for filters of items: engine/content/keep-items.ts carries them out. */
+  readonly items?: readonly ItemFilter[];
 };
 
 export const noObligations: Obligations = { masks: new Map(), filters: new Map(), limits: [] };

@@ -10,6 +10,14 @@ export type SqlLiteral =
 
 export type CompareOp = "=" | "<>" | "<" | "<=" | ">" | ">=";
 
+/** What `as` may read JSON as in a filter; `json`: whatever it is, `null` too. An int has no fraction and is within ±(2⁵³−1). */
+export type JsonScalar = "string" | "int" | "float" | "bool" | "json";
+
+export type JsonTest =
+  | { readonly op: CompareOp; readonly value: SqlLiteral }
+  | { readonly op: "in"; readonly values: readonly SqlLiteral[] }
+  | { readonly op: "present" };
+
 /**
  * A row filter after everything that doesn't depend on the row was evaluated. Rows are kept only where it is TRUE
  * (SQL's own rule: NULL drops the row).
@@ -20,6 +28,17 @@ export type RowPredicate =
   | { readonly kind: "compare-columns"; readonly left: string; readonly op: CompareOp; readonly right: string }
   | { readonly kind: "in"; readonly column: string; readonly values: readonly SqlLiteral[] }
   | { readonly kind: "is-null"; readonly column: string }
+  /**
+   * What stands at `path` of the JSON in the column, read as a type: of another type, or missing, it is NULL. `column` is ""
+   * where the item of a JSON answer itself is meant.
+   */
+  | {
+      readonly kind: "json";
+      readonly column: string;
+      readonly path: readonly string[];
+      readonly as: JsonScalar;
+      readonly test: JsonTest;
+    }
   | { readonly kind: "not"; readonly part: RowPredicate }
   | { readonly kind: "and" | "or"; readonly parts: readonly RowPredicate[] };
 
@@ -36,6 +55,8 @@ export function renderRowPredicate(p: RowPredicate): string {
       return p.values.length === 0 ? "false" : `${quoteIdent(p.column)} IN (${p.values.map(renderLiteral).join(", ")})`;
     case "is-null":
       return `${quoteIdent(p.column)} IS NULL`;
+    case "json":
+      return renderJsonTest(p);
     case "not":
       return `NOT (${renderRowPredicate(p.part)})`;
     case "and":
@@ -49,6 +70,15 @@ export function renderRowPredicate(p: RowPredicate): string {
 
 function renderPart(p: RowPredicate): string {
   return p.kind === "and" || p.kind === "or" ? `(${renderRowPredicate(p)})` : renderRowPredicate(p);
+}
+
+function renderJsonTest({ column, path, as, test }: RowPredicate & { kind: "json" }): string {
+  const place = [column === "" ? "item" : quoteIdent(column), ...path.map(quoteLiteral)].join(" -> ");
+  const value = as === "json" ? place : `(${place})::${as}`;
+  if (test.op === "present") return `${value} IS NOT NULL`;
+  return test.op === "in"
+    ? `${value} IN (${test.values.map(renderLiteral).join(", ")})`
+    : `${value} ${test.op} ${renderLiteral(test.value)}`;
 }
 
 function renderLiteral(literal: SqlLiteral): string {

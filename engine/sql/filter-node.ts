@@ -2,9 +2,23 @@
 import type { Node } from "@pgsql/types";
 import { unreachable } from "../lib/assert.ts";
 import type { Relation } from "../model/catalog.ts";
-import type { RowPredicate, SqlLiteral } from "../model/row-predicate.ts";
+import type { JsonScalar, RowPredicate, SqlLiteral } from "../model/row-predicate.ts";
 import { refuse } from "./fault.ts";
-import { allOf, anyOf, booleanConst, call, cast, columnRef, not, numberConst, operator, stringConst } from "./tree.ts";
+import {
+  allOf,
+  anyOf,
+  booleanConst,
+  call,
+  cast,
+  columnRef,
+  not,
+  nullConst,
+  numberConst,
+  operator,
+  stringConst,
+  stringNode,
+  when,
+} from "./tree.ts";
 
 /** @throws FaultError `filter-not-applicable` when the relation lacks a column that the filter names. */
 export function filterNode(p: RowPredicate, relation: Pick<Relation, "columns">, row: string): Node {
@@ -28,6 +42,10 @@ export function filterNode(p: RowPredicate, relation: Pick<Relation, "columns">,
         return anyOf(q.values.map((v) => operator("=", column(q.column), literal(v, typeOf(q.column)))));
       case "is-null":
         return { NullTest: { arg: column(q.column), nulltesttype: "IS_NULL" } };
+      case "json":
+        if (typeOf(q.column) !== "jsonb")
+          refuse("filter-not-applicable", `the row filter of \`${row}\` looks into \`${q.column}\`, which is no jsonb`);
+        return jsonTest(q, column(q.column));
       case "not":
         return not(build(q.part));
       case "and":
@@ -39,6 +57,43 @@ export function filterNode(p: RowPredicate, relation: Pick<Relation, "columns">,
     }
   };
   return build(p);
+}
+
+/** NULL where the place is missing or of another type. Every function is immutable, and none fails on any value. */
+function jsonTest({ path, as, test }: RowPredicate & { kind: "json" }, column: Node): Node {
+  const place = path.length === 0 ? column : call("jsonb_extract_path", column, ...path.map(stringConst));
+  const value = jsonValue(place, as);
+  if (test.op === "present") return { NullTest: { arg: value, nulltesttype: "IS_NOT_NULL" } };
+  if (test.op === "in") return anyOf(test.values.map((v) => operator("=", value, literal(v, ""))));
+  return operator(test.op, value, literal(test.value, ""));
+}
+
+/** The language's order of texts, whatever the database's is. */
+const byCodePoint = (arg: Node): Node => ({
+  CollateClause: { arg, collname: [stringNode("pg_catalog"), stringNode("C")] },
+});
+
+function jsonValue(place: Node, as: JsonScalar): Node {
+  const ofType = (type: string, value: Node): Node =>
+    when(operator("=", call("jsonb_typeof", place), stringConst(type)), value, nullConst);
+  const number = cast(place, "numeric");
+  switch (as) {
+    case "json":
+      return place;
+    case "string":
+      return ofType("string", byCodePoint(operator("#>>", place, cast(stringConst("{}"), "_text"))));
+    case "bool":
+      return ofType("boolean", cast(place, "bool"));
+    case "float":
+      return ofType("number", number);
+    case "int": {
+      const isWhole = operator("=", call("trunc", number), number);
+      const isExact = operator("<=", call("abs", number), numberConst(Number.MAX_SAFE_INTEGER));
+      return ofType("number", when(allOf([isWhole, isExact]), number, nullConst));
+    }
+    default:
+      return unreachable(as);
+  }
 }
 
 const withoutZone: ReadonlySet<string> = new Set(["timestamp", "date"]);

@@ -6,6 +6,7 @@ import type { RowPredicate } from "../model/row-predicate.ts";
 import { keyOf } from "./bind-context.ts";
 import { ancestorsOf, descendantsOf } from "./family.ts";
 import { generatedInputs } from "./generated-inputs.ts";
+import { temporarySchema } from "./settings.ts";
 import { systemFilter, systemMasks } from "./system-catalog.ts";
 
 export type Protection = {
@@ -30,6 +31,8 @@ export const isReduced = (p: Protection): boolean => p.masks.size > 0 || p.filte
  * parent (section 4.6). Generated columns are hidden where an input is.
  */
 export function protectionOf(relation: Relation, obligations: Obligations, catalog: Catalog): Protection {
+  // What it holds was masked and filtered when it was put in; the rest is the client's own.
+  if (relation.schema === temporarySchema) return none;
   const system = systemMasks(relation);
   const systemRows = systemFilter(relation);
   if (systemRows) return { ...none, system, systemRows };
@@ -62,6 +65,7 @@ export function filterColumns(p: RowPredicate): readonly string[] {
     case "compare":
     case "in":
     case "is-null":
+    case "json":
       return [p.column];
     case "compare-columns":
       return [p.left, p.right];

@@ -89,7 +89,7 @@ export const stringsOf = (nodes: readonly Node[] | undefined): readonly string[]
 export const columnRef = (...path: readonly string[]): Node => ({ ColumnRef: { fields: path.map(stringNode) } });
 
 export const booleanConst = (value: boolean): Node => ({ A_Const: { boolval: value ? { boolval: true } : {} } });
-export const stringConst = (value: string): Node => ({ A_Const: { sval: value === "" ? {} : { sval: value } } });
+export const stringConst = (value: string): Node => ({ A_Const: { sval: { sval: value } } });
 export const nullConst: Node = { A_Const: { isnull: true } };
 
 /** Integers as the parser makes them: beyond 32 bits they are "floats" of decimal digits. */
