@@ -35,6 +35,8 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly masks: readonly string[];
       readonly filters: readonly string[];
       readonly policy: string;
+      /** Join keys of other channels: trace id, JSON-RPC id, the model's tool_use id. Ids only. */
+      readonly refs?: Readonly<Record<string, string>>;
     }
   | {
       readonly type: "approval";
@@ -54,6 +56,10 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly rows: number;
       readonly bytes: number;
       readonly durationUs: number;
+      /** Of the model channel. */
+      readonly tokens?: number;
+      readonly usd?: number;
+      readonly refs?: Readonly<Record<string, string>>;
     }
   | {
       readonly type: "alert";

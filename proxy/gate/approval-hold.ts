@@ -125,7 +125,7 @@ function draftOf(deps: GateDeps, held: Held, verdict: SqlVerdict & { kind: "hold
   };
 }
 
-function requesterOf({ identity }: GateSession): Requester {
+export function requesterOf({ identity }: GateSession): Requester {
   const owners = new Set<string>();
   if (isKnown(identity.on_behalf_of) && identity.on_behalf_of !== undefined) owners.add(identity.on_behalf_of);
   if (isKnown(identity.claims)) addActors(identity.claims.act, owners);

@@ -9,7 +9,7 @@ export type Contribution = CounterContribution & {
   readonly measure?: CounterMeasure;
 };
 
-/** What letting it through adds to counters and to windows of requests; rows and bytes are known at completion only. */
+/** What letting it through adds to counters and to windows of requests and calls; other units are known at completion only. */
 export function contributionsOf(
   decision: Decision,
   policies: PolicySet,
@@ -22,7 +22,7 @@ export function contributionsOf(
     if (part) found.push({ ...part, name, windowMs, ...(measure === undefined ? {} : { measure }) });
   }
   for (const { rule, unit, window } of decision.obligations.limits) {
-    if (window === undefined || unit === "rows" || unit === "bytes") continue;
+    if (window === undefined || (unit !== "requests" && unit !== "calls")) continue;
     found.push({ name: rule, key: window.key, windowMs: window.ms, amount: 1 });
   }
   return found;

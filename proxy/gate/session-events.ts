@@ -11,6 +11,7 @@ import type { SqlAccess, SqlFacts } from "../../engine/model/statement.ts";
 import type { AnalyzedStatement } from "../../engine/sql/types.ts";
 import type { GateSession, SqlVerdict } from "../postgres/sql-gate.ts";
 
+type StartProtocol = Extract<SessionEvent, { readonly type: "session-start" }>["protocol"];
 type StatementEvent = Extract<SessionEvent, { readonly type: "statement" }>;
 
 export type StatementEventInput = {
@@ -53,10 +54,10 @@ export function statementEvent(input: StatementEventInput): StatementEvent {
 }
 
 /** JSON escapes make a character up to 6 bytes: this prefix fits into a line with everything else. */
-const textCharsMax = Math.floor(limits.recordLineBytesMax / 8);
+export const textCharsMax = Math.floor(limits.recordLineBytesMax / 8);
 
 /** Wide tables and long joins: a line of the recording stays within its limit, and says what it leaves out. */
-function cutList(items: readonly string[]): readonly string[] {
+export function cutList(items: readonly string[]): readonly string[] {
   const shown = items.slice(0, 100).map((item) => (item.length > 500 ? `${item.slice(0, 500)}… (cut)` : item));
   return items.length > shown.length ? [...shown, `… and ${items.length - shown.length} more`] : shown;
 }
@@ -82,7 +83,7 @@ function causesOf({ verdict, internalCause }: StatementEventInput): readonly Jso
   return causes;
 }
 
-function describeCause(cause: Cause): { readonly [key: string]: Json } {
+export function describeCause(cause: Cause): { readonly [key: string]: Json } {
   switch (cause.kind) {
     case "rule":
       return { kind: cause.kind, rule: cause.rule, message: cause.message, severity: cause.severity ?? null };
@@ -151,7 +152,11 @@ export const alertEvents = (
     message: alert.message,
   }));
 
-export function sessionStartEvent(session: GateSession, atMs: number): SessionEvent {
+export function sessionStartEvent(
+  session: GateSession,
+  atMs: number,
+  protocol: StartProtocol = "postgres",
+): SessionEvent {
   const { sub, kind, groups, on_behalf_of, ip } = session.identity;
   const text = (fact: unknown): string => (typeof fact === "string" ? fact : "unknown");
   return {
@@ -159,7 +164,7 @@ export function sessionStartEvent(session: GateSession, atMs: number): SessionEv
     session: session.id,
     type: "session-start",
     connection: session.connection.name,
-    protocol: "postgres",
+    protocol,
     principal: {
       sub: text(sub),
       kind: text(kind),

@@ -59,9 +59,6 @@ export type TrafficVerdict = { readonly decisionId: string; readonly subject: Su
       readonly kind: "hold";
       readonly decision: Decision & { readonly effect: "approval" };
       readonly obligations: Obligations;
-      readonly approvalId: string;
-      /** One line for the client: who must approve, how, the id. */
-      readonly notice: string;
     }
   | { readonly kind: "refuse"; readonly decision: Decision | undefined; readonly refusal: Refusal }
 );
@@ -88,6 +85,13 @@ export type TrafficCompletion = {
   readonly refs?: Readonly<Record<string, string>>;
 };
 
+export type HoldOptions = {
+  /** Default: the configured hold. 0: ask, and don't wait. */
+  readonly waitMs?: number;
+  /** Once, when people have been asked. `notice` is one line for the client: who must approve, how, the id. */
+  readonly onAsked?: (asked: { readonly approvalId: string; readonly notice: string }) => void;
+};
+
 /**
  * `decide` never throws: what goes wrong inside is a refusal. `record` throws when the intent can't be written; then
  * nothing of what was decided may be forwarded.
@@ -104,14 +108,14 @@ export type TrafficGate = {
   /** Writes the intent of each verdict, refusals included, before anything moves. Counters and rates count here. @throws GatewayError */
   readonly record: (session: TrafficSession, verdicts: readonly TrafficVerdict[]) => void;
   /**
-   * Waits for people for at most `waitMs` (default: the configured hold). Records the hold, and the verdict that is
-   * released after it: a `granted` verdict is on record already.
+   * Waits for people. Records the hold, and the verdict that is released after it: a `granted` one is on record already.
+   * After the time is up: refused with `approval-pending` and the id; the request stays open, a repeat joins it.
    */
   readonly hold: (
     session: TrafficSession,
     verdict: TrafficVerdict & { readonly kind: "hold" },
     signal: AbortSignal,
-    waitMs?: number,
+    options?: HoldOptions,
   ) => Promise<TrafficHoldOutcome>;
   /** Once per released verdict. */
   readonly complete: (session: TrafficSession, decisionId: string, completion: TrafficCompletion) => void;

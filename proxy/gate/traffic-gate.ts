@@ -1,0 +1,392 @@
+// subject -> evaluate -> (hold) -> record -> release: the one ordering, for every protocol but SQL
+import { createHash } from "node:crypto";
+import { BugError } from "../../engine/lib/assert.ts";
+import { isKnown } from "../../engine/lib/truth.ts";
+import type {
+  ApprovalRequirement,
+  Decision,
+  LimitObligation,
+  Obligations,
+  RuleId,
+} from "../../engine/model/decision.ts";
+import { maskKey } from "../../engine/model/mask.ts";
+import type { PolicySet } from "../../engine/model/policy.ts";
+import type { PolicyRequest } from "../../engine/model/request.ts";
+import { describeApprovers } from "../approvals/approval.ts";
+import { causeCode, GatewayError } from "../errors.ts";
+import { approvalIdOf, requesterOf } from "./approval-hold.ts";
+import { contributionsOf } from "./contributions.ts";
+import type { GateDeps } from "./deps.ts";
+import { alertEvents } from "./session-events.ts";
+import type {
+  HoldOptions,
+  Refusal,
+  Subject,
+  TrafficCompletion,
+  TrafficGate,
+  TrafficHoldOutcome,
+  TrafficSession,
+  TrafficVerdict,
+} from "./traffic.ts";
+import { completionEvent, verdictEvent } from "./traffic-events.ts";
+import { refusalOfDenial, refusalOfUnable } from "./traffic-refusal.ts";
+
+export type TrafficGateDeps = Pick<
+  GateDeps,
+  | "connection"
+  | "policies"
+  | "counters"
+  | "recorder"
+  | "approvals"
+  | "approvalHoldMs"
+  | "timeFacts"
+  | "metrics"
+  | "clock"
+  | "newId"
+  | "log"
+>;
+
+/** What the gate remembers of a verdict that it gave; nobody else can make one. */
+type State = {
+  readonly policies: PolicySet;
+  readonly request: PolicyRequest | undefined;
+  readonly internalCause: string | undefined;
+  isRecorded: boolean;
+};
+
+const noRules: ReadonlySet<RuleId> = new Set();
+
+export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
+  const states = new WeakMap<TrafficVerdict, State>();
+  /** Windows that grow by what an answer holds: waiting for the completion, by decision id. */
+  const measured = new Map<string, readonly LimitObligation[]>();
+
+  const remember = (verdict: TrafficVerdict, state: Omit<State, "isRecorded">): TrafficVerdict => {
+    states.set(verdict, { ...state, isRecorded: false });
+    return verdict;
+  };
+  const stateOf = (verdict: TrafficVerdict): State => {
+    const state = states.get(verdict);
+    if (state === undefined) throw new BugError("a verdict that this gate did not give");
+    return state;
+  };
+
+  const requestOf = (session: TrafficSession, subject: Subject, approved: ReadonlySet<RuleId>): PolicyRequest => {
+    const nowMs = deps.clock.nowMs();
+    return {
+      ...subject.facts,
+      identity: session.identity,
+      connection: session.connection,
+      session: { id: session.id, age: Math.max(0, nowMs - session.startedAtMs), purpose: session.purpose },
+      time: deps.timeFacts(nowMs),
+      counter: (name, key) => deps.counters.read(name, key),
+      approved,
+    };
+  };
+
+  const refuse = (
+    subject: Subject,
+    refusal: Refusal,
+    decision: Decision | undefined,
+    state: Omit<State, "isRecorded">,
+  ): TrafficVerdict => {
+    const { decisionId } = refusal;
+    return remember({ kind: "refuse", decisionId, subject, decision, refusal }, state);
+  };
+
+  /** Whatever breaks inside is a refusal with a recorded cause, never a pass. */
+  const refuseBug = (subject: Subject, error: unknown): TrafficVerdict => {
+    const decisionId = deps.newId("dec");
+    const internalCause = error instanceof Error ? error.name : "unknown";
+    deps.log.error({ code: "internal-error", decisionId, cause: internalCause }, "refused");
+    const unable = {
+      code: "internal-error",
+      message: "the gateway could not judge this request, so it went nowhere",
+      help: `show ${decisionId} to whoever runs the gateway`,
+    };
+    return refuse(subject, refusalOfUnable(unable, decisionId), undefined, {
+      policies: deps.policies(),
+      request: undefined,
+      internalCause,
+    });
+  };
+
+  const judge = (session: TrafficSession, subject: Subject, approved: ReadonlySet<RuleId>): TrafficVerdict => {
+    try {
+      const policies = deps.policies();
+      const request = requestOf(session, subject, approved);
+      const decision = policies.decide(request);
+      const decisionId = deps.newId("dec");
+      const state = { policies, request, internalCause: undefined };
+      if (decision.effect === "deny") {
+        return refuse(subject, refusalOfDenial(decision, decisionId), decision, state);
+      }
+      const { obligations } = decision;
+      const unable = whyUnable(subject, obligations);
+      if (unable !== undefined) return refuse(subject, refusalOfUnable(unable, decisionId), decision, state);
+      if (decision.effect === "allow") {
+        return remember({ kind: "release", decisionId, subject, decision, obligations }, state);
+      }
+      return remember({ kind: "hold", decisionId, subject, decision, obligations }, state);
+    } catch (error) {
+      return refuseBug(subject, error);
+    }
+  };
+
+  /** Principal and delegation, connection, what is asked for, what would be masked, policies. One of them other: ask again. */
+  const digestOf = (
+    session: TrafficSession,
+    subject: Subject,
+    obligations: Obligations,
+    policyHash: string,
+  ): string => {
+    const { sub, kind, on_behalf_of } = session.identity;
+    const parts = [
+      "gw-approval-traffic-1",
+      subject.facts.protocol,
+      isKnown(sub) ? sub : null,
+      isKnown(kind) ? kind : null,
+      isKnown(on_behalf_of) ? (on_behalf_of ?? null) : null,
+      deps.connection,
+      subject.text,
+      subject.binding,
+      contentKey(obligations),
+      policyHash,
+    ];
+    return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+  };
+
+  const count = (verdict: TrafficVerdict & { readonly kind: "release" }, { policies, request }: State): void => {
+    for (const part of contributionsOf(verdict.decision, policies, request)) deps.counters.count(part);
+    const windows = verdict.obligations.limits.filter(
+      ({ unit, window }) => window !== undefined && unit !== "requests" && unit !== "calls",
+    );
+    if (windows.length > 0) measured.set(verdict.decisionId, windows);
+  };
+
+  const record: TrafficGate["record"] = (session, verdicts) => {
+    const atMs = deps.clock.nowMs();
+    const fresh = verdicts.filter((verdict) => !stateOf(verdict).isRecorded);
+    const events = fresh.flatMap((verdict) => {
+      const { policies, internalCause } = stateOf(verdict);
+      const event = verdictEvent({ atMs, session: session.id, verdict, policyHash: policies.hash, internalCause });
+      const alerts = verdict.decision ? alertEvents(atMs, session.id, verdict.decisionId, verdict.decision) : [];
+      return [event, ...alerts];
+    });
+    // INVARIANT: throws before anything is counted or released when the intent isn't written.
+    if (events.length > 0) deps.recorder.recordIntent(events);
+    for (const verdict of fresh) {
+      const state = stateOf(verdict);
+      state.isRecorded = true;
+      if (verdict.kind === "release") count(verdict, state);
+      deps.metrics.count(deps.connection, effectOf(verdict));
+      for (const { rule, channel } of verdict.decision?.alerts ?? []) {
+        deps.log.warn({ code: "alert", decisionId: verdict.decisionId, rule, channel }, "a rule raised an alert");
+      }
+    }
+  };
+
+  const complete: TrafficGate["complete"] = (session, decisionId, completion) => {
+    for (const { rule, unit, window } of measured.get(decisionId) ?? []) {
+      if (window !== undefined) deps.counters.add(rule, window.key, window.ms, amountOf(unit, completion));
+    }
+    measured.delete(decisionId);
+    deps.recorder.recordOutcome(completionEvent(deps.clock.nowMs(), session.id, decisionId, completion));
+  };
+
+  const notReleased = (session: TrafficSession, decisionId: string, outcome: TrafficHoldOutcome): void =>
+    deps.recorder.recordOutcome({
+      atMs: deps.clock.nowMs(),
+      session: session.id,
+      type: "completion",
+      id: decisionId,
+      outcome: outcome.kind,
+      tag: outcome.kind === "refused" ? outcome.refusal.code : undefined,
+      sqlstate: undefined,
+      rows: 0,
+      bytes: 0,
+      durationUs: 0,
+    });
+
+  type Held = TrafficVerdict & { readonly kind: "hold" };
+
+  const ask = async (session: TrafficSession, held: Held, digest: string): Promise<string> => {
+    const { subject, decision } = held;
+    const asked = await deps.approvals.ask({
+      id: approvalIdOf(held.decisionId),
+      digest,
+      decisionId: held.decisionId,
+      session: session.id,
+      requester: requesterOf(session),
+      connection: deps.connection,
+      protocol: subject.facts.protocol,
+      statement: subject.text,
+      parameters: subject.shown,
+      accesses: [subject.access],
+      likeness: subject.access,
+      requirements: decision.requirements,
+      policyHash: stateOf(held).policies.hash,
+    });
+    return asked.id;
+  };
+
+  const waitForPeople = async (
+    session: TrafficSession,
+    first: Held,
+    signal: AbortSignal,
+    { waitMs = deps.approvalHoldMs, onAsked }: HoldOptions,
+  ): Promise<TrafficHoldOutcome> => {
+    const deadlineMs = deps.clock.nowMs() + waitMs;
+    const { subject } = first;
+    let tell = onAsked;
+    let verdict: TrafficVerdict = first;
+    for (;;) {
+      // Waiting took time: policies, counters and the hour may have moved on, and the token may have ended.
+      const { expiresAtS } = session;
+      if (expiresAtS !== undefined && expiresAtS * 1_000 <= deps.clock.nowMs()) {
+        return refusedWhileHeld(verdict, "token-expired", sessionEnded);
+      }
+      if (verdict.kind === "release") return { kind: "granted", verdict };
+      if (verdict.kind === "refuse") return { kind: "refused", refusal: verdict.refusal };
+      const digest = digestOf(session, subject, verdict.obligations, stateOf(verdict).policies.hash);
+      const grant = await deps.approvals.take(digest, session.id);
+      if (grant) {
+        const approved = judge(session, subject, grant.rules);
+        if (approved.kind === "release") return { kind: "granted", verdict: approved };
+        if (approved.kind === "refuse") return { kind: "refused", refusal: approved.refusal };
+        return refusedWhileHeld(approved, "approval-overtaken", policyMoved);
+      }
+      const approvalId = await ask(session, verdict, digest);
+      tell?.({ approvalId, notice: noticeOf(approvalId, verdict.decision.requirements) });
+      tell = undefined;
+      const outcome = await deps.approvals.wait(approvalId, deadlineMs - deps.clock.nowMs(), signal);
+      switch (outcome) {
+        case "granted":
+        case "expired":
+          verdict = judge(session, subject, noRules);
+          break;
+        case "denied":
+          return refusedWhileHeld(verdict, "approval-denied", await deniedText(deps, approvalId), approvalId);
+        case "timeout":
+          return refusedWhileHeld(verdict, "approval-pending", undecided(approvalId), approvalId);
+        case "aborted":
+          await deps.approvals.withdraw(approvalId);
+          return { kind: "withdrawn" };
+      }
+    }
+  };
+
+  const hold: TrafficGate["hold"] = async (session, verdict, signal, options = {}) => {
+    try {
+      record(session, [verdict]);
+      const outcome = await waitForPeople(session, verdict, signal, options);
+      if (outcome.kind === "granted") record(session, [outcome.verdict]);
+      else notReleased(session, verdict.decisionId, outcome);
+      return outcome;
+    } catch (error) {
+      if (!(error instanceof GatewayError)) {
+        const refused = refuseBug(verdict.subject, error);
+        return refused.kind === "refuse" ? { kind: "refused", refusal: refused.refusal } : { kind: "withdrawn" };
+      }
+      deps.log.error({ code: causeCode(error), decisionId: verdict.decisionId }, "a request could not be held");
+      const unable = { code: error.code, message: error.message, help: error.help };
+      return { kind: "refused", refusal: refusalOfUnable(unable, verdict.decisionId) };
+    }
+  };
+
+  return {
+    decide: (session, subject) => judge(session, subject, noRules),
+    preview: (session, subject) => {
+      try {
+        return deps.policies().decide(requestOf(session, subject, noRules));
+      } catch (error) {
+        deps.log.error({ code: "internal-error", cause: causeCode(error) }, "a preview failed");
+        return undefined;
+      }
+    },
+    refuse: (_session, subject, fault) => {
+      const state = { policies: deps.policies(), request: undefined, internalCause: undefined };
+      return refuse(subject, refusalOfUnable(fault, deps.newId("dec")), undefined, state);
+    },
+    record,
+    hold,
+    complete,
+  };
+}
+
+/** Masks of columns and row filters are SQL's: no rule about other protocols gives them, and none passes unheeded. */
+function whyUnable(subject: Subject, obligations: Obligations): ReturnType<Subject["whyUnable"]> {
+  if (obligations.masks.size > 0 || obligations.filters.size > 0) {
+    return {
+      code: "obligation-unsupported",
+      message: "a rule asks for a mask or filter of tables, which only SQL connections have",
+      help: "say `on sql` in that rule",
+    };
+  }
+  return subject.whyUnable(obligations);
+}
+
+const contentKey = ({ content = [], limits }: Obligations): readonly string[] => [
+  ...content.map(({ content: { format, patterns }, mask }) => JSON.stringify([format, patterns, maskKey(mask)])),
+  ...limits.filter(({ window }) => window === undefined).map(({ unit, max }) => `${unit} ${max}`),
+];
+
+function amountOf(unit: LimitObligation["unit"], completion: TrafficCompletion): number {
+  switch (unit) {
+    case "rows":
+    case "items":
+      return completion.rows;
+    case "bytes":
+      return completion.bytes;
+    case "tokens":
+      return completion.tokens ?? 0;
+    case "usd":
+      return completion.usd ?? 0;
+    case "requests":
+    case "calls":
+      return 0;
+    default:
+      return unit satisfies never;
+  }
+}
+
+function effectOf(verdict: TrafficVerdict): "allow" | "deny" | "approval" | "fault" {
+  if (verdict.kind === "release") return "allow";
+  if (verdict.kind === "hold") return "approval";
+  return verdict.decision === undefined ? "fault" : "deny";
+}
+
+type Wording = { readonly reason: string; readonly help: string };
+
+const sessionEnded: Wording = {
+  reason: "the token ended while the request waited for approval",
+  help: "get a fresh token and repeat the request",
+};
+const policyMoved: Wording = {
+  reason: "the policies changed while this request waited for approval, and ask for another one",
+  help: "repeat the request to ask again",
+};
+const undecided = (id: string): Wording => ({
+  reason: "this request needs approval, and nobody has decided yet",
+  help: `once it is approved (\`gw approvals approve ${id}\`), repeat exactly this request: it then runs once`,
+});
+
+const noticeOf = (id: string, requirements: readonly ApprovalRequirement[]): string =>
+  `waiting for approval ${id} by ${describeApprovers(requirements)}: \`gw approvals approve ${id}\``;
+
+async function deniedText(deps: TrafficGateDeps, id: string): Promise<Wording> {
+  const vote = (await deps.approvals.get(id))?.votes.find(({ verdict }) => verdict === "deny");
+  const why = vote?.reason === undefined ? "" : `: ${vote.reason}`;
+  return { reason: `an approver refused this request${why}`, help: `talk to ${vote?.by ?? "the approvers"}` };
+}
+
+function refusedWhileHeld(
+  { decisionId, decision }: TrafficVerdict,
+  code: string,
+  { reason, help }: Wording,
+  approvalId?: string,
+): TrafficHoldOutcome {
+  const retry = code === "approval-pending" ? "after-approval" : "never";
+  const rules = decision?.rules ?? [];
+  return { kind: "refused", refusal: { decisionId, code, reason, rules, help, approvalId, retry } };
+}
