@@ -17,6 +17,7 @@ import { type About, scrub } from "./scrub.ts";
 import type { Answer, Release, Run, SessionState } from "./session-state.ts";
 import type { Completion, GateSession } from "./sql-gate.ts";
 import { stopwatchUs } from "./stopwatch.ts";
+import { pinnedSettings } from "./upstream.ts";
 
 /** The session must end, with this reason; the message that shows it is not passed on. */
 export type UpstreamFault = { readonly reason: string };
@@ -29,10 +30,7 @@ export type UpstreamSideParts = {
 };
 
 /** Settings whose value decides how text is read. */
-const pinnedStatus: ReadonlyMap<string, string> = new Map([
-  ["client_encoding", "UTF8"],
-  ["standard_conforming_strings", "on"],
-]);
+const pinnedStatus: ReadonlyMap<string, string> = new Map(pinnedSettings);
 
 /** Handles one server message at a time. A message that no sent message explains ends the session. */
 export class UpstreamSide {

@@ -40,6 +40,16 @@ export type UpstreamSession = {
 /** `code` is for the log; `error` for the client, without the gateway's own credentials or addresses. */
 export type UpstreamFault = { readonly code: string; readonly error: ErrorText };
 
+/**
+ * Settings that decide how the server reads text, whatever its database or the role has as a default: `'\\'` would end
+ * elsewhere than for our parser. In the startup packet, where RESET and DISCARD ALL come back to them. A server or a
+ * pooler in between that doesn't report them so is not talked to.
+ */
+export const pinnedSettings: readonly (readonly [name: string, value: string])[] = [
+  ["client_encoding", "UTF8"],
+  ["standard_conforming_strings", "on"],
+];
+
 /** Login messages are small; a server that sends more isn't PostgreSQL. */
 const loginMessageBytesMax = 65_536;
 
@@ -139,9 +149,7 @@ async function login(
   settings: readonly (readonly [string, string])[],
 ): Promise<Result<UpstreamSession, UpstreamFault>> {
   const source = new ByteSource(socket);
-  socket.write(
-    encodeStartup([["user", target.user], ["database", target.database], ["client_encoding", "UTF8"], ...settings]),
-  );
+  socket.write(encodeStartup([["user", target.user], ["database", target.database], ...settings, ...pinnedSettings]));
   const parameters = new Map<string, string>();
   const greeting: Buffer[] = [];
   let key: { readonly processId: number; readonly secret: Buffer } = { processId: 0, secret: Buffer.alloc(0) };
@@ -169,6 +177,9 @@ async function login(
       case backendType.negotiateVersion:
         break;
       case backendType.readyForQuery:
+        if (pinnedSettings.some(([name, value]) => parameters.get(name) !== value)) {
+          return err(unreachableFault("upstream-settings"));
+        }
         return ok({ socket, ...key, parameters, greeting, rest: source.detach() });
       case backendType.authentication: {
         const request = decodeAuthentication(frame);
