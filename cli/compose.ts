@@ -20,6 +20,7 @@ import { createAuthenticate, createVerifyToken, type VerifyToken } from "../prox
 import { silentLog } from "../proxy/log.ts";
 import { createNewId } from "../proxy/new-id.ts";
 import { type CompileBundle, holdPolicies, type PolicyHolder, type PolicyStatus } from "../proxy/policy-holder.ts";
+import { folderSource } from "../proxy/policy-source.ts";
 import { loadCatalog } from "../proxy/postgres/catalog-loader.ts";
 import { openCatalogSource } from "../proxy/postgres/catalog-source.ts";
 import { createPostgresListener } from "../proxy/postgres/listener.ts";
@@ -150,10 +151,10 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
   );
   undo.push(() => rego.close());
   const policies = await holdPolicies({
-    folder: config.policies.path,
+    source: folderSource(config.policies.path, log),
     compile: rego.compile,
     alsoRead: rego.files,
-    ...(overrides.shared === undefined ? {} : { onFolderChange: overrides.shared.onChange }),
+    ...(overrides.shared === undefined ? {} : { onSourceChange: overrides.shared.onChange }),
     clock,
     log,
     onChange: ({ state, hash, message }) =>

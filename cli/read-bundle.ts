@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { type Bundle, compileBundle } from "../dsl/bundle.ts";
 import type { Diagnostic } from "../dsl/diagnostic.ts";
 import { GatewayError } from "../proxy/errors.ts";
-import { type BundleFiles, readBundleFiles } from "../proxy/policy-holder.ts";
+import { type BundleFiles, readBundleFiles } from "../proxy/policy-source.ts";
 import { type Manifest, manifestName, noManifest, parseManifest } from "./manifest.ts";
 
 export type BundleFolder = {

@@ -7,7 +7,7 @@ import { type Bundle, compileBundle } from "../../dsl/bundle.ts";
 import type { Diagnostic } from "../../dsl/diagnostic.ts";
 import { lintBundle } from "../../dsl/lint/lint.ts";
 import { LineMap } from "../../dsl/source.ts";
-import { readBundleFiles } from "../../proxy/policy-holder.ts";
+import { readBundleFiles } from "../../proxy/policy-source.ts";
 import { manifestName, parseManifest } from "../manifest.ts";
 
 export type OpenBundle = {

@@ -5,7 +5,8 @@ import { after, test } from "node:test";
 import type { PolicySet } from "../../engine/model/policy.ts";
 import { GatewayError } from "../../proxy/errors.ts";
 import { silentLog } from "../../proxy/log.ts";
-import { type BundleFiles, holdPolicies } from "../../proxy/policy-holder.ts";
+import { holdPolicies } from "../../proxy/policy-holder.ts";
+import { type BundleFiles, folderSource } from "../../proxy/policy-source.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** Stands for the language: the bundle's hash is its files' text, and `broken` doesn't compile. */
@@ -34,7 +35,7 @@ async function compile(files: BundleFiles) {
 async function held(folder: string) {
   const events: string[] = [];
   const holder = await holdPolicies({
-    folder,
+    source: folderSource(folder, silentLog),
     compile,
     clock: { nowMs: () => 1 },
     log: silentLog,
@@ -72,11 +73,19 @@ test("a broken edit keeps the old policies, says so once, and is forgotten when 
   assert.equal(holder.current().hash, "a.policy=one");
   assert.deepEqual(holder.status(), {
     hash: "a.policy=one",
+    revision: "",
+    source: folder,
     loadedAtMs: 1,
     rejected: { atMs: 1, message: "a.policy:1:1: nothing of that name" },
   });
   writeFileSync(join(folder, "a.policy"), "two");
-  assert.deepEqual(await holder.reload(), { hash: "a.policy=two", loadedAtMs: 1, rejected: undefined });
+  assert.deepEqual(await holder.reload(), {
+    hash: "a.policy=two",
+    revision: "",
+    source: folder,
+    loadedAtMs: 1,
+    rejected: undefined,
+  });
   assert.deepEqual(events, [
     "loaded a.policy=one",
     "rejected a.policy=one a.policy:1:1: nothing of that name",

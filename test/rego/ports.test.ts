@@ -11,7 +11,7 @@ import type { Decision } from "../../engine/model/decision.ts";
 import type { PolicySet } from "../../engine/model/policy.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 import { kindOfVerb, type SqlAccess, sqlVerbs } from "../../engine/model/statement.ts";
-import { readBundleFiles } from "../../proxy/policy-holder.ts";
+import { readBundleFiles } from "../../proxy/policy-source.ts";
 import { buildRego, skip } from "../support/opa.ts";
 import { loadInProcess, nowMs, relation, sqlFacts, sqlRequest } from "./support.ts";
 
