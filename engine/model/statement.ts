@@ -38,6 +38,7 @@ export const sqlVerbs = [
   "close",
   "explain",
   "lock",
+  "temporary",
   "listen",
   "notify",
   "unlisten",
@@ -89,6 +90,8 @@ export const kindOfVerb: Readonly<Record<SqlVerb, SqlKind>> = {
   close: "session",
   explain: "session",
   lock: "session",
+  /** Makes, indexes or drops a table that only its own session sees, and that ends with it. */
+  temporary: "session",
   listen: "session",
   notify: "session",
   unlisten: "session",

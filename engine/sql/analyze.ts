@@ -64,7 +64,7 @@ function analyzeOne(
       bindings: bound.bindings,
       output: bound.output,
       query: bound.query,
-      isDefinition: bound.form === "definition",
+      isDefinition: bound.form === "definition" || bound.form === "temporary",
       statements,
       text,
       fingerprint: fingerprint.ok ? fingerprint.value : refuse("parser-failed", "the statement has no fingerprint"),
@@ -95,10 +95,19 @@ function after(current: SqlContext, effect: SessionEffect, atStart: SqlContext):
             : effectivePath(parseSearchPath(effect.value), current.user, current.catalog.schemas),
       };
     case "reset-all":
+      return { ...current, searchPath: atStart.searchPath };
     case "discard-all":
+      return { ...current, searchPath: atStart.searchPath, temporary: new Map() };
     case "rollback":
     case "rollback-to":
-      return { ...current, searchPath: atStart.searchPath };
+      return { ...current, searchPath: atStart.searchPath, temporary: atStart.temporary };
+    case "create-temporary":
+      return { ...current, temporary: new Map(current.temporary).set(effect.name, effect.relation) };
+    case "drop-temporary":
+      return {
+        ...current,
+        temporary: new Map([...current.temporary].filter(([name]) => effect.names?.includes(name) === false)),
+      };
     case "prepare":
       return { ...current, prepared: new Map([...(current.prepared ?? []), [effect.name, effect.statement]]) };
     case "deallocate":

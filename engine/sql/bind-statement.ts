@@ -11,6 +11,7 @@ import { refuse } from "./fault.ts";
 import { checkTree, kindOf } from "./node-kinds.ts";
 import { settingName } from "./settings.ts";
 import type { BoundStatement } from "./statement.ts";
+import { selectInto } from "./temporary.ts";
 import { stringsOf } from "./tree.ts";
 import type { SessionEffect, SqlContext } from "./types.ts";
 
@@ -33,6 +34,8 @@ const writeVerbs: Readonly<Record<string, SqlVerb>> = {
 export function bindStatement(node: Node, sql: SqlContext): BoundParts {
   const bindings = newBindings();
   const b = newBinder(sql, bindings);
+  const into = "SelectStmt" in node ? selectInto(node.SelectStmt) : undefined;
+  if (into) return bindUtility(b, into);
   if ("SelectStmt" in node) {
     checkTree(node);
     const output = bindQuery(b, node.SelectStmt, { scope: undefined, ctes: undefined });

@@ -5,11 +5,12 @@ import { addUse, type Binder } from "./bind-context.ts";
 import { constantText } from "./bind-functions.ts";
 import { bindCopy, bindCursor, bindExecute, bindExplain, bindFetch, bindPrepare } from "./bind-nested.ts";
 import type { BoundParts } from "./bind-statement.ts";
-import { bindDefinition } from "./definitions.ts";
+import { bindDefinition, definitionKinds } from "./definitions.ts";
 import { refuse } from "./fault.ts";
 import { checkTree, isNodeKind, kindOf } from "./node-kinds.ts";
 import { resolveRelation } from "./resolve-names.ts";
 import { isReadableSetting, isSettingAllowed, settingName } from "./settings.ts";
+import { bindTemporary } from "./temporary.ts";
 import type { SessionEffect } from "./types.ts";
 
 type Simple = { readonly verb: SqlVerb; readonly effects: readonly SessionEffect[]; readonly rows?: boolean };
@@ -27,7 +28,9 @@ const simple = (b: Binder, node: Node, s: Simple): BoundParts => ({
 
 /** @throws FaultError */
 export function bindUtility(b: Binder, node: Node): BoundParts {
-  if (!isNodeKind(kindOf(node))) return bindDefinition(b, node);
+  const temporary = bindTemporary(b, node);
+  if (temporary) return temporary;
+  if (definitionKinds.has(kindOf(node)) || !isNodeKind(kindOf(node))) return bindDefinition(b, node);
   checkTree(node);
   if ("TransactionStmt" in node) return simple(b, node, transaction(node.TransactionStmt));
   if ("VariableSetStmt" in node) return simple(b, node, setting(node.VariableSetStmt));
@@ -39,8 +42,7 @@ export function bindUtility(b: Binder, node: Node): BoundParts {
     return simple(b, node, { verb: "show", effects: [], rows: true });
   }
   if ("DiscardStmt" in node) {
-    const isAll = node.DiscardStmt.target === "DISCARD_ALL";
-    return simple(b, node, { verb: "discard", effects: isAll ? [{ kind: "discard-all" }] : [] });
+    return simple(b, node, { verb: "discard", effects: discarded[node.DiscardStmt.target ?? ""] ?? [] });
   }
   if ("DeallocateStmt" in node)
     return simple(b, node, { verb: "deallocate", effects: [{ kind: "deallocate", name: node.DeallocateStmt.name }] });
@@ -55,6 +57,11 @@ export function bindUtility(b: Binder, node: Node): BoundParts {
   if ("CopyStmt" in node) return bindCopy(b, node);
   return refuse("unsupported-statement", `\`${kindOf(node)}\` is not a statement that is supported`);
 }
+
+const discarded: Readonly<Record<string, readonly SessionEffect[]>> = {
+  DISCARD_ALL: [{ kind: "discard-all" }],
+  DISCARD_TEMP: [{ kind: "drop-temporary", names: undefined }],
+};
 
 type Transaction = Extract<Node, { readonly TransactionStmt: unknown }>["TransactionStmt"];
 

@@ -10,6 +10,7 @@ import { FaultError, refuse } from "./fault.ts";
 import { kindOf } from "./node-kinds.ts";
 import { resolveRelation } from "./resolve-names.ts";
 import { newScope } from "./scope.ts";
+import { temporarySchema } from "./settings.ts";
 import { stringOf } from "./tree.ts";
 
 const verbsOf: Readonly<Record<string, SqlVerb>> = {
@@ -57,6 +58,7 @@ export function bindDefinition(b: Binder, node: Node): BoundParts {
     const relation = target.range ? known(b, target.range) : known(b, rangeOf(target.path));
     if (relation) addUse(b, relation, what, { where: undefined });
   }
+  refuseTemporary(b, node);
   for (const range of rangesIn(node)) {
     if (targetNames.has(range)) continue;
     if (!known(b, range)) continue;
@@ -81,6 +83,36 @@ function refinedVerb(node: Node, named: SqlVerb): SqlVerb {
   if ("GrantStmt" in node) return node.GrantStmt.is_grant ? "grant" : "revoke";
   if ("GrantRoleStmt" in node) return node.GrantRoleStmt.is_grant ? "grant" : "revoke";
   return named;
+}
+
+/** May act on a temporary table, or read it: they leave its name and columns as they are. */
+const mayBeTemporary: ReadonlySet<string> = new Set([
+  "TruncateStmt",
+  "VacuumStmt",
+  "CommentStmt",
+  "CreateTableAsStmt",
+  "IndexStmt",
+]);
+
+/** The names of a session must be those that the gateway follows. */
+function refuseTemporary(b: Binder, node: Node): void {
+  const kind = kindOf(node);
+  const makes = verbsOf[kind] === "create";
+  const ranges = rangesIn(node);
+  const isMade = ranges.some((r) => r.relpersistence === "t" || (makes && r.schemaname === temporarySchema));
+  const isFirst = makes && b.sql.searchPath[0] === temporarySchema;
+  if (isMade || isFirst)
+    refuse("unsupported-statement", "of all that is temporary, only tables are supported", {
+      help: "use CREATE TEMPORARY TABLE",
+    });
+  if (mayBeTemporary.has(kind)) return;
+  const reached = [...b.bindings.uses.map((u) => u.relation), ...ranges.flatMap((r) => known(b, r) ?? [])];
+  const temporary = reached.find((r) => r.schema === temporarySchema);
+  if (temporary)
+    refuse(
+      "unsupported-statement",
+      `\`${temporary.name}\` is a temporary table: this statement is not supported for it`,
+    );
 }
 
 /** A copy, so that resolving doesn't write into a tree that is printed as the client wrote it. */

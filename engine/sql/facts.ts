@@ -7,6 +7,7 @@ import { isAlwaysTrue } from "./always-true.ts";
 import { keyOf } from "./bind-context.ts";
 import type { Output } from "./bind-query.ts";
 import type { Bindings, RelationUse } from "./bindings.ts";
+import { temporarySchema } from "./settings.ts";
 import { isSystemSchema } from "./system-catalog.ts";
 
 export type StatementSummary = {
@@ -38,7 +39,7 @@ export function factsOf(s: StatementSummary): SqlFacts {
     writeTables: relations(written),
     columnsRead: columns(reads),
     columnsWritten: columns(written),
-    columnsReturned: returned(s.output),
+    columnsReturned: unique([...returned(s.output), ...(written.some(isTemporary) ? columns(reads) : [])]),
     functions: s.bindings.functions,
     hasLimit: limitNode(s.query) !== undefined,
     limit: limitOf(s.query),
@@ -48,6 +49,12 @@ export function factsOf(s: StatementSummary): SqlFacts {
     fingerprint: s.fingerprint,
   };
 }
+
+/** What is written into a temporary table is as good as returned: its session reads it from there. */
+const isTemporary = (use: RelationUse): boolean => use.relation.schema === temporarySchema;
+
+const unique = (refs: readonly ColumnRef[]): readonly ColumnRef[] =>
+  refs.filter((r, i) => refs.findIndex((x) => x.relation === r.relation && x.column === r.column) === i);
 
 /** A target that isn't read isn't a read. */
 const isReported = (use: RelationUse): boolean => !(isTargetRead(use) && use.columns.size === 0);

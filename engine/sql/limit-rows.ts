@@ -2,6 +2,7 @@
 import type { Node, SelectStmt } from "@pgsql/types";
 import type { Obligations } from "../model/decision.ts";
 import { refuse } from "./fault.ts";
+import { temporarySchema } from "./settings.ts";
 import type { BoundStatement } from "./statement.ts";
 import { cast, numberConst } from "./tree.ts";
 
@@ -24,6 +25,19 @@ export function applyRowLimit(node: Node, form: BoundStatement["form"], obligati
     const query = node.PrepareStmt.query;
     if (query && "SelectStmt" in query)
       return { PrepareStmt: { ...node.PrepareStmt, query: { SelectStmt: limited(query.SelectStmt, max) } } };
+  }
+  // What goes into a temporary table can be read from it without a limit.
+  if (form === "temporary" && "CreateTableAsStmt" in node) {
+    const query = node.CreateTableAsStmt.query;
+    if (query && "SelectStmt" in query)
+      return {
+        CreateTableAsStmt: { ...node.CreateTableAsStmt, query: { SelectStmt: limited(query.SelectStmt, max) } },
+      };
+  }
+  if (form === "write" && "InsertStmt" in node && node.InsertStmt.relation?.schemaname === temporarySchema) {
+    const query = node.InsertStmt.selectStmt;
+    if (query && "SelectStmt" in query && !query.SelectStmt.valuesLists?.length)
+      return { InsertStmt: { ...node.InsertStmt, selectStmt: { SelectStmt: limited(query.SelectStmt, max) } } };
   }
   if (form === "write" && hasReturning(node))
     refuse("limit-not-applicable", `at most ${max} rows may be returned, and RETURNING can't be limited`, {

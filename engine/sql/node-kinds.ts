@@ -82,7 +82,7 @@ const table = {
   RangeSubselect: "lateral:b subquery:n alias:Alias",
   RangeFunction: "lateral:b ordinality:b is_rowsfrom:b functions:N alias:Alias coldeflist:N",
   RangeTableSample: "relation:n method:N args:N repeatable:n",
-  ColumnDef: "colname:s typeName:TypeName is_local:b collClause:CollateClause",
+  ColumnDef: "colname:s typeName:TypeName is_local:b collClause:CollateClause constraints:N",
   JoinExpr: "jointype:e isNatural:b larg:n rarg:n usingClause:N join_using_alias:Alias quals:n alias:Alias",
   LockingClause: "lockedRels:N strength:e waitPolicy:e",
   WithClause: "ctes:N recursive:b",
@@ -90,7 +90,7 @@ const table = {
   CTECycleClause: "cycle_col_list:N cycle_mark_column:s cycle_mark_value:n cycle_mark_default:n cycle_path_column:s",
   CommonTableExpr:
     "ctename:s aliascolnames:N ctematerialized:e ctequery:n search_clause:CTESearchClause cycle_clause:CTECycleClause",
-  IntoClause: "rel:RangeVar colNames:N onCommit:e",
+  IntoClause: "rel:RangeVar colNames:N onCommit:e skipData:b",
   SelectStmt:
     "distinctClause:N intoClause:IntoClause targetList:N fromClause:N whereClause:n groupClause:N groupDistinct:b havingClause:n windowClause:N valuesLists:N sortClause:N limitOffset:n limitCount:n limitOption:e lockingClause:N withClause:WithClause op:e all:b larg:SelectStmt rarg:SelectStmt",
   // writes
@@ -123,6 +123,13 @@ const table = {
   CopyStmt: "relation:RangeVar query:n attlist:N is_from:b options:N",
   LockStmt: "relations:N mode:i nowait:b",
   ConstraintsSetStmt: "constraints:N deferred:b",
+  // temporary tables; the permanent forms are definitions, see definitions.ts
+  Constraint:
+    "contype:e conname:s deferrable:b initdeferred:b raw_expr:n generated_when:s generated_kind:s nulls_not_distinct:b keys:N is_no_inherit:b is_enforced:b initially_valid:b skip_validation:b",
+  TableLikeClause: "relation:RangeVar options:i",
+  CreateStmt: "relation:RangeVar tableElts:N oncommit:e if_not_exists:b",
+  CreateTableAsStmt: "query:n into:IntoClause objtype:e is_select_into:b if_not_exists:b",
+  DropStmt: "objects:N removeType:e behavior:e missing_ok:b",
 } as const satisfies Readonly<Record<string, string>>;
 
 export type NodeKind = keyof typeof table;

@@ -4,6 +4,7 @@ import { quoteIdent, quoteLiteral } from "../model/row-predicate.ts";
 import { refuse } from "./fault.ts";
 import { kindOf } from "./node-kinds.ts";
 import { type Body, list, print, relation, spelling, typeName } from "./print.ts";
+import { temporaryPrinters } from "./print-temporary.ts";
 import { stringOf, stringsOf } from "./tree.ts";
 
 const transactions: Readonly<Record<string, string>> = {
@@ -158,6 +159,7 @@ const printers: { readonly [kind: string]: ((body: never) => string) | undefined
   CopyStmt: copy,
   LockStmt: (l: Body<"LockStmt">) =>
     `LOCK TABLE ${list(l.relations)} IN ${spelling(lockModes, String(l.mode))} MODE${l.nowait ? " NOWAIT" : ""}`,
+  ...temporaryPrinters,
 };
 
 /** @throws FaultError `unsupported-node` */

@@ -11,6 +11,7 @@ import {
   informationSchemaFunctions,
   sizeFunctions,
 } from "./functions.ts";
+import { temporarySchema } from "./settings.ts";
 import { isReadableSystemRelation, isSystemSchema } from "./system-catalog.ts";
 import { stringNode, stringsOf } from "./tree.ts";
 import type { SqlContext } from "./types.ts";
@@ -46,12 +47,13 @@ export function resolveRelation(sql: SqlContext, name: RangeVar): Relation {
 }
 
 function findRelation(sql: SqlContext, schema: string | undefined, name: string): Relation | undefined {
-  if (schema === "pg_temp") return sql.temporary.get(name);
-  if (schema !== undefined) return sql.catalog.relations.get(relationKey(schema, name));
-  const temporary = sql.temporary.get(name);
+  const within = (s: string): Relation | undefined =>
+    s === temporarySchema ? sql.temporary.get(name) : sql.catalog.relations.get(relationKey(s, name));
+  if (schema !== undefined) return within(schema);
+  const temporary = sql.searchPath.includes(temporarySchema) ? undefined : sql.temporary.get(name);
   if (temporary) return temporary;
   for (const s of lookupPath(sql)) {
-    const found = sql.catalog.relations.get(relationKey(s, name));
+    const found = within(s);
     if (found) return found;
   }
   return undefined;

@@ -61,6 +61,9 @@ export function isSettingAllowed(name: string, value: string | undefined): boole
 
 export const readableSettings: readonly string[] = [...changeable, ...readableOnly].sort();
 
+/** Alias of the schema that holds a session's temporary tables. */
+export const temporarySchema = "pg_temp";
+
 /**
  * Elements of a search_path as the server spells it: `"$user", public`. A malformed list gives [].
  */
@@ -76,9 +79,10 @@ export function parseSearchPath(value: string): readonly string[] {
   return end === value.length ? out : [];
 }
 
-/** `"$user"` is the role's own schema; schemas that don't exist are skipped, as the server does. */
+/** `"$user"` is the role's own schema; schemas that don't exist are skipped, as the server does. `pg_temp` is each session's own. */
 export const effectivePath = (
   elements: readonly string[],
   user: string,
   schemas: ReadonlySet<string>,
-): readonly string[] => elements.map((e) => (e === "$user" ? user : e)).filter((e) => schemas.has(e));
+): readonly string[] =>
+  elements.map((e) => (e === "$user" ? user : e)).filter((e) => e === temporarySchema || schemas.has(e));

@@ -16,6 +16,7 @@ export type BoundStatement = {
     | "copy-in"
     | "cursor"
     | "prepare"
+    | "temporary"
     | "definition";
   /** What EXECUTE puts in place of `$1`, `$2` … after the rewriting. */
   readonly parameters?: readonly Node[];

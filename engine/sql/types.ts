@@ -1,11 +1,11 @@
 // The outside of SQL analysis: what the gate, the policy tests and the proxy exchange with it.
-import type { Catalog } from "../model/catalog.ts";
+import type { Catalog, Relation } from "../model/catalog.ts";
 import type { SqlFacts } from "../model/statement.ts";
 
 /** What the meaning of a text depends on besides the text. */
 export type SqlContext = {
   readonly catalog: Catalog;
-  /** Effective search_path in order, without the implicit pg_catalog and pg_temp: names of existing schemas. */
+  /** Effective search_path in order, without the implicit pg_catalog and pg_temp: existing schemas, and `pg_temp` where it is named. */
   readonly searchPath: readonly string[];
   /** Login role upstream: what `"$user"`, current_user mean. */
   readonly user: string;
@@ -13,8 +13,8 @@ export type SqlContext = {
   readonly parameterTypes: readonly number[];
   /** Functions outside the built-in allowlist that the connection's configuration permits: `schema.name`. */
   readonly allowedFunctions: ReadonlySet<string>;
-  /** Relations made by this session (temporary tables), by name: shadow everything else. */
-  readonly temporary: ReadonlyMap<string, import("../model/catalog.ts").Relation>;
+  /** Relations made by this session (temporary tables), by name: shadow everything else, unless the path names pg_temp. */
+  readonly temporary: ReadonlyMap<string, Relation>;
   /** Statements that this session named with SQL's PREPARE (effect `prepare`): what EXECUTE runs. Absent: none. */
   readonly prepared?: ReadonlyMap<string, AnalyzedStatement>;
 };
@@ -40,7 +40,15 @@ export type SessionEffect =
   | { readonly kind: "prepare"; readonly name: string; readonly statement: AnalyzedStatement }
   | { readonly kind: "deallocate"; readonly name: string | undefined }
   | { readonly kind: "catalog-changed" }
-  | { readonly kind: "create-temporary"; readonly name: string };
+  /** A table that only this session sees. Rolled back like any other change. */
+  | {
+      readonly kind: "create-temporary";
+      readonly name: string;
+      readonly relation: Relation;
+      readonly isDroppedAtCommit: boolean;
+    }
+  /** `names` is undefined for all of them (DISCARD TEMP). */
+  | { readonly kind: "drop-temporary"; readonly names: readonly string[] | undefined };
 
 /** One statement, understood completely. `tree` is the bound parse tree: opaque outside of engine/sql. */
 export type AnalyzedStatement = {

@@ -8,6 +8,7 @@ import { askPeople, type HoldAnswer } from "./hold.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
 import { encodeNotice, encodeReady } from "./protocol/encode.ts";
+import type { TemporaryTables } from "./search-path.ts";
 import type { Answer, Prepared, Refusal, Release, Run, SessionState } from "./session-state.ts";
 import type { GateSession, SqlVerdict } from "./sql-gate.ts";
 import { stopwatchUs } from "./stopwatch.ts";
@@ -21,6 +22,8 @@ export type ClientGateParts = {
   readonly tellClient: (bytes: Buffer) => void;
   /** Writes what waits for the upstream. */
   readonly flush: () => void;
+  /** What runs at the server lost its approval: ends it. */
+  readonly endRunning: () => void;
   /** A hold is over. `failure` ends the session. */
   readonly resume: (failure?: Ending) => void;
 };
@@ -51,11 +54,16 @@ export class ClientGate {
     return this.#contexts.searchPath;
   }
 
+  /** Temporary tables of the latest context. */
+  get temporary(): TemporaryTables {
+    return this.#contexts.temporary;
+  }
+
   /** `undefined` while the server's answer decides what names mean. */
   context(): SqlContext | undefined {
     const { state } = this.parts;
     const path = state.searchPath();
-    return path === undefined ? undefined : this.#contexts.of(path, state.sqlPrepared);
+    return path === undefined ? undefined : this.#contexts.of(path, state.sqlPrepared, state.temporary);
   }
 
   expiry(): Ending | undefined {
@@ -166,8 +174,11 @@ export class ClientGate {
     // What stands before it in the pipeline must not wait for people.
     flush();
     const question = { session, context, verdicts, parameters, signal: controller.signal };
-    const tell = (notice: string): void => tellClient(encodeNotice({ sqlstate: "00000", message: notice }));
-    void askPeople(options.gate, question, tell)
+    const client = {
+      tell: (notice: string): void => tellClient(encodeNotice({ sqlstate: "00000", message: notice })),
+      end: this.parts.endRunning,
+    };
+    void askPeople(options.gate, question, client)
       .then((answer) => {
         this.#holding = undefined;
         const handled = this.#afterHold(answer, then, as);

@@ -50,6 +50,7 @@ export class ExtendedQuery {
       parameterTypes,
       sent: verdict?.rewritten ?? nothingSent,
       searchPath: this.#gate.searchPath,
+      temporary: this.#gate.temporary,
     };
     // A name that is taken is the server's to refuse, after it has looked at the text: the slot changes only with a
     // ParseComplete.
@@ -109,7 +110,9 @@ export class ExtendedQuery {
     const own =
       prepared.parameterTypes.length === 0 ? context : { ...context, parameterTypes: prepared.parameterTypes };
     const isCurrent =
-      prepared.searchPath === this.#gate.searchPath && statement.catalogVersion === context.catalog.version;
+      prepared.searchPath === this.#gate.searchPath &&
+      prepared.temporary === this.#gate.temporary &&
+      statement.catalogVersion === context.catalog.version;
     if (isCurrent) return this.#gate.redecide(own, statement, parameters);
     // PostgreSQL too analyses a prepared statement anew when search_path or a relation has changed.
     const [verdict] = this.#gate.decide(own, statement.facts.text);
@@ -145,6 +148,7 @@ export class ExtendedQuery {
       parameterTypes: prepared.parameterTypes,
       sent: release.rewritten,
       searchPath: this.#gate.searchPath,
+      temporary: this.#gate.temporary,
     };
     this.#sendParse(name, renewed, true);
   }

@@ -1,10 +1,20 @@
-// SET, transactions, savepoints -> the search_path that the next statement is read with.
+// SET, temporary tables, transactions, savepoints -> what names mean to the next statement.
 
 import { unreachable } from "../../engine/lib/assert.ts";
+import type { Relation } from "../../engine/model/catalog.ts";
 import type { SessionEffect } from "../../engine/sql/types.ts";
 
-/** `session` outlives a commit; `effective` holds now (SET LOCAL changes only this one). As the server spells them. */
-type Value = { readonly session: string; readonly effective: string };
+/** The session's temporary tables, by name. The same object as long as nothing changes. */
+export type TemporaryTables = ReadonlyMap<string, TemporaryTable>;
+type TemporaryTable = { readonly relation: Relation; readonly isDroppedAtCommit: boolean };
+
+/**
+ * `session` outlives a commit; `effective` holds now (SET LOCAL changes only this one). As the server spells them.
+ * Temporary tables come and go with the same transactions and savepoints.
+ */
+type Value = { readonly session: string; readonly effective: string; readonly tables: TemporaryTables };
+
+const noTables: TemporaryTables = new Map();
 
 /** Values as PostgreSQL's GUC stack would have them. Immutable. */
 export type SearchPath = {
@@ -19,7 +29,7 @@ export type SearchPath = {
 };
 
 export function initialSearchPath(value: string): SearchPath {
-  const now = { session: value, effective: value };
+  const now = { session: value, effective: value, tables: noTables };
   return { now, initial: value, isInBlock: false, before: now, savepoints: [] };
 }
 
@@ -46,15 +56,24 @@ export function applyEffect(path: SearchPath, effect: SessionEffect): SearchPath
     case "set": {
       if (effect.name !== "search_path") return path;
       const value = effect.value ?? path.initial;
-      return { ...path, now: { session: effect.isLocal ? path.now.session : value, effective: value } };
+      return { ...path, now: { ...path.now, session: effect.isLocal ? path.now.session : value, effective: value } };
     }
     case "reset-all":
+      return { ...path, now: { ...path.now, session: path.initial, effective: path.initial } };
     case "discard-all":
-      return { ...path, now: { session: path.initial, effective: path.initial } };
+      return { ...path, now: { session: path.initial, effective: path.initial, tables: noTables } };
+    case "create-temporary": {
+      const { name, relation, isDroppedAtCommit } = effect;
+      return withTables(path, new Map(path.now.tables).set(name, { relation, isDroppedAtCommit }));
+    }
+    case "drop-temporary": {
+      const { names } = effect;
+      if (names === undefined) return withTables(path, noTables);
+      return withTables(path, new Map([...path.now.tables].filter(([name]) => !names.includes(name))));
+    }
     case "prepare":
     case "deallocate":
     case "catalog-changed":
-    case "create-temporary":
       return path;
     default:
       return unreachable(effect);
@@ -76,12 +95,23 @@ export function afterReady(path: SearchPath, isIdle: boolean, hadError: boolean)
 /** The server said what the value is (PostgreSQL 18 reports search_path). */
 export function reported(path: SearchPath, value: string): SearchPath {
   if (path.now.effective === value) return path;
-  const now = { session: path.isInBlock ? path.now.session : value, effective: value };
+  const now = { ...path.now, session: path.isInBlock ? path.now.session : value, effective: value };
   return path.isInBlock ? { ...path, now } : { ...path, now, before: now };
 }
 
+const withTables = (path: SearchPath, tables: TemporaryTables): SearchPath => ({
+  ...path,
+  now: { ...path.now, tables },
+});
+
+/** ON COMMIT DROP. */
+function afterCommit(tables: TemporaryTables): TemporaryTables {
+  const kept = [...tables].filter(([, table]) => !table.isDroppedAtCommit);
+  return kept.length === tables.size ? tables : new Map(kept);
+}
+
 function committed(path: SearchPath): SearchPath {
-  const now = { session: path.now.session, effective: path.now.session };
+  const now = { session: path.now.session, effective: path.now.session, tables: afterCommit(path.now.tables) };
   return { ...path, now, before: now, isInBlock: false, savepoints: [] };
 }
 

@@ -4,7 +4,15 @@ import { Fifo } from "./fifo.ts";
 import type { TransactionStatus } from "./protocol/backend.ts";
 import type { ErrorText } from "./protocol/encode.ts";
 import type { Named } from "./protocol/frontend.ts";
-import { afterError, afterReady, applyEffect, initialSearchPath, reported, type SearchPath } from "./search-path.ts";
+import {
+  afterError,
+  afterReady,
+  applyEffect,
+  initialSearchPath,
+  reported,
+  type SearchPath,
+  type TemporaryTables,
+} from "./search-path.ts";
 import { Slots } from "./slots.ts";
 import type { SqlVerdict } from "./sql-gate.ts";
 
@@ -20,6 +28,8 @@ export type Prepared = {
   readonly sent: Release["rewritten"] | undefined;
   /** search_path that names were resolved with: under another one the text is analysed again. */
   readonly searchPath: string;
+  /** Temporary tables that names were resolved with; the same object while nothing has changed. */
+  readonly temporary: TemporaryTables;
 };
 
 /** One run of a released statement, from its record to its completion. */
@@ -114,6 +124,11 @@ export class SessionState {
     return this.#announced.now.effective;
   }
 
+  /** Temporary tables as the next statement sees them; decided by the same answers as `searchPath`. */
+  get temporary(): TemporaryTables {
+    return this.#announced.now.tables;
+  }
+
   sent(answer: Answer): void {
     this.answers.add(answer);
     this.isSegmentDirty = true;
@@ -139,7 +154,9 @@ export class SessionState {
         this.statements.announceClear(this.segment);
       }
     }
-    if (effects.length > 0 && this.#announced.now.effective !== this.#confirmed.now.effective) {
+    const { now } = this.#announced;
+    const before = this.#confirmed.now;
+    if (effects.length > 0 && (now.effective !== before.effective || now.tables !== before.tables)) {
       this.#pathSegment = this.segment;
     }
   }
@@ -199,7 +216,8 @@ export class SessionState {
 
   /** The name is known to the server, the text that it has under it isn't: the gateway wrote it as part of a PREPARE. */
   #preparedBySql(statement: AnalyzedStatement): Prepared {
-    return { statement, parameterTypes: [], sent: undefined, searchPath: this.#announced.now.effective };
+    const { effective, tables } = this.#announced.now;
+    return { statement, parameterTypes: [], sent: undefined, searchPath: effective, temporary: tables };
   }
 }
 

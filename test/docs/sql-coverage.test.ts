@@ -46,7 +46,7 @@ test("each kind of statement behaves as the table says", async () => {
     if (row.example === "") return { ...row, behaviour: "no statement" };
     const session = new EngineSession(catalog);
     const [prepared] = session.gate("PREPARE q AS SELECT 1");
-    if (prepared?.kind === "released") session.applied(prepared.statement, undefined);
+    if (prepared?.kind === "released") session.applied(prepared.statement);
     const [verdict] = session.gate(row.example);
     if (verdict?.kind === "released") return { ...row, behaviour: "let through" };
     const isDenied = verdict?.code === "denied";

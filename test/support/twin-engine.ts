@@ -12,7 +12,7 @@ import { clinicObligations, deniedRelations, deniedSchemas } from "./clinic.ts";
 import { type Database, inSession } from "./twin-databases.ts";
 import { type Answer, observe, type Seen, type Step, type World } from "./twin-transcript.ts";
 
-/** What the clinic's policy lets through at all; every other verb is denied. CREATE and DROP: temporary tables only. */
+/** What the clinic's policy lets through at all; every other verb is denied. */
 const allowedVerbs: ReadonlySet<SqlVerb> = new Set<SqlVerb>([
   "select",
   "insert",
@@ -37,6 +37,7 @@ const allowedVerbs: ReadonlySet<SqlVerb> = new Set<SqlVerb>([
   "explain",
   // The engine lets ACCESS SHARE through and nothing stronger: pg_dump takes it.
   "lock",
+  "temporary",
 ]);
 
 export type Gated =
@@ -53,7 +54,6 @@ export type EngineHooks = {
 
 type State = {
   readonly path: SearchPath;
-  readonly temporary: ReadonlyMap<string, Relation>;
   readonly prepared: ReadonlyMap<string, AnalyzedStatement>;
 };
 
@@ -68,12 +68,9 @@ export function judge(statement: AnalyzedStatement, context: SqlContext, hooks: 
   return { kind: "released", statement, rewritten: hooks.text?.(value, statement.facts.text) ?? value };
 }
 
-function denialOf({ facts, effects }: AnalyzedStatement): string | undefined {
+function denialOf({ facts }: AnalyzedStatement): string | undefined {
   for (const { verb, relation } of facts.accesses) {
-    const isTemporaryMade =
-      (verb === "create" && effects.some((e) => e.kind === "create-temporary")) ||
-      (verb === "drop" && relation !== undefined && isTemporary(relation));
-    if (!allowedVerbs.has(verb) && !isTemporaryMade) return `${verb} is denied`;
+    if (!allowedVerbs.has(verb)) return `${verb} is denied`;
     if (relation && isDenied(relation)) return `${relation.schema}.${relation.name} is denied`;
   }
   return undefined;
@@ -84,12 +81,11 @@ export class EngineSession {
   readonly #catalog: Catalog;
   readonly #hooks: EngineHooks;
   #state: State;
-  #marks: readonly { readonly name: string; readonly state: State }[] = [];
 
   constructor(catalog: Catalog, hooks: EngineHooks = {}) {
     this.#catalog = hooks.catalog?.(catalog) ?? catalog;
     this.#hooks = hooks;
-    this.#state = { path: initialSearchPath('"$user", public'), temporary: new Map(), prepared: new Map() };
+    this.#state = { path: initialSearchPath('"$user", public'), prepared: new Map() };
   }
 
   /** The verdict on each statement of a text. Throws what the engine throws: a bug. */
@@ -106,23 +102,14 @@ export class EngineSession {
       user: "postgres",
       parameterTypes: [],
       allowedFunctions: this.#hooks.allowedFunctions ?? new Set(),
-      temporary: this.#state.temporary,
+      temporary: new Map([...this.#state.path.now.tables].map(([name, table]) => [name, table.relation])),
       prepared: this.#state.prepared,
     };
   }
 
-  /** Takes in what a statement did, after the server has answered it. `made` are the columns of a new temporary table. */
-  applied(statement: AnalyzedStatement, made: Relation | undefined): void {
+  /** Takes in what a statement did, after the server has answered it. */
+  applied(statement: AnalyzedStatement): void {
     for (const effect of statement.effects) {
-      if (effect.kind === "savepoint") this.#marks = [...this.#marks, { name: effect.name, state: this.#state }];
-      if (effect.kind === "rollback-to")
-        this.#state = {
-          ...(this.#marks.findLast((m) => m.name === effect.name)?.state ?? this.#state),
-          prepared: this.#state.prepared,
-        };
-      if (effect.kind === "discard-all") this.#state = { ...this.#state, temporary: new Map() };
-      if (effect.kind === "create-temporary" && made)
-        this.#state = { ...this.#state, temporary: new Map([...this.#state.temporary, [made.name, made]]) };
       if (effect.kind === "prepare")
         this.#state = { ...this.#state, prepared: new Map([...this.#state.prepared, [effect.name, effect.statement]]) };
       if (effect.kind === "deallocate") {
@@ -133,12 +120,6 @@ export class EngineSession {
       }
       this.#state = { ...this.#state, path: applyEffect(this.#state.path, effect) };
     }
-    for (const access of statement.facts.accesses) {
-      if (access.verb !== "drop" || !access.relation || !isTemporary(access.relation)) continue;
-      const left = new Map(this.#state.temporary);
-      left.delete(access.relation.name);
-      this.#state = { ...this.#state, temporary: left };
-    }
   }
 
   failed(): void {
@@ -148,8 +129,6 @@ export class EngineSession {
 
 const isDenied = (relation: Relation): boolean =>
   deniedSchemas.has(relation.schema) || deniedRelations.has(relationKey(relation.schema, relation.name));
-
-const isTemporary = (relation: Relation): boolean => relation.schema.startsWith("pg_temp");
 
 /** Runs one step on every database, as the gateway would: refused, or the rewritten texts. */
 export async function runGated(
@@ -171,8 +150,7 @@ export async function runGated(
       session.failed();
       break;
     }
-    const made = verdict.statement.effects.find((e) => e.kind === "create-temporary");
-    session.applied(verdict.statement, made && clients[0] ? await temporaryRelation(clients[0], made.name) : undefined);
+    session.applied(verdict.statement);
   }
   if (verdicts.length === 0)
     return Promise.all(
@@ -196,36 +174,6 @@ function scrubbed(seen: Seen, { statement, rewritten }: Released): readonly Seen
   const parts = Object.fromEntries(Object.entries(seen.parts).filter(([name]) => !dropped.includes(name)));
   if (isProtectedWrite && seen.parts.where !== undefined) parts.message = "server-side code ended the statement";
   return [{ ...seen, parts }];
-}
-
-/** A relation of this session, as the catalog would describe it. */
-async function temporaryRelation(client: pg.Client, name: string): Promise<Relation | undefined> {
-  const result = await client.query<{ oid: number; schema: string; columns: Relation["columns"] }>({
-    text: `SELECT c.oid::int8::int AS oid, n.nspname AS schema, json_agg(json_build_object(
-      'name', a.attname, 'number', a.attnum, 'isNullable', NOT a.attnotnull, 'hasDefault', a.atthasdef,
-      'type', json_build_object('sql', format_type(a.atttypid, a.atttypmod), 'name', t.typname, 'schema', tn.nspname,
-        'oid', t.oid::int8, 'modifier', a.atttypmod, 'category', t.typcategory)) ORDER BY a.attnum) AS columns
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-      JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace tn ON tn.oid = t.typnamespace
-      WHERE c.relname = $1 AND n.oid = pg_my_temp_schema() AND a.attnum > 0 AND NOT a.attisdropped GROUP BY 1, 2`,
-    values: [name],
-  });
-  const row = result.rows[0];
-  if (!row) return undefined;
-  return {
-    kind: "table",
-    schema: "pg_temp",
-    name,
-    oid: row.oid,
-    columns: row.columns.map((c) => ({ ...c, generated: undefined, tags: new Set() })),
-    tags: new Set(),
-    definition: undefined,
-    parents: [],
-    hasRules: false,
-    hasTriggers: false,
-    hasRowSecurity: false,
-    constraints: [],
-  };
 }
 
 /** The engine in front of one database. */

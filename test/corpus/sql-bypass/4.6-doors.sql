@@ -373,6 +373,7 @@ CREATE TEMP TABLE kid (a text CHECK (clinic.tell(a)));
 INSERT INTO kid SELECT tax_no FROM clinic.patients;
 
 --- a temporary table whose generated column calls a function [acts]
+-- accepted: built-in functions only, over the session's own rows
 CREATE TEMP TABLE kid (a text, b text GENERATED ALWAYS AS (upper(a)) STORED, CHECK (a <> 'x'));
 
 --- a temporary table that shadows a clinic table
