@@ -1,9 +1,10 @@
 // CheckedCounter -> CounterSpec
-import type { EvaluationContext } from "../engine/evaluate.ts";
+
 import { Unknown } from "../engine/lib/truth.ts";
 import type { CounterContribution, CounterSpec } from "../engine/model/policy.ts";
 import type { PolicyRequest, Protocol } from "../engine/model/request.ts";
 import type { SqlAccess } from "../engine/model/statement.ts";
+import type { EvaluationContext } from "../engine/program.ts";
 import type { Checked, CheckedCounter, Value } from "./checked.ts";
 import { compileCore, Frame, type Run } from "./compile.ts";
 import { anyMatches } from "./glob.ts";

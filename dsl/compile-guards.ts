@@ -1,7 +1,8 @@
 // The guard index: in a long list, the rules that ask for a value of one identity attribute are found by that value.
-import type { Candidate } from "../engine/evaluate.ts";
+
 import { Unknown } from "../engine/lib/truth.ts";
 import type { PolicyRequest } from "../engine/model/request.ts";
+import type { Candidate } from "../engine/program.ts";
 import type { CheckedRule, Core } from "./checked.ts";
 
 /** The rule is certainly false unless the attribute has (or holds) one of these values. */

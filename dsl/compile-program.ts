@@ -1,8 +1,9 @@
 // Checked -> Program: rules compiled, and found by (connection, protocol, verb, object) and then by identity.
-import type { Candidates, EvaluationContext, ExecutableRule, Program } from "../engine/evaluate.ts";
+
 import type { Relation } from "../engine/model/catalog.ts";
 import type { PolicyRequest, Protocol } from "../engine/model/request.ts";
 import type { SqlAccess, SqlVerb } from "../engine/model/statement.ts";
+import type { Candidates, EvaluationContext, ExecutableRule, Program } from "../engine/program.ts";
 import type { Checked, CheckedRule, TablePattern } from "./checked.ts";
 import { compileCore, Frame } from "./compile.ts";
 import { type Guarded, type GuardedList, guardList, guardsOf } from "./compile-guards.ts";

@@ -1,7 +1,8 @@
 // CheckedRule -> ExecutableRule
-import type { EvaluationContext, ExecutableRule } from "../engine/evaluate.ts";
+
 import { type Fact, Unknown } from "../engine/lib/truth.ts";
 import type { Relation } from "../engine/model/catalog.ts";
+import type { EvaluationContext, ExecutableRule } from "../engine/program.ts";
 import type { CheckedData, CheckedRule, Core, Value } from "./checked.ts";
 import { compileClauses, compileCore, Frame } from "./compile.ts";
 import type { CodeMaker } from "./generate-code.ts";

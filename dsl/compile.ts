@@ -1,8 +1,9 @@
 // Core -> closures. The law: what the interpreter says, they say.
-import type { EvaluationContext } from "../engine/evaluate.ts";
+
 import type { Json } from "../engine/lib/json.ts";
 import { type Truth, Unknown } from "../engine/lib/truth.ts";
 import { limits } from "../engine/limits.ts";
+import type { EvaluationContext } from "../engine/program.ts";
 import { builtins } from "./builtins.ts";
 import type { CheckedData, Clause, ComparisonKind, Core, Local, Value } from "./checked.ts";
 import { factReaders, readCatalogField, readTable } from "./facts.ts";

@@ -1,11 +1,13 @@
 // request -> why: each access with what allowed or stopped it, each rule with each condition's value, and the smallest
 // change that would turn the decision. Data; the command prints it.
-import { describeRequest, type EvaluationContext, evaluate } from "../engine/evaluate.ts";
+import { describeRequest } from "../engine/describe-access.ts";
+import { evaluate } from "../engine/evaluate.ts";
 import type { Span } from "../engine/lib/span.ts";
 import { Unknown } from "../engine/lib/truth.ts";
 import type { Cause, Decision, RuleId } from "../engine/model/decision.ts";
 import type { PolicyRequest } from "../engine/model/request.ts";
 import type { SqlAccess } from "../engine/model/statement.ts";
+import type { EvaluationContext } from "../engine/program.ts";
 import type { Checked, CheckedRule, Core } from "./checked.ts";
 import { anyMatches } from "./glob.ts";
 import { type InterpretOptions, interpretProgram, Walker } from "./interpret.ts";

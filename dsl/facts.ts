@@ -1,7 +1,8 @@
 // Fact -> how it is read from a request. One row per field of engine/model/fact-schema.ts (a test compares them).
-import type { EvaluationContext } from "../engine/evaluate.ts";
+
 import { Unknown } from "../engine/lib/truth.ts";
 import type { PolicyRequest } from "../engine/model/request.ts";
+import type { EvaluationContext } from "../engine/program.ts";
 import type { Value } from "./checked.ts";
 import { canonicalIp, isColumnRef, isRelation } from "./values.ts";
 

@@ -4,10 +4,11 @@
 // constants array; the source is put together from the fixed pieces of this file and from numbers that this file counts. Every
 // source is held against the closed list of words below before it runs. As literals are not in it, rules that differ only in
 // their literals share one source, and it is compiled once.
-import type { EvaluationContext } from "../engine/evaluate.ts";
+
 import { invariant } from "../engine/lib/assert.ts";
 import { type Truth, Unknown } from "../engine/lib/truth.ts";
 import { limits } from "../engine/limits.ts";
+import type { EvaluationContext } from "../engine/program.ts";
 import { builtins } from "./builtins.ts";
 import type { Clause, ComparisonKind, Core, Local } from "./checked.ts";
 import { absent, claimOf, compileCore, type Frame, lookup, rangeOver, unset } from "./compile.ts";

@@ -1,8 +1,9 @@
 // Checked -> Program, the naive way: walks the tree and asks every rule about every access. The oracle of the compiler,
 // and what tests, coverage and explanations run on, because it tells what it looks at.
-import type { Candidate, EvaluationContext, ExecutableRule, Program } from "../engine/evaluate.ts";
+
 import type { Json } from "../engine/lib/json.ts";
 import { andTruth, notTruth, orTruth, type Truth, Unknown } from "../engine/lib/truth.ts";
+import type { Candidate, EvaluationContext, ExecutableRule, Program } from "../engine/program.ts";
 import { builtins } from "./builtins.ts";
 import type { Checked, CheckedRule, Core, Local, Value } from "./checked.ts";
 import { claimOf, fieldOf, lookup, rangeOver } from "./compile.ts";

@@ -1,6 +1,6 @@
 // two policy sets -> one that lets through only what both do. The algebra is the language's: section 6.
 import { createHash } from "node:crypto";
-import { sortCauses } from "./evaluate.ts";
+import { sortCauses } from "./causes.ts";
 import { invariant } from "./lib/assert.ts";
 import { isNonEmpty, type NonEmpty } from "./lib/non-empty.ts";
 import type {

@@ -1,12 +1,12 @@
 // The givens of a test -> requests. What a test does not give is not known, and says so when it is read.
 
-import { newContext } from "../../engine/evaluate.ts";
 import type { Json } from "../../engine/lib/json.ts";
 import { type Fact, Unknown } from "../../engine/lib/truth.ts";
 import type { RuleId } from "../../engine/model/decision.ts";
 import type { IdentityFacts, PrincipalKind, SessionFacts, TimeFacts, Weekday } from "../../engine/model/principal.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 import type { SqlFacts } from "../../engine/model/statement.ts";
+import { newContext } from "../../engine/program.ts";
 import type { Checked, CheckedGiven, Core, Local, Value } from "../checked.ts";
 import { Walker } from "../interpret.ts";
 import { elementsOf, isPlainRecord } from "../values.ts";

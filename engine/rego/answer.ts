@@ -1,5 +1,6 @@
 // a Rego policy's answer -> Decision. docs/rego.md documents the shape; whatever else comes is no answer, hence a deny.
-import { describeAccess, describeRequest, sortCauses } from "../evaluate.ts";
+import { sortCauses } from "../causes.ts";
+import { describeAccess, describeRequest } from "../describe-access.ts";
 import { isNonEmpty, type NonEmpty } from "../lib/non-empty.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Limits } from "../limits.ts";
