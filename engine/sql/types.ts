@@ -11,6 +11,8 @@ export type SqlContext = {
   readonly user: string;
   /** Type OIDs that the client declared in Parse; 0 = unspecified. */
   readonly parameterTypes: readonly number[];
+  /** Format codes of a Bind: none for all text, one for all, or one each. Says what the bytes of its values mean. */
+  readonly parameterFormats?: readonly number[];
   /** Functions outside the built-in allowlist that the connection's configuration permits: `schema.name`. */
   readonly allowedFunctions: ReadonlySet<string>;
   /** Relations made by this session (temporary tables), by name: shadow everything else, unless the path names pg_temp. */

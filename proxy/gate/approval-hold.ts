@@ -5,7 +5,7 @@ import type { RuleId } from "../../engine/model/decision.ts";
 import type { SqlContext } from "../../engine/sql/types.ts";
 import type { ApprovalDraft, Requester } from "../approvals/approval.ts";
 import type { GateSession, HoldOutcome, SqlVerdict } from "../postgres/sql-gate.ts";
-import { approvalDigest } from "./approval-digest.ts";
+import { approvalDigest, formatOf } from "./approval-digest.ts";
 import type { GateDeps } from "./deps.ts";
 import { refusalOfApproval } from "./refusal.ts";
 import { describeAccess } from "./session-events.ts";
@@ -118,7 +118,7 @@ function draftOf(deps: GateDeps, held: Held, verdict: SqlVerdict & { kind: "hold
     requester: requesterOf(held.session),
     connection: deps.connection,
     statement: verdict.statement?.facts.text ?? "",
-    parameters: held.parameters.map(showParameter),
+    parameters: held.parameters.map((value, i) => showParameter(value, formatOf(held.context.parameterFormats, i))),
     accesses: (verdict.statement?.facts.accesses ?? []).map(describeAccess),
     requirements: verdict.decision.requirements,
     policyHash: held.policyHash(verdict),
@@ -147,11 +147,14 @@ function addActors(act: unknown, into: Set<string>): void {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-function showParameter(value: Uint8Array | null): string | null {
+/** Bytes of a binary value may happen to be text, of another meaning: they are shown as bytes. */
+function showParameter(value: Uint8Array | null, format: number): string | null {
   if (value === null) return null;
+  const asBytes = `\\x${Buffer.from(value).toString("hex")}`;
+  if (format !== 0) return `${asBytes} (binary)`;
   try {
     return utf8.decode(value);
   } catch {
-    return `\\x${Buffer.from(value).toString("hex")}`;
+    return asBytes;
   }
 }

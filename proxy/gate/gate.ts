@@ -256,6 +256,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     decide,
     redecide: (session, context, statement, parameters) =>
       judgeSafely(session, context, statement, parameters, noRules),
+    isCurrent: (verdict) => stateOf(verdict).policies === deps.policies(),
     record,
     hold: async (session, context, verdict, parameters, signal) => {
       try {

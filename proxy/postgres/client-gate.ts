@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
 import { Contexts } from "./contexts.ts";
-import { encodeRefusal, failingNamedParse, failingQuery, failingUnnamedParse, refusals } from "./deny.ts";
+import { encodeRefusal, failingNamedParse, failingQuery, failingUnnamedParse, refusalOf, refusals } from "./deny.ts";
 import { type Ending, type Handled, holdFailed, tokenExpired } from "./handled.ts";
 import { askPeople, type HoldAnswer } from "./hold.ts";
 import type { PostgresListenerOptions } from "./options.ts";
@@ -119,6 +119,21 @@ export class ClientGate {
       waiting.map((u) => u.verdict),
       [],
     );
+  }
+
+  /**
+   * A portal lives on after its Bind. The refusal, where the policies that it was released under are gone and those of now
+   * would not release it, or not with these masks and filters.
+   */
+  overtaken(release: Release): Handled | undefined {
+    const { statement } = release;
+    if (this.parts.options.gate.isCurrent(release) || !statement) return undefined;
+    const context = this.context();
+    if (!context) return "again";
+    const now = this.redecide(context, statement, []);
+    if (now.kind === "refuse") return this.recordAndRefuse([now], refusalOf(now.refusal), "named");
+    if (now.kind === "release" && now.obligationsKey === release.obligationsKey) return undefined;
+    return this.refuse(refusals.portalOvertaken, "named");
   }
 
   announce(release: Release): void {

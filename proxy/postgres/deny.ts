@@ -59,6 +59,11 @@ export const refusals = {
     message: "the policies changed while a statement of this message waited for approval",
     hint: "Repeat the message: all of it is judged anew.",
   },
+  portalOvertaken: {
+    sqlstate: sqlstate.insufficientPrivilege,
+    message: "the policies changed since this portal was bound",
+    hint: "Bind the statement again: it is judged anew.",
+  },
   severalStatements: {
     sqlstate: sqlstate.syntaxError,
     message: "cannot insert multiple commands into a prepared statement",

@@ -87,17 +87,19 @@ export class ExtendedQuery {
       state.sent({ kind: "bind", portal: message.portal, run: undefined });
       return "done";
     }
-    const verdict = this.#decideAgain(context, prepared, prepared.statement, message.parameters);
+    const own = contextOf(context, prepared, message);
+    const verdict = this.#decideAgain(own, prepared, prepared.statement, message.parameters);
     if (verdict.kind === "refuse") return this.#gate.recordAndRefuse([verdict], refusalOf(verdict.refusal), "named");
-    this.#gate.isRecordedByBind(prepared);
     if (verdict.kind === "hold") {
+      this.#gate.isRecordedByBind(prepared);
       // Collected chunks are reused by nobody, but they would be kept alive for as long as people think.
       const copy = Buffer.from(frame);
       const again = message.parameters.map((p) => (p === null ? null : Buffer.from(p)));
       const then = (releases: readonly Release[]): Handled => this.#releaseBind(message, copy, prepared, releases);
-      return this.#gate.hold(context, [verdict], again, then, "named");
+      return this.#gate.hold(own, [verdict], again, then, "named");
     }
     if (!this.#gate.record([verdict], message.parameters)) return this.#gate.refuse(refusals.notRecorded, "named");
+    this.#gate.isRecordedByBind(prepared);
     return this.#releaseBind(message, frame, prepared, [verdict]);
   }
 
@@ -178,6 +180,8 @@ export class ExtendedQuery {
     const expired = this.#gate.expiry();
     if (expired) return expired;
     const run = slot.kind === "holds" ? slot.value : undefined;
+    const overtaken = run && this.#gate.overtaken(run.release);
+    if (overtaken) return overtaken;
     this.#toUpstream.add(frame);
     // A portal that isn't ours is a cursor that a decided DECLARE made, or an error at the server.
     state.sent({ kind: "execute", run });
@@ -199,6 +203,14 @@ export class ExtendedQuery {
     state.sent({ kind: "close", target, isHidden: false, remains: undefined });
     return "done";
   }
+}
+
+/** What the values of a Bind mean: their declared types, and whether their bytes are text. */
+function contextOf(context: SqlContext, { parameterTypes }: Prepared, bind: Message<"bind">): SqlContext {
+  const { parameterFormats } = bind;
+  const isAllText = parameterFormats.every((format) => format === 0);
+  if (parameterTypes.length === 0 && isAllText) return context;
+  return { ...context, parameterTypes, ...(isAllText ? {} : { parameterFormats }) };
 }
 
 const nothingSent: Release["rewritten"] = { text: "", touchesProtected: false, maskedOrigins: new Set() };

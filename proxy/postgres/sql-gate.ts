@@ -80,6 +80,8 @@ export type SqlGate = {
     statement: AnalyzedStatement,
     parameters: readonly (Uint8Array | null)[],
   ) => SqlVerdict;
+  /** The policies that gave the verdict are still those in force: what it released may go on without being asked about. */
+  readonly isCurrent: (verdict: SqlVerdict) => boolean;
   /** Writes the intent of each verdict, refusals included, before anything moves. */
   readonly record: (
     session: GateSession,

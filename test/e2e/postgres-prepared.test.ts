@@ -78,22 +78,6 @@ test("a denial that came later holds for a prepared statement, and fails an open
   client.socket.destroy();
 });
 
-test("a portal that was bound before goes on with what was decided for it", async () => {
-  const client = await connect();
-  client.send(
-    say.query("begin"),
-    say.parse("select name from people order by id"),
-    say.bind([], "", "p"),
-    say.execute("p", 1),
-    say.sync(),
-  );
-  assert.deepEqual(lastColumn(await client.until("Z", 2)), ["Ana"]);
-  await usePolicy(masked);
-  client.send(say.execute("p", 1), say.sync());
-  assert.deepEqual(lastColumn(await client.until("Z")), ["Bo"]);
-  client.socket.destroy();
-});
-
 test("a prepared statement follows search_path, as at the server", async () => {
   const client = await connect();
   client.send(say.parse("select name from people order by id", "p"), say.bind([], "p"), say.execute(), say.sync());

@@ -48,6 +48,7 @@ export async function gatewayWorld(database: Database, catalog: Catalog, wrap: "
       return analyzed.value.map((statement) => verdictOn(statement, context));
     },
     redecide: (_session, context, statement) => verdictOn(statement, context),
+    isCurrent: () => true,
     record: () => undefined,
     hold: async () => ({ kind: "withdrawn" }),
     complete: () => undefined,
