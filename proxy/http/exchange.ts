@@ -1,8 +1,10 @@
 // What a handler of HTTP traffic is handed, and what it may do: the contract between the HTTP front and whatever
 // understands the content (plain HTTP APIs, MCP, the model channel).
 
+import type { Duplex } from "node:stream";
 import type { CanonicalRequest, Field, HttpFault } from "../../engine/http/request.ts";
 import type { Result } from "../../engine/lib/result.ts";
+import type { ConnectionFacts } from "../../engine/model/principal.ts";
 import type { TrafficGate, TrafficSession } from "../gate/traffic.ts";
 
 /**
@@ -76,27 +78,67 @@ export type ResponseSink = {
 
 export type ExchangeHandler = (exchange: HttpExchange) => Promise<void>;
 
-/** One connection behind a listening address: how requests find it, and who answers. */
-export type HttpRoute = {
+/** What a kind of traffic does with requests: plain HTTP, MCP, the model channel. */
+export type RouteBehaviour = {
+  readonly handler: ExchangeHandler;
+  /** A WebSocket, decided before anything of it moves. Undefined: refused. */
+  readonly upgrade?: UpgradeHandler;
+  /** Headers besides `Authorization: Bearer` in which the token may come, e.g. `x-api-key`. Never passed on. */
+  readonly tokenHeaders: readonly string[];
+  /** Join keys that clients of this route send, besides `x-gw-session`: the first becomes the session's `agent/<id>`. */
+  readonly sessionHeaders: readonly string[];
+  /** Answers without a login, before anything is decided: metadata documents. Undefined: log in. */
+  readonly open?: (request: OpenRequest) => HttpAnswer | undefined;
+  /** Extra parameters of `WWW-Authenticate: Bearer` on a 401: `resource_metadata="…"`. */
+  readonly challenge?: (request: OpenRequest) => string;
+  /** How a refused login or an unreadable request looks to this kind of client; default: application/problem+json. */
+  readonly showFault?: (fault: HttpFault) => HttpAnswer;
+};
+
+export type OpenRequest = {
+  readonly method: string;
+  /** Below the prefix. */
+  readonly path: string;
+  /** As the client sees this listener: `https://host:port`. */
+  readonly origin: string;
+  /** Where the route begins there: `/` or `/crm`. */
+  readonly prefix: string;
+};
+
+/** One connection behind a listening address: how requests find it, who answers, and where they go. */
+export type HttpRoute = RouteBehaviour & {
   /** Name of the connection. */
   readonly name: string;
   /** Host names (lower case, no port); [] means any. */
   readonly hosts: readonly string[];
-  /** `/` or a path without `/` at its end; taken off before the handler sees the path. The longest one wins. */
-  readonly prefix: string;
-  readonly handler: ExchangeHandler;
-  /** Headers besides `Authorization: Bearer` in which the token may come, e.g. `x-api-key`. Never passed on. */
-  readonly tokenHeaders: readonly string[];
-  /** Answers without a login, before anything is decided: metadata documents. Undefined: log in. */
-  readonly open?: (request: {
-    readonly method: string;
-    readonly path: string;
-    readonly origin: string;
-  }) => HttpAnswer | undefined;
-  /** Extra parameters of `WWW-Authenticate: Bearer` on a 401: `resource_metadata="…"`. */
-  readonly challenge?: (request: { readonly path: string; readonly origin: string }) => string;
-  /** How a refused login or an unreadable request looks to this kind of client; default: application/problem+json. */
-  readonly showFault?: (fault: HttpFault) => HttpAnswer;
-  /** Join key that clients of this route send, besides `x-gw-session`: becomes the session's `agent/<id>`. */
-  readonly sessionHeaders: readonly string[];
+  /** Segments, taken off before the handler sees the path. The longest one wins. */
+  readonly prefix: readonly string[];
+  readonly connection: ConnectionFacts;
+  readonly gate: TrafficGate;
+  readonly upstream: HttpUpstream;
+  /** A request's body, bytes. */
+  readonly bodyBytesMax: number;
+  readonly isCaseInsensitive: boolean;
+  readonly passCookies: boolean;
 };
+
+export type HttpUpstream = {
+  readonly forward: (request: UpstreamRequest, signal: AbortSignal) => Promise<Result<UpstreamResponse, HttpFault>>;
+  readonly upgrade: (request: UpgradeRequest, signal: AbortSignal) => Promise<Result<UpgradedSocket, HttpFault>>;
+  /** Lower-case names of headers, and names of query parameters, that carry the gateway's credential. */
+  readonly ownHeaders: ReadonlySet<string>;
+  readonly ownParameters: ReadonlySet<string>;
+  readonly close: () => Promise<void>;
+};
+
+export type UpgradeRequest = { readonly target: string; readonly headers: readonly Field[] };
+export type UpgradedSocket = { readonly headers: readonly Field[]; readonly socket: Duplex };
+
+/** A client that wants to leave HTTP behind. The handler calls `refuse` or `accept` once. */
+export type UpgradeExchange = Pick<HttpExchange, "session" | "request" | "gate" | "signal" | "traceId"> & {
+  readonly forward: (request: UpgradeRequest) => Promise<Result<UpgradedSocket, HttpFault>>;
+  readonly refuse: (answer: HttpAnswer) => void;
+  /** Joins both sockets; resolves when both are closed, with the bytes that went each way. */
+  readonly accept: (upgraded: UpgradedSocket) => Promise<{ readonly sent: number; readonly received: number }>;
+};
+export type UpgradeHandler = (exchange: UpgradeExchange) => Promise<void>;
