@@ -66,6 +66,10 @@ export const limits = {
   counterItemsMax: 10_000,
   /** The same over all keys of a gateway. About 150 bytes each. */
   counterItemsTotalMax: 500_000,
+  /** A process waits this long for the counters that another one holds: with a crash in between the system frees them at once. */
+  counterWaitMs: 1_000,
+  /** Additions younger than this stay single rows of the shared counters' log: every process has read older ones. */
+  counterFoldAgeMs: 10_000,
   /** Default hold for an approval on the PostgreSQL wire. Agents' shells give up at 120 s. */
   approvalHoldMs: 110_000,
   /** Requests that wait for an approval at a time. */
@@ -74,6 +78,8 @@ export const limits = {
   adminBodyBytesMax: 16_384,
   /** Requests that one listing shows, newest first. */
   approvalsListMax: 500,
+  /** How long somebody may vote in an absent person's place before it must be said again: ms. */
+  standInMs: 2_592_000_000,
   /** How often requests and grants past their life are put on record as expired. They are refused at once regardless. */
   approvalSweepMs: 1_000,
   /** How often a waiting statement looks for votes that came through another gateway. */
@@ -122,6 +128,17 @@ export const limits = {
   bundleUnpackedBytesMax: 268_435_456,
   /** Files in a bundle. */
   bundleEntriesMax: 10_000,
+  /** Bundles that were in force and are kept, to go back to and to know again. */
+  bundleHistoryMax: 20,
+  /** Time between two looks at a bundle's source, where the configuration gives none. */
+  bundlePollMs: 30_000,
+  /** A source that fails is asked again after this, twice as late each time, up to ten minutes. */
+  bundleRetryMs: 1_000,
+  bundleRetryMaxMs: 600_000,
+  /** One fetch, from the first byte sent to the last byte read; a long poll has its wait besides. */
+  bundleFetchMs: 30_000,
+  /** Answers of a registry or a token server other than the bundle itself, bytes. */
+  bundleAnswerBytesMax: 1_048_576,
   /** A WASM module of a Rego bundle, bytes. OPA's own run-time is 0.2 MB of it. */
   regoModuleBytesMax: 33_554_432,
   /** One evaluation of a Rego policy. The gateway's thread waits for it, so it bounds what a slow policy costs everybody. */
@@ -132,6 +149,65 @@ export const limits = {
   regoWorkerWaitMs: 500,
   /** JavaScript heap of such a thread, MB: the policy's data as objects while it is loaded, and one answer. */
   regoWorkerHeapMbMax: 1_024,
+  /** Worker processes of one gateway. */
+  workersMax: 64,
+  /** A worker must be ready by then: it compiles the policies and reads every catalog. */
+  workerStartMs: 60_000,
+  /** A worker that dies is started again after the first of these, twice as late each time up to the second. */
+  workerBackoffMs: 100,
+  workerBackoffMaxMs: 30_000,
+  /** A worker that lived this long starts again at once: its end has nothing to do with the one before. */
+  workerSettledMs: 60_000,
+  /** How often a worker says that it lives, with its metrics. */
+  workerBeatMs: 1_000,
+  /** A worker that says nothing for this long is stuck: it is killed, which ends its sessions. */
+  workerSilentMsMax: 60_000,
+  /** One step of a reload in one worker: reading and compiling. */
+  workerReloadMs: 30_000,
+  /** A cancel that another worker must take. */
+  workerCancelMs: 2_000,
+  /** One MCP message, bytes: SDK servers refuse more too. */
+  mcpMessageBytesMax: 4_194_304,
+  /** One answer or event of an MCP server, bytes: results are larger than calls, and are held whole while they are masked. */
+  mcpAnswerBytesMax: 16_777_216,
+  /** Nesting of an MCP message. As deep as a policy may look. */
+  mcpJsonDepthMax: 64,
+  /** Open MCP sessions (2025-11-25) of a gateway: about 2 KB each. */
+  mcpSessionsMax: 10_000,
+  /** A session that says nothing for this long is forgotten; its client starts another. */
+  mcpSessionIdleMs: 3_600_000,
+  /** Requests of one session whose answers may still be replayed. The oldest are forgotten: their replays are dropped. */
+  mcpRequestsRememberedMax: 1_000,
+  /** Tools of one server, over all pages. */
+  mcpToolsMax: 2_000,
+  /** Pages that are read to find a tool. */
+  mcpToolPagesMax: 50,
+  /** What is known of a server's tools is read again after this; `list_changed` does so at once. */
+  mcpToolsMaxAgeMs: 300_000,
+  /** A tool's JSON Schema, characters. */
+  toolSchemaCharsMax: 65_536,
+  /** Subschemas that may apply along all references of a schema: what checking one value can cost. */
+  toolSchemaStepsMax: 10_000,
+  /** Longest wait for an approval on MCP and the model channel: clients give up after about five minutes of silence. */
+  trafficHoldMsMax: 240_000,
+  /** Between two signs of life to a client that is held: MCP clients wait 60 s for a first byte, 300 s for the next. */
+  holdBeatMs: 10_000,
+  /** JSON inside of a string inside of JSON …: deeper can't be looked into, so it isn't passed under a mask. */
+  nestedJsonDepthMax: 8,
+  /** A request to the model, bytes: the API's own bound is 32 MB. */
+  llmRequestBytesMax: 33_554_432,
+  /** Nesting of a request to the model: schemas of tools are the deep part. */
+  llmJsonDepthMax: 128,
+  /** An answer of the model in one piece, bytes. */
+  llmAnswerBytesMax: 33_554_432,
+  /** One event of a streamed answer, bytes. */
+  llmEventBytesMax: 4_194_304,
+  /** Input of one tool use that is held back until it is whole, characters. */
+  llmToolInputCharsMax: 4_194_304,
+  /** Tool uses in one answer. */
+  llmToolUsesMax: 256,
+  /** Denied tool uses of one principal that are put back into later requests; the oldest are forgotten. */
+  llmDenialsRememberedMax: 1_000,
 } as const;
 
 export type Limits = { readonly [K in keyof typeof limits]: number };
