@@ -1,0 +1,235 @@
+// an MCP server's message, masks -> the message with nothing unmasked in any of its places
+import type { Json } from "../lib/json.ts";
+import { field, isObject, type JsonObject, readJson, textField } from "../lib/read-json.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import type { RpcMessage } from "./json-rpc.ts";
+
+/** The masks of one decision, ready to use: engine/content makes them. */
+export type ContentMasker = {
+  /** Some mask names JSON paths: text that isn't JSON can't be read by it. */
+  readonly readsJson: boolean;
+  /** What stands at the paths. */
+  readonly maskPaths: (document: Json) => Json;
+  /** Every kind of text that is looked for. */
+  readonly maskText: (text: string) => string;
+};
+
+/** What no mask can look into. `what` is a few words for the refusal: `an image`. */
+export type Unmaskable = { readonly what: string };
+
+class UnmaskableError extends Error {
+  readonly what: string;
+  constructor(what: string) {
+    super(what);
+    this.what = what;
+  }
+}
+
+/**
+ * Data can hide in content blocks (text, often JSON inside a string; embedded resources; links), `structuredContent`,
+ * `_meta`, messages and data of errors, progress messages, log data, descriptions, and in keys: so every string of a
+ * message is masked, wherever it stands, and what is no text is refused.
+ */
+export function maskMessage(message: RpcMessage, masker: ContentMasker): Result<RpcMessage, Unmaskable> {
+  try {
+    return ok(maskParts(message, new Walker(masker)));
+  } catch (error) {
+    if (error instanceof UnmaskableError) return err({ what: error.what });
+    throw error;
+  }
+}
+
+function maskParts(message: RpcMessage, walker: Walker): RpcMessage {
+  switch (message.kind) {
+    case "result":
+      return { ...message, result: walker.object(message.result) };
+    case "error": {
+      const data = message.data === undefined ? undefined : walker.document(message.data);
+      return { ...message, message: walker.prose(message.message), data };
+    }
+    case "notification":
+    case "request":
+      return message.params === undefined ? message : { ...message, params: walker.object(message.params) };
+    default:
+      return message satisfies never;
+  }
+}
+
+/** Members that hold documents of their own: JSON paths start there. */
+const documents: ReadonlySet<string> = new Set(["structuredContent", "data"]);
+
+const contentTypes: ReadonlySet<string> = new Set(["text", "resource", "resource_link", "tool_use", "tool_result"]);
+
+class Walker {
+  readonly #masker: ContentMasker;
+  #nested = 0;
+
+  constructor(masker: ContentMasker) {
+    this.#masker = masker;
+  }
+
+  /** A document that JSON paths are about. */
+  document(value: Json): Json {
+    return this.#values(this.#masker.maskPaths(value));
+  }
+
+  object(value: JsonObject): JsonObject {
+    const blob = field(value, "blob");
+    if (blob !== undefined) return this.#resource(value, blob);
+    return this.#fields(value);
+  }
+
+  /** Text for people: where masks read JSON only, it is left out as a whole. */
+  prose(text: string): string {
+    try {
+      return this.text(text);
+    } catch (error) {
+      if (!(error instanceof UnmaskableError)) throw error;
+      return "[withheld by the gateway: masks of JSON can't read this text]";
+    }
+  }
+
+  /** JSON in a string is read as JSON, also JSON in its strings: an escape must not hide anything. */
+  text(text: string): string {
+    if (text.trim() === "") return text;
+    const parsed = readNested(text);
+    if (parsed !== undefined) return this.#inner(() => JSON.stringify(this.document(parsed), null, indentOf(text)));
+    const lines = readLines(text);
+    if (lines !== undefined) {
+      return this.#inner(() => lines.map((line) => JSON.stringify(this.document(line))).join("\n"));
+    }
+    if (this.#masker.readsJson) throw new UnmaskableError("text that is not JSON, which masks of JSON can't read");
+    return this.#plain(text);
+  }
+
+  #inner(mask: () => string): string {
+    this.#nested += 1;
+    if (this.#nested > limits.nestedJsonDepthMax) throw new UnmaskableError("JSON nested in too many strings");
+    const masked = mask();
+    this.#nested -= 1;
+    return masked;
+  }
+
+  #plain(text: string): string {
+    if (/^\s*data:[^,]{0,200};base64,/i.test(text)) throw new UnmaskableError("an encoded file in a URI");
+    return this.#masker.maskText(text);
+  }
+
+  #fields(value: JsonObject): JsonObject {
+    const type = textField(value, "type");
+    if ((type === "image" || type === "audio") && Object.hasOwn(value, "data")) {
+      throw new UnmaskableError(type === "image" ? "an image" : "a sound");
+    }
+    const isText = type === "text" || Object.hasOwn(value, "uri");
+    return this.#entries(value, (key, item) => {
+      if (documents.has(key)) return typeof item === "string" ? this.#dataText(item) : this.document(item);
+      if (isText && key === "text" && typeof item === "string") return this.text(item);
+      if (key === "content" || key === "contents") return this.#content(item);
+      if (key === "message" && typeof item === "string") return this.prose(item);
+      return this.#value(item);
+    });
+  }
+
+  /** Log data and such that is a plain string. */
+  #dataText(text: string): Json {
+    return this.prose(text);
+  }
+
+  /** Blocks of kinds that nobody knows are not passed: what is in them can't be told. */
+  #content(value: Json): Json {
+    const blocks: readonly Json[] = Array.isArray(value) ? value : [value];
+    for (const block of blocks) {
+      const type = isObject(block) ? field(block, "type") : undefined;
+      if (type === undefined || type === "image" || type === "audio") continue;
+      if (typeof type !== "string" || !contentTypes.has(type)) throw new UnmaskableError("content of an unknown kind");
+    }
+    return this.#value(value);
+  }
+
+  /** A file: text in base64 is masked like text, other bytes can't be. */
+  #resource(value: JsonObject, blob: Json): JsonObject {
+    const mime = textField(value, "mimeType") ?? "";
+    if (typeof blob !== "string" || !/^(?:text\/|application\/(?:[\w.+-]*\+)?(?:json|xml|yaml)\b)/i.test(mime)) {
+      throw new UnmaskableError("a file that is not text");
+    }
+    const text = decodeUtf8(Buffer.from(blob, "base64"));
+    if (text === undefined) throw new UnmaskableError("a file that is not UTF-8 text");
+    const masked = Buffer.from(this.text(text), "utf8").toString("base64");
+    return this.#entries(value, (key, item) => (key === "blob" ? masked : this.#value(item)));
+  }
+
+  #value(value: Json): Json {
+    if (typeof value === "string") return this.#string(value);
+    if (typeof value === "number") return this.#number(value);
+    if (Array.isArray(value)) return value.map((item: Json) => this.#value(item));
+    return isObject(value) ? this.object(value) : value;
+  }
+
+  /** Inside of a document: no member has a meaning of MCP's there, but a file is a file. */
+  #values(value: Json): Json {
+    if (typeof value === "string") return this.#string(value);
+    if (typeof value === "number") return this.#number(value);
+    if (Array.isArray(value)) return value.map((item: Json) => this.#values(item));
+    return isObject(value) ? this.#entries(value, (_, item) => this.#values(item)) : value;
+  }
+
+  /** A string somewhere: detectors look at it, and into it where it is JSON. */
+  #string(text: string): string {
+    const parsed = readNested(text);
+    if (parsed === undefined) return this.#plain(text);
+    return this.#inner(() => {
+      const masked = JSON.stringify(this.#values(parsed));
+      // Its own spelling is kept where nothing was found: a tool's ids and cursors may be JSON.
+      return masked === JSON.stringify(parsed) ? text : masked;
+    });
+  }
+
+  /** A card or account number without quotes: zero keeps the document's shape. */
+  #number(value: number): number {
+    if (!Number.isInteger(value) || Math.abs(value) < 1e7) return value;
+    const text = String(value);
+    return this.#masker.maskText(text) === text ? value : 0;
+  }
+
+  #entries(value: JsonObject, map: (key: string, item: Json) => Json): JsonObject {
+    const entries = Object.entries(value).map(([key, item]): readonly [string, Json] => [
+      this.#masker.maskText(key),
+      map(key, item),
+    ]);
+    if (new Set(entries.map(([key]) => key)).size < entries.length) {
+      throw new UnmaskableError("keys that are one after masking");
+    }
+    return Object.fromEntries(entries);
+  }
+}
+
+/** Objects and arrays only: a bare number or word is text like any other. */
+function readNested(text: string): Json | undefined {
+  const first = /^\s*([{["])/.exec(text)?.[1];
+  if (first === undefined) return undefined;
+  const parsed = readJson(text, limits.mcpJsonDepthMax);
+  if (parsed.ok) return parsed.value;
+  if (parsed.error.code !== "json-malformed") throw new UnmaskableError("JSON that can't be held exactly");
+  return undefined;
+}
+
+/** One JSON object a line. */
+function readLines(text: string): readonly Json[] | undefined {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  if (lines.length < 2) return undefined;
+  const parsed = lines.map((line) => (/^\s*[{[]/.test(line) ? readNested(line) : undefined));
+  return parsed.every((line) => line !== undefined) ? parsed : undefined;
+}
+
+const indentOf = (text: string): number => (/^[{[]\n {2}\S/.test(text) ? 2 : 0);
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
