@@ -208,6 +208,40 @@ export const limits = {
   llmToolUsesMax: 256,
   /** Denied tool uses of one principal that are put back into later requests; the oldest are forgotten. */
   llmDenialsRememberedMax: 1_000,
+  /** Quiet time after which a session of HTTP traffic ends: it has no connection that would. */
+  httpSessionIdleMs: 1_800_000,
+  /** Sessions of one HTTP listener: past it the one that was quiet for longest ends. About 500 bytes each. */
+  httpSessionsMax: 100_000,
+  /** Header lines of a request together, bytes: a token of `passwordBytesMax` and 32 KiB for the rest. */
+  httpHeaderBytesMax: 163_840,
+  /** From the first byte of a request to the end of its head. */
+  httpHeadTimeoutMs: 30_000,
+  /** From the first byte of a request to its last: large uploads over slow lines, and no request for ever. */
+  httpRequestTimeoutMs: 600_000,
+  /** Requests of one HTTP listener that run at a time. */
+  httpRequestsMax: 10_000,
+  /** A request's body where the connection doesn't say, bytes. It is passed on in pieces: this bounds the upstream's work. */
+  httpBodyBytesMax: 268_435_456,
+  /** A body that a rule reads, bytes: it is held in memory and parsed. */
+  httpReadBodyBytesMax: 4_194_304,
+  /** A body that people are shown before they approve it, bytes. */
+  httpApprovalBodyBytesMax: 65_536,
+  /** From the request's last byte to the head of the upstream's answer. */
+  httpUpstreamHeadTimeoutMs: 120_000,
+  /** Between two pieces of an upstream's answer. */
+  httpUpstreamIdleTimeoutMs: 300_000,
+  /** Sockets to one upstream. */
+  httpUpstreamConnectionsMax: 256,
+  /** Nesting of JSON that is read or masked. */
+  jsonDepthMax: 128,
+  /** One string or number of JSON that is read or masked, UTF-16 units: a value is masked as a whole. */
+  jsonScalarCharsMax: 4_194_304,
+  /** One line of text, cell of CSV or server-sent event that is masked, UTF-16 units. */
+  contentLineCharsMax: 1_048_576,
+  /** What an answer may grow to when its content coding is undone, for one byte of it. A bomb of gzip does 1,000. */
+  contentExpansionMax: 200,
+  /** An answer that is masked or counted is held back up to this, so that what can't be read is a clean refusal. Bytes. */
+  answerHoldBytes: 262_144,
 } as const;
 
 export type Limits = { readonly [K in keyof typeof limits]: number };
