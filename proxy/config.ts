@@ -4,22 +4,24 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
-import { z } from "zod";
 import { limits } from "../engine/limits.ts";
 import { signatureAlgorithms } from "./bundle/signature.ts";
 import { ConfigReader, type Environment, type Path } from "./config-reader.ts";
+import {
+  addressOf,
+  addressSchema,
+  durationMs,
+  durationSchema,
+  keysIn,
+  nameSchema,
+  secretSchema,
+} from "./config-schema.ts";
 import { causeCode, GatewayError } from "./errors.ts";
 import { isTimeZone } from "./gate/time-facts.ts";
-import type {
-  Address,
-  ClientTls,
-  GatewayConfig,
-  IssuerConfig,
-  PostgresConnectionConfig,
-  RegoConfig,
-} from "./gateway-config.ts";
+import type { ClientTls, GatewayConfig, IssuerConfig, PostgresConnectionConfig, RegoConfig } from "./gateway-config.ts";
 import { logLevels } from "./log.ts";
 import { nearestKey } from "./nearest-key.ts";
+import { z } from "./schema.ts";
 
 /** @throws GatewayError `config-unreadable` or `config-invalid`; its message has one line per mistake. */
 export async function readConfig(path: string, environment: Environment): Promise<GatewayConfig> {
@@ -72,13 +74,6 @@ export async function readRecordingDirectory(path: string): Promise<string> {
 
 // ---- the schema: strict objects, so that an unknown key is a mistake
 
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "a name has letters, digits, `.`, `_` and `-`");
-const address = z.string().refine((text) => {
-  const port = /^(?:\[[0-9A-Fa-f:.]+\]|[^:[\]\s]+):(\d{1,5})$/.exec(text)?.[1];
-  return port !== undefined && Number(port) <= 65_535;
-}, "write an address as `host:port`");
-const duration = z.string().regex(/^\d+(?:ms|s|m|h)$/, "write a duration like `110s`");
-const secret = z.strictObject({ env: z.string().min(1).optional(), file: z.string().min(1).optional() });
 const functionName = z.string().regex(/^[^.\s]+\.[^.\s]+$/, "write a function as `schema.name`");
 
 const timeZone = z.string().refine(isTimeZone, "this isn't a time zone: write one like `Europe/Berlin`").default("UTC");
@@ -121,9 +116,9 @@ const tlsSchema = z.union([
 ]);
 
 const connectionSchema = z.strictObject({
-  name,
+  name: nameSchema,
   kind: z.literal("postgres"),
-  listen: address,
+  listen: addressSchema,
   env: z.string().default("dev"),
   tags: z.array(z.string()).default([]),
   tls: tlsSchema.default("self-signed"),
@@ -132,32 +127,39 @@ const connectionSchema = z.strictObject({
     port: z.int().min(1).max(65_535).default(5432),
     database: z.string().min(1),
     user: z.string().min(1),
-    password: secret.optional(),
+    password: secretSchema.optional(),
     sslmode: z.enum(["disable", "prefer", "require", "verify-ca", "verify-full"]).default("verify-full"),
     ca: z.string().optional(),
   }),
   allowed_functions: z.array(functionName).default([]),
-  mask_key: secret.optional(),
+  mask_key: secretSchema.optional(),
 });
 
 const regoSchema = z.strictObject({
   bundle: z.string().min(1),
   entrypoint: z.string().min(1).optional(),
-  deadline: duration.optional(),
+  deadline: durationSchema.optional(),
   signed_by: z.strictObject({ key: z.string().min(1), algorithm: z.enum(signatureAlgorithms) }).optional(),
   connections: z.array(z.string()).min(1).optional(),
 });
 
+const workerCount = z.int().min(1).max(limits.workersMax);
+
 const configSchema = z.strictObject({
-  node: name.optional(),
+  node: nameSchema.optional(),
+  workers: z
+    .union([workerCount, z.strictObject({ count: workerCount, linger: durationSchema.default("10m") })], {
+      error: `give a number from 1 to ${limits.workersMax}, or { count: …, linger: … }`,
+    })
+    .optional(),
   log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   policies: z.strictObject({ path: z.string().min(1), time_zone: timeZone, rego: z.array(regoSchema).optional() }),
   recording: z.strictObject({
     directory: z.string().min(1),
     durability: z.enum(["sync", "batched", "async"]).default("batched"),
   }),
-  approvals: z.strictObject({ file: z.string().min(1).optional(), hold: duration.optional() }).prefault({}),
-  admin: z.strictObject({ listen: address }).optional(),
+  approvals: z.strictObject({ file: z.string().min(1).optional(), hold: durationSchema.optional() }).prefault({}),
+  admin: z.strictObject({ listen: addressSchema }).optional(),
   identity: z.strictObject({ issuers: z.array(issuerSchema).min(1), revoked: z.array(z.string()).default([]) }),
   connections: z.array(connectionSchema).min(1),
 });
@@ -175,6 +177,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
   return {
     node: parsed.node ?? (hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-") || "gw"),
     logLevel: parsed.log.level,
+    ...(parsed.workers === undefined ? {} : { workers: workersOf(parsed.workers) }),
     policies: {
       path: at.path(parsed.policies.path),
       timeZone: parsed.policies.time_zone,
@@ -194,6 +197,11 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     },
     connections: parsed.connections.map((c, i) => buildConnection(c, ["connections", i], at)),
   };
+}
+
+function workersOf(parsed: NonNullable<Parsed["workers"]>): NonNullable<GatewayConfig["workers"]> {
+  const { count, linger } = typeof parsed === "number" ? { count: parsed, linger: "10m" } : parsed;
+  return { count, lingerMs: durationMs(linger) };
 }
 
 function buildRego(
@@ -305,7 +313,7 @@ function buildTls(parsed: z.infer<typeof tlsSchema>, path: Path, at: ConfigReade
 }
 
 /** Without a configured key none is made up: hashes would change at each start, and nobody would know why. */
-function maskKeyOf(parsed: z.infer<typeof secret> | undefined, path: Path, at: ConfigReader): Uint8Array {
+function maskKeyOf(parsed: z.infer<typeof secretSchema> | undefined, path: Path, at: ConfigReader): Uint8Array {
   if (parsed === undefined) return new Uint8Array();
   const text = at.secretNow(parsed, path);
   if (text !== undefined && Buffer.byteLength(text) < 16) {
@@ -313,19 +321,6 @@ function maskKeyOf(parsed: z.infer<typeof secret> | undefined, path: Path, at: C
   }
   return Buffer.from(text ?? "", "utf8");
 }
-
-function addressOf(text: string): Address {
-  const colon = text.lastIndexOf(":");
-  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(text.slice(colon + 1)) };
-}
-
-function durationMs(text: string): number {
-  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[text.replace(/^\d+/, "")] ?? 1_000;
-  return Number.parseInt(text, 10) * unit;
-}
-
-const keysIn = (schema: z.ZodType): readonly string[] =>
-  schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 
 const knownKeys: readonly string[] = [
   ...new Set(
@@ -338,10 +333,12 @@ const knownKeys: readonly string[] = [
       regoSchema,
       connectionSchema.shape.upstream,
       issuerSchema,
-      secret,
+      secretSchema,
     ].flatMap(keysIn),
   ),
   "hold",
+  "count",
+  "linger",
   "level",
   "certificate",
   "key",

@@ -7,8 +7,14 @@ export const faultCodes = {
   "config-invalid": "the configuration has an unknown key, a missing key or a value of the wrong kind",
   "policy-rejected":
     "the policy folder doesn't compile; at start this stops the gateway, on reload the old policies stay",
+  "bundle-unreachable": "the source of a bundle doesn't answer, and none that was in force is on disk",
+  "bundle-refused": "a bundle is damaged, not signed as the configuration asks, or older than one that was in force",
+  "bundle-store-damaged": "the folder of the bundles that were in force can't be used",
+  "bundle-not-found": "no bundle that was in force, and no shadow, is meant by this",
   "listen-failed": "an address to listen on is taken or not ours",
   "catalog-unavailable": "the catalog of an upstream can't be read",
+  "worker-failed": "a worker process could not be started, or differs from the others",
+  "counters-unavailable": "the file of the counters that workers share can't be opened",
   // login
   "token-malformed": "the password is not a JWT, or is longer than `passwordBytesMax`",
   "token-issuer-unknown": "no configured issuer has the token's `iss`",

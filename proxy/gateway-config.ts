@@ -73,6 +73,8 @@ export type GatewayConfig = {
   /** Name of this gateway in records. */
   readonly node: string;
   readonly logLevel: LogLevel;
+  /** Processes that share the ports; undefined: this one alone. `lingerMs`: how long old sessions may go on after a restart. */
+  readonly workers?: { readonly count: number; readonly lingerMs: number };
   /** `timeZone` is for bundles whose manifest names none. */
   readonly policies: { readonly path: string; readonly timeZone: string; readonly rego?: readonly RegoConfig[] };
   readonly recording: { readonly directory: string; readonly durability: Durability };

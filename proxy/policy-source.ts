@@ -20,6 +20,9 @@ export type PolicyInput = {
   readonly digest: string;
   /** All of a bundle, where it is one: a Rego module lies beside the policies. */
   readonly archive?: ArchiveFiles;
+  /** The bundle as it came. */
+  readonly packed?: Uint8Array;
+  readonly serial?: number | undefined;
 };
 
 export type PolicySource = {
@@ -72,9 +75,9 @@ export async function readBundleFiles(folder: string): Promise<BundleFiles> {
     throw unreadable(folder, error);
   });
   const paths = names
-    .filter((entry) => entry.isFile() && (/\.(?:policy|json)$/.test(entry.name) || entry.name === "manifest.yaml"))
+    .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
-    .filter((path) => !path.split("/").some((part) => part.startsWith(".") || part === "node_modules"))
+    .filter(isPolicyFile)
     .sort();
   const files = new Map<string, string>();
   for (const path of paths) {
@@ -90,6 +93,11 @@ export async function readBundleFiles(folder: string): Promise<BundleFiles> {
   }
   return files;
 }
+
+/** Hidden files and those below `node_modules` are none. `path`: with `/`. */
+export const isPolicyFile = (path: string): boolean =>
+  (/\.(?:policy|json)$/.test(path) || /(?:^|\/)manifest\.yaml$/.test(path)) &&
+  !path.split("/").some((part) => part.startsWith(".") || part === "node_modules");
 
 const unreadable = (path: string, error: unknown): GatewayError =>
   new GatewayError(
