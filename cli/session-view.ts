@@ -83,6 +83,8 @@ function renderEvent(event: SessionEvent): readonly string[] {
       return ["", `${clock(event.atMs)}  end: ${event.reason}`];
     case "policy":
       return [`${clock(event.atMs)}  policies ${event.state} ${event.hash}`];
+    case "worker":
+      return [`${clock(event.atMs)}  ${event.worker} ${event.state}`];
     case "recorder":
       return [`${clock(event.atMs)}  recorder ${event.state} on ${event.node}`];
   }

@@ -42,8 +42,19 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly type: "approval";
       readonly id: string;
       readonly statementId: string;
-      /** `approved` is one person's yes, `granted` that there are enough of them. */
-      readonly state: "requested" | "approved" | "granted" | "refused" | "expired" | "withdrawn" | "used";
+      /** `approved` is one person's yes, `granted` that there are enough of them. A stand-in is about no request: `id` is "". */
+      readonly state:
+        | "requested"
+        | "approved"
+        | "granted"
+        | "refused"
+        | "expired"
+        | "withdrawn"
+        | "used"
+        | "glass-broken"
+        | "reviewed"
+        | "stand-in"
+        | "stand-in-ended";
       readonly by: string | undefined;
       readonly reason: string | undefined;
     }
@@ -76,6 +87,14 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly message: string | undefined;
     }
   | { readonly type: "session-end"; readonly reason: string }
+  /** A worker process: what it records is in the folder of its name. `head`: `number:hash` of its last line, once it ended well. */
+  | {
+      readonly type: "worker";
+      readonly worker: string;
+      readonly generation: number;
+      readonly state: "started" | "retired" | "ended" | "died";
+      readonly head: string | undefined;
+    }
   /** The recorder's own life: `session` is "". `recovered`: a torn last line of `bytes` bytes was moved to the file `kept`. */
   | {
       readonly type: "recorder";

@@ -1,0 +1,85 @@
+// One of several processes that serve: everything of the gateway, on ports that the primary shares out.
+import { join } from "node:path";
+import { clusterProtocol } from "../proxy/cluster/messages.ts";
+import { SharedCounters } from "../proxy/cluster/shared-counters.ts";
+import { type Leave, toldToStart, WorkerLink } from "../proxy/cluster/worker-link.ts";
+import { parseConfig } from "../proxy/config.ts";
+import type { Log } from "../proxy/deps.ts";
+import { GatewayError } from "../proxy/errors.ts";
+import type { GatewayConfig } from "../proxy/gateway-config.ts";
+import { createLog } from "../proxy/log.ts";
+import { type Gateway, startGateway } from "./compose.ts";
+
+/** Folder of the counters that all workers share, in the recording's. */
+export const countersFile = (config: GatewayConfig): string => join(config.recording.directory, "counters.sqlite");
+
+/** Returns when the worker has been told to leave, and has left. */
+export async function runWorker(): Promise<void> {
+  // Signals of a terminal reach every process: the primary alone answers them.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"]) process.on(signal, () => undefined);
+  const start = await toldToStart();
+  const { promise: told, resolve: leave } = Promise.withResolvers<Leave>();
+  const link = new WorkerLink(start.worker, leave);
+  try {
+    if (start.protocol !== clusterProtocol)
+      throw new GatewayError("worker-failed", "the primary is of another version");
+    const config = parseConfig(start.configText, start.configPath, process.env);
+    const log = namedLog(createLog(config.logLevel), start.worker);
+    const counters = new SharedCounters(countersFile(config), { nowMs: () => Date.now() });
+    const gateway = await startGateway(ownConfig(config, start.worker, start.isLead), {
+      log,
+      shared: {
+        counters,
+        cancelElsewhere: link.cancelElsewhere,
+        onChange: () => link.say({ type: "changed" }),
+        allMetrics: link.allMetrics,
+      },
+    });
+    link.serve(gateway);
+    link.say({
+      type: "ready",
+      protocol: clusterProtocol,
+      connections: gateway.connections,
+      admin: gateway.admin,
+      policyHash: gateway.policy.status().hash,
+    });
+    await left(gateway, await told);
+    const { seq, hash } = gateway.recordingHead();
+    link.say({ type: "ended", head: `${seq}:${hash}` });
+    counters.close();
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    link.say({ type: "failed", code: error.code, message: error.message, help: error.help });
+  }
+  // The last words go out before the pipe closes.
+  await new Promise((resolve) => setImmediate(resolve));
+  process.disconnect();
+}
+
+/** A new generation has the ports: its own sessions end by themselves for a while, and are then ended. */
+async function left(gateway: Gateway, leave: Leave): Promise<void> {
+  if (leave.kind === "retire") {
+    await gateway.stopAccepting();
+    const untilMs = performance.now() + leave.lingerMs;
+    while (gateway.sessions() > 0 && performance.now() < untilMs) {
+      await new Promise((resolve) => setTimeout(resolve, Math.min(100, untilMs - performance.now())));
+    }
+  }
+  await gateway.stop(leave.drainMs);
+}
+
+function ownConfig(config: GatewayConfig, worker: string, isLead: boolean): GatewayConfig {
+  return {
+    ...config,
+    node: `${config.node}/${worker}`,
+    recording: { ...config.recording, directory: join(config.recording.directory, worker) },
+    admin: isLead ? config.admin : undefined,
+  };
+}
+
+const namedLog = (log: Log, worker: string): Log => ({
+  debug: (fields, message) => log.debug({ ...fields, worker }, message),
+  info: (fields, message) => log.info({ ...fields, worker }, message),
+  warn: (fields, message) => log.warn({ ...fields, worker }, message),
+  error: (fields, message) => log.error({ ...fields, worker }, message),
+});
