@@ -242,7 +242,7 @@ export const checkCodes = {
   ),
   E0301: row(
     "an unknown mask",
-    "Masks are partial, bucket, hash, tokenize, redact and nullify.",
+    "Masks are partial, bucket, round, card, phone, fields, hash, tokenize, redact and nullify.",
     "mask m of public.customers.email using hsah",
     "mask m of public.customers.email using hash",
   ),

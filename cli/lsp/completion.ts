@@ -1,6 +1,7 @@
 // the text before the cursor -> what may stand there
 import { type CompletionItem, CompletionItemKind } from "vscode-languageserver";
 import { builtins } from "../../dsl/builtins.ts";
+import { maskNames } from "../../dsl/check/mask-call.ts";
 import { reservedWords } from "../../dsl/words.ts";
 import { factEnums, factSchema } from "../../engine/model/fact-schema.ts";
 import { packageOf } from "./occurrences.ts";
@@ -31,8 +32,7 @@ export function completionsAt(bundle: OpenBundle, path: string, before: string):
   if (dot >= 0) return afterDot(bundle, chain.slice(0, dot), before);
   const head = line.slice(0, line.length - chain.length);
   if (/@$/.test(head)) return words(annotations, CompletionItemKind.Property);
-  if (/\busing\s+$/.test(head))
-    return words(["partial", "bucket", "hash", "tokenize", "redact", "nullify"], CompletionItemKind.Function);
+  if (/\busing\s+$/.test(head)) return words(maskNames, CompletionItemKind.Function);
   if (/\bon\s+$/.test(head)) return words(["any", "sql", "http", "mcp", "llm"]);
   if (/\bon\s+sql\s+(?:\w+,\s*)*$/.test(head)) return words([...actions, "of"]);
   if (/\bof\s+(?:[\w.*]+,\s*)*$/.test(head)) return tablesOf(bundle, true);

@@ -1,17 +1,35 @@
 // `using partial(keep_domain: true)` -> Mask; and which mask fits which column.
 import type { Column } from "../../engine/model/catalog.ts";
 import type { DateUnit, Mask, MaskKind } from "../../engine/model/mask.ts";
-import { searchableTypes } from "../../engine/model/mask.ts";
-import type { Arg, MaskCall, RuleHead } from "../ast.ts";
+import { parseFieldPath, searchableTypes } from "../../engine/model/mask.ts";
+import { misfit } from "../../engine/model/mask-fit.ts";
+import type { Arg, Expr, MaskCall, RuleHead } from "../ast.ts";
 import { suggest } from "../suggest.ts";
 import { type Env, report } from "./context.ts";
 
-const maskNames = ["partial", "bucket", "hash", "tokenize", "redact", "nullify"] as const;
+export const maskNames = [
+  "partial",
+  "bucket",
+  "round",
+  "card",
+  "phone",
+  "fields",
+  "hash",
+  "tokenize",
+  "redact",
+  "nullify",
+] as const;
 const dateUnits: readonly DateUnit[] = ["year", "quarter", "month", "week", "day", "hour"];
 
-const parameters: Readonly<Record<(typeof maskNames)[number], Readonly<Record<string, "int" | "text" | "bool">>>> = {
+const parameters: Readonly<
+  Record<(typeof maskNames)[number], Readonly<Record<string, "int" | "text" | "bool" | "texts">>>
+> = {
   partial: { first: "int", last: "int", keep_domain: "bool", fill: "text" },
   bucket: { size: "int", unit: "text" },
+  round: { to: "int" },
+  card: {},
+  phone: { last: "int" },
+  fields: { hide: "texts" },
   hash: { salt: "text" },
   tokenize: { salt: "text" },
   redact: {},
@@ -28,7 +46,7 @@ export function checkMaskCall(env: Env, call: MaskCall): Mask | undefined {
     });
     return undefined;
   }
-  const values = new Map<string, string | number | boolean>();
+  const values = new Map<string, ArgValue>();
   for (const arg of call.args) {
     const value = checkArg(env, name, arg);
     if (value === undefined) return undefined;
@@ -37,7 +55,9 @@ export function checkMaskCall(env: Env, call: MaskCall): Mask | undefined {
   return buildMask(env, call, name, values);
 }
 
-function checkArg(env: Env, mask: (typeof maskNames)[number], arg: Arg): string | number | boolean | undefined {
+type ArgValue = string | number | boolean | readonly string[];
+
+function checkArg(env: Env, mask: (typeof maskNames)[number], arg: Arg): ArgValue | undefined {
   const known = parameters[mask];
   const name = arg.name?.text;
   const wanted = name !== undefined && Object.hasOwn(known, name) ? known[name] : undefined;
@@ -63,18 +83,29 @@ function checkArg(env: Env, mask: (typeof maskNames)[number], arg: Arg): string 
   const { value } = arg;
   if (wanted === "int" && value.kind === "int" && value.value >= 0) return value.value;
   if (wanted === "bool" && value.kind === "bool") return value.value;
-  if (wanted === "text" && value.kind === "string" && value.text.parts.every((p) => p.kind === "text"))
-    return value.text.raw;
-  const what = { int: "a whole number", bool: "`true` or `false`", text: "a text without placeholders" }[wanted];
+  if (wanted === "text" && isPlain(value)) return value.text.raw;
+  if (wanted === "texts" && value.kind === "list") {
+    const texts = value.items.filter(isPlain).map((item) => item.text.raw);
+    if (texts.length === value.items.length) return texts;
+  }
+  const what = {
+    int: "a whole number",
+    bool: "`true` or `false`",
+    text: "a text without placeholders",
+    texts: "a list of texts without placeholders",
+  }[wanted];
   report(env, "E0302", value.span, `\`${name}\` of \`${mask}\` is ${what}`, { label: "something else here" });
   return undefined;
 }
+
+const isPlain = (value: Expr): value is Extract<Expr, { kind: "string" }> =>
+  value.kind === "string" && value.text.parts.every((p) => p.kind === "text");
 
 function buildMask(
   env: Env,
   call: MaskCall,
   name: (typeof maskNames)[number],
-  values: ReadonlyMap<string, string | number | boolean>,
+  values: ReadonlyMap<string, ArgValue>,
 ): Mask | undefined {
   switch (name) {
     case "partial": {
@@ -101,9 +132,33 @@ function buildMask(
       }
       return { kind: "bucket", size: size === undefined ? undefined : Number(size), unit };
     }
+    case "round": {
+      const to = Number(values.get("to") ?? 0);
+      if (to > 0) return { kind: name, to };
+      report(env, "E0302", call.span, "`round` needs what to round to", { label: "write `round(to: 100)`" });
+      return undefined;
+    }
+    case "phone": {
+      const last = Number(values.get("last") ?? 2);
+      if (last <= 4) return { kind: name, last };
+      report(env, "E0302", call.span, "`phone` shows 4 digits at most", { label: "write `phone(last: 2)`" });
+      return undefined;
+    }
+    case "fields": {
+      const hide = values.get("hide");
+      const paths = Array.isArray(hide) ? hide.map(String) : [];
+      const wrong = paths.find((path) => parseFieldPath(path) === undefined);
+      if (paths.length > 0 && wrong === undefined) return { kind: name, hide: paths };
+      report(env, "E0302", call.span, "`fields` needs the paths that it hides", {
+        label: wrong === undefined ? 'write `fields(hide: ["owner.iban"])`' : `\`${wrong}\` is not a path`,
+        help: ["a path is keys with dots between them; `*` is every key, `[*]` every element: `cards[*].number`"],
+      });
+      return undefined;
+    }
     case "hash":
     case "tokenize":
       return { kind: name, salt: String(values.get("salt") ?? "") };
+    case "card":
     case "redact":
     case "nullify":
       return { kind: name };
@@ -136,35 +191,14 @@ export function unsearchable(column: Column): string | undefined {
     : "its `=` may tell of the values that it is compared with";
 }
 
-/** Kept in step with `digest` of engine/sql/masks.ts: what a keyed digest can be written as. */
-const digestible = ["uuid", "int4", "int8"];
-
-/** What the masked column must be, in words; undefined when it fits. The same table as engine/sql/masks.ts. */
-export function misfit(mask: Mask, column: Column): string | undefined {
-  const { category, name } = column.type;
-  const isText = category === "S";
-  switch (mask.kind) {
-    case "partial":
-      return isText ? undefined : "text";
-    case "hash":
-    case "tokenize":
-      return isText || digestible.includes(name) ? undefined : "text, uuid, integer or bigint";
-    case "bucket":
-      if (mask.size !== undefined) return category === "N" ? undefined : "a number";
-      return name === "date" || name.startsWith("timestamp") ? undefined : "a date or a moment";
-    case "redact":
-    case "nullify":
-    case "constant":
-      return undefined;
-    default:
-      return mask satisfies never;
-  }
-}
-
 const candidates: readonly Mask[] = [
   { kind: "partial", first: 0, last: 0, keepDomain: false, fill: "*" },
   { kind: "bucket", size: 10, unit: undefined },
   { kind: "bucket", size: undefined, unit: "month" },
+  { kind: "round", to: 10 },
+  { kind: "card" },
+  { kind: "phone", last: 2 },
+  { kind: "fields", hide: ["key"] },
   { kind: "hash", salt: "" },
   { kind: "tokenize", salt: "" },
   { kind: "redact" },

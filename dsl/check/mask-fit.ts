@@ -1,10 +1,11 @@
 // E0303: a mask that gives another type than the column has, e.g. a hash in place of a date. E0304: a search that its
 // column can't answer.
 import { searchableTypes } from "../../engine/model/mask.ts";
+import { misfit } from "../../engine/model/mask-fit.ts";
 import { anyMatches } from "../glob.ts";
 import { maskedColumns } from "../matching.ts";
 import { report } from "./context.ts";
-import { fittingMasks, misfit, unsearchable } from "./mask-call.ts";
+import { fittingMasks, unsearchable } from "./mask-call.ts";
 import type { RuleCheck } from "./rules.ts";
 
 export const maskFit: RuleCheck = (context, checked) => {

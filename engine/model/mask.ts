@@ -1,6 +1,6 @@
 /**
  * What stands in place of a column's value. `null` stays null under every mask but `redact` and `constant` of a NOT
- * NULL column. Which mask fits which type is a table in `dsl/check` and in `engine/sql/masks.ts`.
+ * NULL column. Which mask fits which type: mask-fit.ts. Of an array each element is masked.
  */
 export type Mask = MaskShape & {
   /** A conjunct `column = constant` sees the real value (engine/sql/search.ts). Left out: it sees the mask like all else. */
@@ -18,6 +18,14 @@ type MaskShape =
     }
   /** Numbers to a multiple of `size` below; dates to the start of `unit`. */
   | { readonly kind: "bucket"; readonly size: number | undefined; readonly unit: DateUnit | undefined }
+  /** Numbers to the nearest multiple of `to`, without noise: equal values stay equal. */
+  | { readonly kind: "round"; readonly to: number }
+  /** `**** **** **** 1234`: the last four digits of a payment card's number. */
+  | { readonly kind: "card" }
+  /** `+***34`: the last digits of a telephone number, 4 at most. */
+  | { readonly kind: "phone"; readonly last: number }
+  /** Hides what stands at these paths of a jsonb value, and keeps the rest. See `parseFieldPath`. */
+  | { readonly kind: "fields"; readonly hide: readonly string[] }
   /** Keyed digest (hex); equal inputs stay equal. `salt` separates domains, the key is the connection's. */
   | { readonly kind: "hash"; readonly salt: string }
   /** Like hash, in the shape of the value: `tok_` and 16 characters. */
@@ -34,6 +42,10 @@ export type DateUnit = "year" | "quarter" | "month" | "week" | "day" | "hour";
 const rank: Readonly<Record<MaskKind, number>> = {
   partial: 1,
   bucket: 1,
+  round: 1,
+  card: 1,
+  phone: 1,
+  fields: 1,
   hash: 2,
   tokenize: 2,
   constant: 3,
@@ -80,6 +92,27 @@ export const searchableTypes: ReadonlySet<string> = new Set([
   "timestamptz",
   "uuid",
 ]);
+
+export type FieldStep = { readonly key: string } | "any-key" | "any-element";
+
+/**
+ * `owner.iban`, `cards[*].number`, `*.secret`: keys with dots between them, `*` for every key, `[*]` for every element of an
+ * array. A key that holds other characters than letters, digits, `_` and `-` stands in double quotes.
+ */
+export function parseFieldPath(path: string): readonly [FieldStep, ...FieldStep[]] | undefined {
+  const steps: FieldStep[] = [];
+  const pattern = /(?:^|\.)(?:(\*)|"([^"]+)"|([\p{L}\p{N}_-]+))|(\[\*\])/uy;
+  let end = 0;
+  for (let match = pattern.exec(path); match; match = pattern.exec(path)) {
+    const key = match[2] ?? match[3];
+    steps.push(key !== undefined ? { key } : match[1] !== undefined ? "any-key" : "any-element");
+    end = pattern.lastIndex;
+  }
+  const [first, ...rest] = steps;
+  return end === path.length && first !== undefined && steps.length <= fieldStepsMax ? [first, ...rest] : undefined;
+}
+
+const fieldStepsMax = 16;
 
 /** Equal for equal masks. Keys are sorted: property order in a literal must not matter. */
 export function maskKey(mask: Mask): string {

@@ -1,10 +1,22 @@
 // masks and row filters as a Rego policy writes them -> the engine's own
 import { unreachable } from "../lib/assert.ts";
-import type { DateUnit, Mask, MaskKind } from "../model/mask.ts";
+import { type DateUnit, type Mask, type MaskKind, parseFieldPath } from "../model/mask.ts";
 import type { RowPredicate, SqlLiteral } from "../model/row-predicate.ts";
 import { type AnswerReader, BadAnswer } from "./answer-reader.ts";
 
-const maskKinds: readonly MaskKind[] = ["partial", "bucket", "hash", "tokenize", "redact", "constant", "nullify"];
+const maskKinds: readonly MaskKind[] = [
+  "partial",
+  "bucket",
+  "round",
+  "card",
+  "phone",
+  "fields",
+  "hash",
+  "tokenize",
+  "redact",
+  "constant",
+  "nullify",
+];
 const dateUnits: readonly DateUnit[] = ["year", "quarter", "month", "week", "day", "hour"];
 
 /** `{ "kind": "partial", "first": 1, "keep_domain": true }`: the parameters of the language's masks, with its defaults. */
@@ -30,6 +42,23 @@ export function readMask(entry: AnswerReader): Mask {
       }
       return { kind, size, unit };
     }
+    case "round": {
+      const to = entry.optionalCount("to") ?? 0;
+      if (to === 0) throw entry.bad("to", "must be above 0");
+      return { kind, to };
+    }
+    case "phone": {
+      const last = entry.optionalCount("last") ?? 2;
+      if (last > 4) throw entry.bad("last", "must be 4 at most");
+      return { kind, last };
+    }
+    case "fields": {
+      const hide = entry.items("hide").map(String);
+      if (hide.length === 0 || !hide.every((path) => parseFieldPath(path) !== undefined)) {
+        throw entry.bad("hide", "must be a list of paths");
+      }
+      return { kind, hide };
+    }
     case "hash":
     case "tokenize":
       return { kind, salt: entry.optionalText("salt") ?? "" };
@@ -39,6 +68,7 @@ export function readMask(entry: AnswerReader): Mask {
       if (typeof value === "number" && Number.isFinite(value)) return { kind, value };
       throw entry.bad("value", "must be a text, a number or a boolean");
     }
+    case "card":
     case "redact":
     case "nullify":
       return { kind };

@@ -4,7 +4,19 @@ import type { Capabilities } from "../model/capabilities.ts";
 /** `bytes` are known only after a result went out: a window counts them, one result can't be cut by them. */
 export const postgresCapabilities: Capabilities = {
   protocol: "sql",
-  columnMasks: new Set(["partial", "bucket", "hash", "tokenize", "constant", "redact", "nullify"]),
+  columnMasks: new Set([
+    "partial",
+    "bucket",
+    "round",
+    "card",
+    "phone",
+    "fields",
+    "hash",
+    "tokenize",
+    "constant",
+    "redact",
+    "nullify",
+  ]),
   contentMasks: new Set(),
   filtersRows: true,
   resultLimits: new Set(["rows"]),

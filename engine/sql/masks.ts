@@ -5,27 +5,22 @@ import type { Node } from "@pgsql/types";
 import { unreachable } from "../lib/assert.ts";
 import { limits } from "../limits.ts";
 import type { Column } from "../model/catalog.ts";
-import type { DateUnit, Mask } from "../model/mask.ts";
+import { type DateUnit, type Mask, parseFieldPath } from "../model/mask.ts";
+import { baseType, elementColumn, isElementwise, misfit, textTypes } from "../model/mask-fit.ts";
 import { quoteLiteral } from "../model/row-predicate.ts";
 import { refuse } from "./fault.ts";
 import { parseSql } from "./pg-parser.ts";
-import { mapTree, stringNode, stringsOf } from "./tree.ts";
+import { mapTree, stringNode, stringOf, stringsOf } from "./tree.ts";
 
 /** Stands for the column's value in the templates below. */
-const V = '"gw_value"';
+const valueName = "gw_value";
+const V = `"${valueName}"`;
 
-const textTypes: ReadonlySet<string> = new Set(["text", "varchar", "bpchar", "name", "citext"]);
 const intRanges: Readonly<Record<string, readonly [string, string]>> = {
   int2: ["-32768", "32767"],
   int4: ["-2147483648", "2147483647"],
   int8: ["-9223372036854775808", "9223372036854775807"],
 };
-const numberTypes: ReadonlySet<string> = new Set([...Object.keys(intRanges), "numeric", "float4", "float8"]);
-const dateTypes: ReadonlySet<string> = new Set(["date", "timestamp", "timestamptz"]);
-
-/** Name of the type where it is PostgreSQL's own, or citext; "" for every other type of the database's own. */
-const baseType = (column: Column): string =>
-  column.type.schema === "pg_catalog" || column.type.name === "citext" ? column.type.name : "";
 
 const fixedValues: Readonly<Record<string, string>> = {
   text: "'***'",
@@ -59,6 +54,7 @@ export type MaskOptions = { readonly maskKey: string };
 
 /** The template's text, with `"gw_value"` for the value. @throws FaultError `mask-not-applicable`. */
 export function maskSql(mask: Mask, column: Column, options: MaskOptions): string {
+  if (misfit(mask, column) !== undefined) return notApplicable(mask, column);
   const body = maskBody(mask, column, options);
   if (body === undefined) return `CAST(NULL AS ${column.type.sql})`;
   const value = `CAST(${body} AS ${column.type.sql})`;
@@ -67,7 +63,9 @@ export function maskSql(mask: Mask, column: Column, options: MaskOptions): strin
 
 /** undefined: NULL. */
 function maskBody(mask: Mask, column: Column, options: MaskOptions): string | undefined {
-  const type = baseType(column);
+  const type = baseType(column.type);
+  const element = isElementwise(mask) ? elementColumn(column) : undefined;
+  if (element) return elements(maskSql(mask, element, options), element);
   switch (mask.kind) {
     case "nullify":
       return undefined;
@@ -77,8 +75,15 @@ function maskBody(mask: Mask, column: Column, options: MaskOptions): string | un
     case "constant":
       return constantValue(mask.value, column);
     case "partial":
-      if (!textTypes.has(type)) return notApplicable(mask, column);
       return partial(mask);
+    case "card":
+      return card;
+    case "phone":
+      return phone(mask.last);
+    case "round":
+      return rounded(mask.to, type, column);
+    case "fields":
+      return hiddenFields(mask.hide);
     case "hash":
     case "tokenize":
       return digest(mask, column, options);
@@ -123,12 +128,110 @@ function partial(mask: Mask & { readonly kind: "partial" }): string {
   return `CASE WHEN ${op(fn("strpos", text, "'@'"), ">", "0")} THEN ${concat(keep(local), "'@'", domain)} ELSE ${fill} END`;
 }
 
+/** Each element by itself; an array of several dimensions becomes a plain one. */
+const elements = (mask: string, element: Column): string =>
+  `COALESCE((SELECT pg_catalog.array_agg(${mask.replaceAll(V, `${item("value")}`)} ORDER BY ${item("at")}) FROM pg_catalog.unnest(${V}) WITH ORDINALITY AS ${alias(1)} (value, at)), CAST('{}' AS ${element.type.sql}[]))`;
+
+/** Names of the items that stand within a mask: a name that no client is likely to give to the target of a write. */
+const alias = (depth: number): string => `"gw_item_${depth}"`;
+const item = (column: string, depth = 1): string => `${alias(depth)}."${column}"`;
+
+const digits = fn("regexp_replace", text, "'[^0-9]'", "''", "'g'");
+
+/** Numbers of cards have 12 to 19 digits (ISO/IEC 7812). What has another number of them is hidden whole. */
+const card = `CASE WHEN (${fn("length", digits)} BETWEEN 12 AND 19) THEN ${concat("'**** **** **** '", fn("right", digits, "4"))} ELSE '****' END`;
+
+/** Shorter than 7 digits: an extension, or no number at all. */
+function phone(last: number): string {
+  const sign = `CASE WHEN ${op(fn("left", text, "1"), "=", "'+'")} THEN '+' ELSE '' END`;
+  const kept = last > 0 ? [fn("right", digits, String(last))] : [];
+  return `CASE WHEN ${op(fn("length", digits), ">=", "7")} THEN ${concat(`CAST(${sign} AS pg_catalog.text)`, "'***'", ...kept)} ELSE '***' END`;
+}
+
+/** Steps of all paths as one tree. `true`: what stands here is hidden. */
+type Branch = { hidden: boolean; readonly keys: Map<string, Branch>; anyKey?: Branch; anyElement?: Branch };
+
+const newBranch = (): Branch => ({ hidden: false, keys: new Map() });
+
+function branchesOf(paths: readonly string[]): Branch {
+  const root = newBranch();
+  for (const path of paths) {
+    let branch = root;
+    const steps = parseFieldPath(path) ?? refuse("mask-not-applicable", "a path of a `fields` mask is malformed");
+    for (const step of steps) {
+      let next: Branch | undefined;
+      if (step === "any-key") next = branch.anyKey ??= newBranch();
+      else if (step === "any-element") next = branch.anyElement ??= newBranch();
+      else {
+        next = branch.keys.get(step.key) ?? newBranch();
+        branch.keys.set(step.key, next);
+      }
+      branch = next;
+    }
+    branch.hidden = true;
+  }
+  return root;
+}
+
+const hiddenJson = "CAST('\"***\"' AS pg_catalog.jsonb)";
+
+/**
+ * Where a path expects an object or an array and finds something else, all of it is hidden: the value may be the secret in
+ * another shape. A JSON null stays null. Calls nothing that could fail: the type is looked at first.
+ */
+function hiddenFields(paths: readonly string[]): string {
+  return hide(branchesOf(paths), V, 1);
+}
+
+function hide(branch: Branch, value: string, depth: number): string {
+  const type = fn("jsonb_typeof", value);
+  if (branch.hidden) return `CASE ${type} WHEN 'null' THEN ${value} ELSE ${hiddenJson} END`;
+  const inner = item("value", depth);
+  const of = (next: Branch): string => hide(next, inner, depth + 1);
+  const kinds: string[] = [`WHEN 'null' THEN ${value}`];
+  if (branch.keys.size > 0 || branch.anyKey) {
+    const all = branch.anyKey;
+    const cases = [...branch.keys].map(
+      ([key, next]) =>
+        `WHEN ${op(item("key", depth), "=", quoteLiteral(key))} THEN ${of(all ? merged(next, all) : next)}`,
+    );
+    const other = all ? of(all) : inner;
+    const member = cases.length === 0 ? other : `CASE ${cases.join(" ")} ELSE ${other} END`;
+    kinds.push(
+      `WHEN 'object' THEN COALESCE((SELECT pg_catalog.jsonb_object_agg(${item("key", depth)}, ${member}) FROM pg_catalog.jsonb_each(${value}) AS ${alias(depth)} (key, value)), ${value})`,
+    );
+  }
+  if (branch.anyElement)
+    kinds.push(
+      `WHEN 'array' THEN COALESCE((SELECT pg_catalog.jsonb_agg(${of(branch.anyElement)} ORDER BY ${item("at", depth)}) FROM pg_catalog.jsonb_array_elements(${value}) WITH ORDINALITY AS ${alias(depth)} (value, at)), ${value})`,
+    );
+  return `CASE ${type} ${kinds.join(" ")} ELSE ${hiddenJson} END`;
+}
+
+/** What `*` says of a key holds for a key that is named, too. */
+function merged(a: Branch, b: Branch): Branch {
+  const keys = new Map(a.keys);
+  for (const [key, branch] of b.keys) {
+    const own = keys.get(key);
+    keys.set(key, own ? merged(own, branch) : branch);
+  }
+  const both = (x: Branch | undefined, y: Branch | undefined): Branch | undefined => (x && y ? merged(x, y) : (x ?? y));
+  const anyKey = both(a.anyKey, b.anyKey);
+  const anyElement = both(a.anyElement, b.anyElement);
+  return {
+    hidden: a.hidden || b.hidden,
+    keys,
+    ...(anyKey ? { anyKey } : {}),
+    ...(anyElement ? { anyElement } : {}),
+  };
+}
+
 /**
  * Keyed: the key that stands in the statement is derived from the connection's key and the salt, so that the server's
  * logs don't show the key itself, and one salt's key says nothing of another's.
  */
 function digest(mask: Mask & { readonly kind: "hash" | "tokenize" }, column: Column, options: MaskOptions): string {
-  const type = baseType(column);
+  const type = baseType(column.type);
   const key = createHmac("sha256", options.maskKey).update(mask.salt).digest("hex");
   const input = `CAST(${concat(quoteLiteral(key), text, quoteLiteral(key))} AS pg_catalog.text)`;
   const bytes = fn("sha256", fn("convert_to", input, "'UTF8'"));
@@ -143,20 +246,36 @@ function digest(mask: Mask & { readonly kind: "hash" | "tokenize" }, column: Col
 }
 
 function bucket(mask: Mask & { readonly kind: "bucket" }, column: Column): string {
-  const type = baseType(column);
-  if (mask.size !== undefined && numberTypes.has(type)) return numberBucket(mask.size, type, column);
-  if (mask.unit !== undefined && dateTypes.has(type)) return dateBucket(mask.unit, type);
-  return notApplicable(mask, column);
+  const type = baseType(column.type);
+  if (mask.size !== undefined) return numberBucket(mask.size, type, column);
+  return mask.unit === undefined ? notApplicable(mask, column) : dateBucket(mask.unit, type);
+}
+
+/** Half a step and more goes up. The sum may lie beyond the type's range: it is set to its edge. */
+function rounded(to: number, type: string, column: Column): string {
+  if (!(to > 0) || !Number.isFinite(to)) refuse("mask-not-applicable", "numbers are rounded to a positive multiple");
+  const { step, remainder, floor } = floorOf(to);
+  const nearest = `CASE WHEN ${op(op(remainder, "*", "2"), ">=", step)} THEN ${op(floor, "+", step)} ELSE ${floor} END`;
+  const lowest = lowestOf(type, column.type.modifier);
+  const highest = intRanges[type]?.[1] ?? lowest?.slice(1);
+  if (lowest === undefined || highest === undefined) return nearest;
+  // Only what is finite has an edge: NaN and the infinities are above or below every number.
+  const bound = (n: string): string => `CAST(${quoteLiteral(n)} AS pg_catalog.numeric)`;
+  return `CASE WHEN ${op(`CAST(${V} AS pg_catalog.text)`, "=", "ANY (ARRAY['NaN', 'Infinity', '-Infinity'])")} THEN CAST(${V} AS pg_catalog.numeric) ELSE LEAST(GREATEST(${nearest}, ${bound(lowest)}), ${bound(highest)}) END`;
+}
+
+/** Division rounds in numeric; the remainder is exact. */
+function floorOf(size: number): { readonly step: string; readonly remainder: string; readonly floor: string } {
+  const step = `CAST(${quoteLiteral(String(size))} AS pg_catalog.numeric)`;
+  const value = `CAST(${V} AS pg_catalog.numeric)`;
+  const remainder = fn("mod", op(fn("mod", value, step), "+", step), step);
+  return { step, remainder, floor: op(value, "-", remainder) };
 }
 
 /** Computed in numeric, which knows NaN and infinities; the result is never above the value, but may fall below the type's range. */
 function numberBucket(size: number, type: string, column: Column): string {
   if (!(size > 0) || !Number.isFinite(size)) refuse("mask-not-applicable", "the size of a bucket must be positive");
-  const step = `CAST(${quoteLiteral(String(size))} AS pg_catalog.numeric)`;
-  const value = `CAST(${V} AS pg_catalog.numeric)`;
-  // Division rounds in numeric; the remainder is exact.
-  const remainder = fn("mod", op(fn("mod", value, step), "+", step), step);
-  const floor = op(value, "-", remainder);
+  const { floor } = floorOf(size);
   const lowest = lowestOf(type, column.type.modifier);
   const bounded =
     lowest === undefined ? floor : `GREATEST(${floor}, CAST(${quoteLiteral(lowest)} AS pg_catalog.numeric))`;
@@ -194,7 +313,7 @@ function dateBucket(unit: DateUnit, type: string): string {
 }
 
 function constantValue(value: string | number | boolean, column: Column): string {
-  const type = baseType(column);
+  const type = baseType(column.type);
   const given = quoteLiteral(String(value));
   if (textTypes.has(type)) return given;
   if (type === "bool" && typeof value === "boolean") return given;
@@ -238,6 +357,7 @@ export function maskNode(mask: Mask, column: Column, row: string, options: MaskO
   const reference: Node = { ColumnRef: { fields: [stringNode(row), stringNode(column.name)] } };
   return mapTree(generated(maskSql(mask, column, options)), (value) => {
     if (!("ColumnRef" in value)) return undefined;
-    return reference;
+    const { fields } = (value as Extract<Node, { ColumnRef: unknown }>).ColumnRef;
+    return stringOf(fields?.[0]) === valueName ? reference : undefined;
   });
 }

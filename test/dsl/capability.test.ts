@@ -89,6 +89,10 @@ test("PostgreSQL's adapter does every mask that its capabilities name", () => {
   const masks: Readonly<Record<MaskKind, Mask>> = {
     partial: { kind: "partial", first: 1, last: 1, keepDomain: false, fill: "*" },
     bucket: { kind: "bucket", size: 10, unit: undefined },
+    round: { kind: "round", to: 10 },
+    card: { kind: "card" },
+    phone: { kind: "phone", last: 2 },
+    fields: { kind: "fields", hide: ["a.b"] },
     hash: { kind: "hash", salt: "" },
     tokenize: { kind: "tokenize", salt: "" },
     redact: { kind: "redact" },
@@ -103,7 +107,9 @@ test("PostgreSQL's adapter does every mask that its capabilities name", () => {
     return found;
   };
   for (const kind of postgresCapabilities.columnMasks) {
-    const of = kind === "bucket" ? column("orders", "total") : column("customers", "email");
+    if (kind === "fields") continue; // fits jsonb only, which the catalog of these tests doesn't have
+    const isNumeric = kind === "bucket" || kind === "round";
+    const of = isNumeric ? column("orders", "total") : column("customers", "email");
     assert.match(maskSql(masks[kind], of, { maskKey: "0123456789abcdef" }), /CAST/);
   }
 });
