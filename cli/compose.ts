@@ -7,7 +7,7 @@ import { postgresCapabilities } from "../engine/sql/capabilities.ts";
 import type { Metric } from "../proxy/admin/metrics.ts";
 import { startAdminServer } from "../proxy/admin/server.ts";
 import { type ApprovalDesk, createApprovalDesk } from "../proxy/approvals/desk.ts";
-import { openApprovalStore } from "../proxy/approvals/store.ts";
+import { openSqliteStore } from "../proxy/approvals/sqlite-store.ts";
 import type { Clock, Log, NewId } from "../proxy/deps.ts";
 import { causeCode, GatewayError } from "../proxy/errors.ts";
 import { type Counters, WindowCounters } from "../proxy/gate/counters.ts";
@@ -162,7 +162,7 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
   });
   undo.push(() => policies.close());
   const approvals = createApprovalDesk({
-    store: openApprovalStore(config.approvals.file),
+    store: openSqliteStore(config.approvals.file),
     clock,
     record: (event) => recorder.recordIntent([event]),
   });
@@ -302,7 +302,7 @@ function metricsOf(parts: Parts, connections: readonly Serving[]): readonly Metr
       name: "gw_approvals_pending",
       help: "requests that wait for people",
       type: "gauge",
-      samples: [{ labels: {}, value: approvals.list("pending").length }],
+      samples: [{ labels: {}, value: approvals.pending() }],
     },
     {
       name: "gw_policy_rejected",

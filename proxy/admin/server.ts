@@ -73,12 +73,12 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
 
   app.get<{ Querystring: { state?: string } }>("/v1/approvals", async (request) => {
     const viewer = await whoAsks(request, deps.verify);
-    const all = deps.approvals.list(stateOf(request.query.state));
+    const all = await deps.approvals.list(stateOf(request.query.state));
     return { approvals: all.filter((approval) => maySee(approval, viewer)).map(showApproval) };
   });
   app.get<{ Params: { id: string } }>("/v1/approvals/:id", async (request) => {
     const viewer = await whoAsks(request, deps.verify);
-    const approval = deps.approvals.get(request.params.id);
+    const approval = await deps.approvals.get(request.params.id);
     if (!approval || !maySee(approval, viewer)) {
       throw new GatewayError("approval-not-found", `there is no approval request \`${request.params.id}\``);
     }
@@ -86,7 +86,7 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
   });
   app.post<{ Params: { id: string } }>("/v1/approvals/:id/approve", async (request) => {
     const voter = await whoAsks(request, deps.verify);
-    return showApproval(deps.approvals.vote(request.params.id, voter, "approve", reasonIn(request.body)));
+    return showApproval(await deps.approvals.vote(request.params.id, voter, "approve", reasonIn(request.body)));
   });
   app.post<{ Params: { id: string } }>("/v1/approvals/:id/deny", async (request) => {
     const voter = await whoAsks(request, deps.verify);
@@ -94,7 +94,7 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
     if (reason === undefined || reason.trim() === "") {
       throw new GatewayError("admin-invalid", "a refusal needs a `reason`: the one who asked reads it");
     }
-    return showApproval(deps.approvals.vote(request.params.id, voter, "deny", reason));
+    return showApproval(await deps.approvals.vote(request.params.id, voter, "deny", reason));
   });
 
   try {

@@ -1,21 +1,20 @@
-// The state of approvals in one SQLite file: it survives a restart, and every change is a compare-and-set.
-import { chmodSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+// What a store of approvals must do. Every change is a compare-and-set: several gateways may share one store.
 import type { ApprovalRequirement, RuleId } from "../../engine/model/decision.ts";
-import { GatewayError } from "../errors.ts";
-import type { Approval, ApprovalDraft, ApprovalState, Vote } from "./approval.ts";
+import type { Approval, ApprovalDraft, ApprovalState, BrokenGlass, StandIn, Vote } from "./approval.ts";
 
-/** What a store must do; several gateways can share one that is not a file. */
+/** Every function rejects with GatewayError `approval-unavailable` when the store can't be used. */
 export type ApprovalStore = {
-  readonly insert: (draft: ApprovalDraft, createdAtMs: number, expiresAtMs: number) => void;
-  readonly get: (id: string) => Approval | undefined;
+  /** False when an open request for the same digest is there already: at most one is. */
+  readonly insert: (draft: ApprovalDraft, createdAtMs: number, expiresAtMs: number) => Promise<boolean>;
+  readonly get: (id: string) => Promise<Approval | undefined>;
   /** The newest request for `digest` in `state` that has not expired at `nowMs`. */
-  readonly find: (digest: string, state: "pending" | "granted", nowMs: number) => Approval | undefined;
-  readonly list: (state: ApprovalState | undefined, max: number) => readonly Approval[];
-  readonly countPending: (nowMs: number) => number;
-  /** One vote a person: a second one of the same person replaces nothing and gives false. */
-  readonly addVote: (id: string, vote: Vote) => boolean;
+  readonly find: (digest: string, state: "pending" | "granted", nowMs: number) => Promise<Approval | undefined>;
+  readonly list: (state: ApprovalState | undefined, max: number) => Promise<readonly Approval[]>;
+  /** The newest one of this likeness on the connection that people let through. */
+  readonly lastApproved: (connection: string, likeness: string) => Promise<Approval | undefined>;
+  readonly countPending: (nowMs: number) => Promise<number>;
+  /** One vote a person, and one for each person's right: another gives false and replaces nothing. */
+  readonly addVote: (id: string, vote: Vote) => Promise<boolean>;
   /** True when the request was in `from` and had not expired, and now is in `to`. The one way in which a state changes. */
   readonly transition: (
     id: string,
@@ -23,107 +22,54 @@ export type ApprovalStore = {
     to: ApprovalState,
     nowMs: number,
     expiresAtMs?: number,
-  ) => boolean;
-  readonly expire: (nowMs: number) => readonly string[];
-  readonly close: () => void;
+  ) => Promise<boolean>;
+  /** Takes back what was granted or used, also after its time: what runs on it is to end. */
+  readonly revoke: (id: string) => Promise<boolean>;
+  /** Moves what has run out to `expired`. Gives the ids. */
+  readonly expire: (nowMs: number) => Promise<readonly string[]>;
+  /** Pending becomes granted, marked. False when it wasn't pending. */
+  readonly breakGlass: (id: string, glass: BrokenGlass, nowMs: number, expiresAtMs: number) => Promise<boolean>;
+  /** False when it was reviewed already, or its glass is whole. */
+  readonly review: (id: string, review: NonNullable<BrokenGlass["review"]>) => Promise<boolean>;
+  /** Broken glass that nobody has looked at, oldest first. */
+  readonly unreviewed: (max: number) => Promise<readonly Approval[]>;
+  /** One stand-in for each absent person: a new one replaces the old one, `undefined` ends it. */
+  readonly putStandIn: (absent: string, standIn: StandIn | undefined) => Promise<void>;
+  /** Those that hold at `nowMs`. */
+  readonly standIns: (nowMs: number) => Promise<readonly StandIn[]>;
+  /** Told of the id of each change that another gateway made, soon after; it may miss some. Returns how to stop. */
+  readonly watch: (onChange: (id: string) => void) => () => void;
+  readonly close: () => Promise<void>;
 };
 
-const schema = `
-  CREATE TABLE IF NOT EXISTS approval (
-    id TEXT PRIMARY KEY, digest TEXT NOT NULL, state TEXT NOT NULL, created_ms INTEGER NOT NULL,
-    expires_ms INTEGER NOT NULL, draft TEXT NOT NULL) STRICT;
-  CREATE INDEX IF NOT EXISTS approval_digest ON approval (digest, state);
-  CREATE INDEX IF NOT EXISTS approval_state ON approval (state, expires_ms);
-  CREATE TABLE IF NOT EXISTS vote (
-    approval TEXT NOT NULL REFERENCES approval (id), by TEXT NOT NULL, groups TEXT NOT NULL, verdict TEXT NOT NULL,
-    reason TEXT, at_ms INTEGER NOT NULL, PRIMARY KEY (approval, by)) STRICT;
-`;
+/** Clocks of gateways that share a store, and one gateway's over a restart, may differ by this: ms. */
+export const storeSkewMs = 60_000;
 
-type Row = Record<string, SQLOutputValue>;
+/** A row as both databases give it. `draft` and the others are JSON text. */
+export type ApprovalRow = {
+  readonly state: string;
+  readonly created_ms: number;
+  readonly expires_ms: number;
+  readonly draft: string;
+  readonly glass: string | null;
+  readonly review: string | null;
+};
 
-/** @throws GatewayError `approval-unavailable` when the file can't be opened */
-export function openApprovalStore(path: string): ApprovalStore {
-  const database = openDatabase(path);
-  const statements = {
-    insert: database.prepare("INSERT INTO approval VALUES (?, ?, 'pending', ?, ?, ?)"),
-    get: database.prepare("SELECT * FROM approval WHERE id = ?"),
-    find: database.prepare(
-      "SELECT * FROM approval WHERE digest = ? AND state = ? AND expires_ms > ? ORDER BY created_ms DESC LIMIT 1",
-    ),
-    all: database.prepare("SELECT * FROM approval ORDER BY created_ms DESC, id DESC LIMIT ?"),
-    inState: database.prepare("SELECT * FROM approval WHERE state = ? ORDER BY created_ms DESC, id DESC LIMIT ?"),
-    countPending: database.prepare("SELECT count(*) AS n FROM approval WHERE state = 'pending' AND expires_ms > ?"),
-    votes: database.prepare("SELECT * FROM vote WHERE approval = ? ORDER BY at_ms, by"),
-    addVote: database.prepare("INSERT OR IGNORE INTO vote VALUES (?, ?, ?, ?, ?, ?)"),
-    transition: database.prepare(
-      "UPDATE approval SET state = ?, expires_ms = coalesce(?, expires_ms) WHERE id = ? AND state = ? AND expires_ms > ?",
-    ),
-    expire: database.prepare(
-      "UPDATE approval SET state = 'expired' WHERE state IN ('pending', 'granted') AND expires_ms <= ? RETURNING id",
-    ),
-  };
-  const approvalOf = (row: Row | undefined): Approval | undefined =>
-    row === undefined ? undefined : decodeApproval(row, statements.votes.all(String(row.id)).map(decodeVote));
-  const approvals = (rows: readonly Row[]): readonly Approval[] =>
-    rows.map(approvalOf).filter((approval) => approval !== undefined);
-  return {
-    insert: (draft, createdAtMs, expiresAtMs) => {
-      statements.insert.run(draft.id, draft.digest, createdAtMs, expiresAtMs, JSON.stringify(draft));
-    },
-    get: (id) => approvalOf(statements.get.get(id)),
-    find: (digest, state, nowMs) => approvalOf(statements.find.get(digest, state, nowMs)),
-    list: (state, max) => approvals(state === undefined ? statements.all.all(max) : statements.inState.all(state, max)),
-    countPending: (nowMs) => Number(statements.countPending.get(nowMs)?.n ?? 0),
-    addVote: (id, vote) =>
-      statements.addVote.run(id, vote.by, JSON.stringify(vote.groups), vote.verdict, vote.reason ?? null, vote.atMs)
-        .changes === 1,
-    transition: (id, from, to, nowMs, expiresAtMs) =>
-      statements.transition.run(to, expiresAtMs ?? null, id, from, nowMs).changes === 1,
-    expire: (nowMs) => statements.expire.all(nowMs).map((row) => String(row.id)),
-    close: () => database.close(),
-  };
-}
-
-function openDatabase(path: string): DatabaseSync {
-  try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-    const database = new DatabaseSync(path);
-    // A grant that was used must not come back after a power cut.
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
-    database.exec("PRAGMA busy_timeout = 2000;");
-    database.exec(schema);
-    chmodSync(path, 0o640);
-    return database;
-  } catch (error) {
-    throw new GatewayError(
-      "approval-unavailable",
-      `the approval store \`${path}\` can't be opened`,
-      "check the folder's permissions, or name another file with `approvals.file`",
-      error,
-    );
-  }
-}
-
-function decodeApproval(row: Row, votes: readonly Vote[]): Approval {
-  // SAFETY: written by `insert` above from an ApprovalDraft, and by nobody else.
-  const draft = JSON.parse(String(row.draft)) as ApprovalDraft & {
-    requirements: (ApprovalRequirement & { rule: RuleId })[];
-  };
+export function decodeApproval(row: ApprovalRow, votes: readonly Vote[]): Approval {
+  // SAFETY: written by `insert` from an ApprovalDraft, and by nobody else.
+  const draft = JSON.parse(row.draft) as ApprovalDraft & { requirements: (ApprovalRequirement & { rule: RuleId })[] };
   return {
     ...draft,
-    state: String(row.state) as ApprovalState,
+    state: row.state as ApprovalState,
     votes,
-    createdAtMs: Number(row.created_ms),
-    expiresAtMs: Number(row.expires_ms),
+    brokenGlass: row.glass === null ? undefined : decodeGlass(row.glass, row.review),
+    createdAtMs: row.created_ms,
+    expiresAtMs: row.expires_ms,
   };
 }
 
-function decodeVote(row: Row): Vote {
-  return {
-    by: String(row.by),
-    groups: JSON.parse(String(row.groups)) as string[],
-    verdict: row.verdict === "approve" ? "approve" : "deny",
-    reason: row.reason === null || row.reason === undefined ? undefined : String(row.reason),
-    atMs: Number(row.at_ms),
-  };
+function decodeGlass(glass: string, review: string | null): BrokenGlass {
+  // SAFETY: written by `breakGlass` and `review`.
+  const broken = JSON.parse(glass) as BrokenGlass;
+  return { ...broken, review: review === null ? undefined : (JSON.parse(review) as BrokenGlass["review"]) };
 }

@@ -1,41 +1,36 @@
-// what a grant is bound to -> digest
-import { createHash } from "node:crypto";
-import { isKnown } from "../../engine/lib/truth.ts";
+// what a grant for a statement is bound to -> digest
 import type { RewrittenSql, SqlContext } from "../../engine/sql/types.ts";
+import { grantDigest } from "../approvals/digest.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
 
 /**
  * Principal and delegation, connection, role and search path, the statement in the gateway's own spelling (so that
- * layout doesn't matter and the masks and filters do), declared types, bind values and what their bytes mean, policies. One of them other: ask again.
+ * layout doesn't matter and the masks, filters and row ceiling do), declared types, bind values and what their
+ * bytes mean, policies. One of them other: ask again.
  */
 export function approvalDigest(
-  session: GateSession,
+  session: Pick<GateSession, "identity">,
   connection: string,
-  released: { readonly rewritten: RewrittenSql; readonly obligationsKey: string },
+  released: { readonly rewritten: Pick<RewrittenSql, "text">; readonly obligationsKey: string },
   context: Pick<SqlContext, "user" | "searchPath" | "parameterTypes" | "parameterFormats">,
   parameters: readonly (Uint8Array | null)[],
   policyHash: string,
 ): string {
-  const { sub, kind, on_behalf_of } = session.identity;
-  const digest = createHash("sha256");
-  digest.update(
-    JSON.stringify([
-      "gw-approval-2",
-      isKnown(sub) ? sub : null,
-      isKnown(kind) ? kind : null,
-      isKnown(on_behalf_of) ? (on_behalf_of ?? null) : null,
-      connection,
-      context.user,
-      context.searchPath,
-      context.parameterTypes,
-      parameters.map((_, i) => formatOf(context.parameterFormats, i)),
-      released.rewritten.text,
-      released.obligationsKey,
-      policyHash,
-      parameters.map((value) => (value === null ? null : Buffer.from(value).toString("base64"))),
-    ]),
-  );
-  return digest.digest("hex");
+  return grantDigest({
+    identity: session.identity,
+    connection,
+    protocol: "sql",
+    action: {
+      text: released.rewritten.text,
+      user: context.user,
+      searchPath: context.searchPath,
+      types: context.parameterTypes,
+      formats: parameters.map((_, i) => formatOf(context.parameterFormats, i)),
+      parameters: parameters.map((value) => (value === null ? null : Buffer.from(value).toString("base64"))),
+    },
+    obligations: released.obligationsKey,
+    policyHash,
+  });
 }
 
 /** Format code of one value: a single code stands for all of them. */

@@ -1,10 +1,11 @@
 // hold verdict -> people -> the verdict that is released, or why not
-
 import { isKnown } from "../../engine/lib/truth.ts";
 import type { RuleId } from "../../engine/model/decision.ts";
 import type { SqlContext } from "../../engine/sql/types.ts";
-import type { ApprovalDraft, Requester } from "../approvals/approval.ts";
-import type { GateSession, HoldOutcome, SqlVerdict } from "../postgres/sql-gate.ts";
+import type { ApprovalDraft } from "../approvals/approval.ts";
+import { requesterOf } from "../approvals/digest.ts";
+import { holdRequest, waitingText } from "../approvals/hold.ts";
+import type { GateSession, HeldClient, HoldOutcome, SqlVerdict } from "../postgres/sql-gate.ts";
 import { approvalDigest, formatOf } from "./approval-digest.ts";
 import type { GateDeps } from "./deps.ts";
 import { refusalOfApproval } from "./refusal.ts";
@@ -16,64 +17,75 @@ export type Held = {
   readonly verdict: SqlVerdict & { kind: "hold" };
   readonly parameters: readonly (Uint8Array | null)[];
   readonly signal: AbortSignal;
+  readonly client: HeldClient;
   /** Judges again, now, under the policies in force. */
   readonly rejudge: (approved: ReadonlySet<RuleId>) => SqlVerdict;
   readonly policyHash: (verdict: SqlVerdict) => string;
 };
 
-const noRules: ReadonlySet<RuleId> = new Set();
-
 /** The request of a hold is named after the decision that asked first. */
 export const approvalIdOf = (decisionId: string): string => decisionId.replace(/^[a-z]+_/, "apr_");
 
+type Judged =
+  | { readonly kind: "release"; readonly verdict: SqlVerdict }
+  | { readonly kind: "hold"; readonly verdict: SqlVerdict & { kind: "hold" }; readonly draft: ApprovalDraft }
+  | { readonly kind: "refuse"; readonly outcome: HoldOutcome };
+
 /**
  * Until the hold limit: ask, wait, use the grant, judge again. A policy that changed meanwhile asks anew or refuses.
+ * @returns with the approval that was used, where one was
  * @throws GatewayError when the store or the recording fails: the caller refuses
  */
-export async function holdForApproval(deps: GateDeps, held: Held): Promise<HoldOutcome> {
-  const deadlineMs = deps.clock.nowMs() + deps.approvalHoldMs;
-  const catalogVersion = held.context.catalog.version;
-  let verdict: SqlVerdict = held.verdict;
-  for (;;) {
-    // Waiting took time: policies, counters, the hour and the catalog may have moved on.
-    if (deps.catalogVersion() !== catalogVersion) return refuse(verdict, "approval-overtaken", catalogMoved);
-    const { expiresAtS } = held.session;
-    if (expiresAtS !== undefined && expiresAtS * 1_000 <= deps.clock.nowMs()) {
-      return refuse(verdict, "token-expired", sessionEnded);
+export async function holdForApproval(
+  deps: GateDeps,
+  held: Held,
+): Promise<{ readonly outcome: HoldOutcome; readonly approval?: string }> {
+  const { verdict, signal, client } = held;
+  const judge = (now: SqlVerdict): Judged => judgedOf(deps, held, now);
+  const end = await holdRequest<Judged>(
+    deps,
+    judge(verdict),
+    (approved) => judge(held.rejudge(approved)),
+    signal,
+    (approval) => client.tell(waitingText(approval)),
+  );
+  switch (end.kind) {
+    case "released":
+      return {
+        outcome: { kind: "granted", verdict: end.judged.verdict },
+        ...(end.approval === undefined ? {} : { approval: end.approval }),
+      };
+    case "refused":
+      return { outcome: end.judged.outcome };
+    case "overtaken":
+      return { outcome: refuse(verdict, "approval-overtaken", policyMoved) };
+    case "pending":
+      return { outcome: refuse(verdict, "approval-pending", undecided(end.approval.id), end.approval.id) };
+    case "denied": {
+      const why = end.reason === undefined ? "" : `: ${end.reason}`;
+      const wording = {
+        message: `an approver refused this statement${why}`,
+        hint: `talk to ${end.by ?? "the approvers"}`,
+      };
+      return { outcome: refuse(verdict, "approval-denied", wording, end.approval?.id) };
     }
-    if (verdict.kind === "release") return { kind: "granted", verdict };
-    if (verdict.kind === "refuse") return { kind: "refused", refusal: verdict.refusal };
-    const digest = approvalDigest(
-      held.session,
-      deps.connection,
-      verdict,
-      held.context,
-      held.parameters,
-      held.policyHash(verdict),
-    );
-    const grant = deps.approvals.take(digest, held.session.id);
-    if (grant) {
-      const approved = held.rejudge(grant.rules);
-      if (approved.kind === "release") return { kind: "granted", verdict: approved };
-      if (approved.kind === "refuse") return { kind: "refused", refusal: approved.refusal };
-      return refuse(verdict, "approval-overtaken", policyMoved);
-    }
-    const approval = deps.approvals.ask(draftOf(deps, held, verdict, digest));
-    const outcome = await deps.approvals.wait(approval.id, deadlineMs - deps.clock.nowMs(), held.signal);
-    switch (outcome) {
-      case "granted":
-      case "expired":
-        verdict = held.rejudge(noRules);
-        break;
-      case "denied":
-        return refuse(verdict, "approval-denied", deniedText(deps, approval.id), approval.id);
-      case "timeout":
-        return refuse(verdict, "approval-pending", undecided(approval.id), approval.id);
-      case "aborted":
-        deps.approvals.withdraw(approval.id);
-        return { kind: "withdrawn" };
-    }
+    case "withdrawn":
+      return { outcome: { kind: "withdrawn" } };
   }
+}
+
+/** Waiting takes time: policies, counters, the hour, the catalog and the token may have moved on. */
+function judgedOf(deps: GateDeps, held: Held, verdict: SqlVerdict): Judged {
+  if (deps.catalogVersion() !== held.context.catalog.version) {
+    return { kind: "refuse", outcome: refuse(verdict, "approval-overtaken", catalogMoved) };
+  }
+  const { expiresAtS } = held.session;
+  if (expiresAtS !== undefined && expiresAtS * 1_000 <= deps.clock.nowMs()) {
+    return { kind: "refuse", outcome: refuse(verdict, "token-expired", sessionEnded) };
+  }
+  if (verdict.kind === "release") return { kind: "release", verdict };
+  if (verdict.kind === "refuse") return { kind: "refuse", outcome: { kind: "refused", refusal: verdict.refusal } };
+  return { kind: "hold", verdict, draft: draftOf(deps, held, verdict) };
 }
 
 type Wording = { readonly message: string; readonly hint: string };
@@ -95,12 +107,6 @@ const undecided = (id: string): Wording => ({
   hint: `once it is approved (\`gw approvals approve ${id}\`), repeat exactly this statement: it then runs once`,
 });
 
-function deniedText(deps: GateDeps, id: string): Wording {
-  const refusal = deps.approvals.get(id)?.votes.find((vote) => vote.verdict === "deny");
-  const reason = refusal?.reason === undefined ? "" : `: ${refusal.reason}`;
-  return { message: `an approver refused this statement${reason}`, hint: `talk to ${refusal?.by ?? "the approvers"}` };
-}
-
 function refuse(verdict: SqlVerdict, code: string, wording: Wording, id?: string): HoldOutcome {
   const approvalId = id ?? approvalIdOf(verdict.decisionId);
   return {
@@ -109,40 +115,29 @@ function refuse(verdict: SqlVerdict, code: string, wording: Wording, id?: string
   };
 }
 
-function draftOf(deps: GateDeps, held: Held, verdict: SqlVerdict & { kind: "hold" }, digest: string): ApprovalDraft {
+function draftOf(deps: GateDeps, held: Held, verdict: SqlVerdict & { kind: "hold" }): ApprovalDraft {
+  const { session, context, parameters } = held;
+  const policyHash = held.policyHash(verdict);
+  const facts = verdict.statement?.facts;
+  const rows = facts !== undefined && isKnown(facts.estimatedRows) ? facts.estimatedRows : undefined;
+  const ceilings = verdict.decision.obligations.limits.filter((l) => l.unit === "rows" && l.window === undefined);
   return {
     id: approvalIdOf(verdict.decisionId),
-    digest,
+    digest: approvalDigest(session, deps.connection, verdict, context, parameters, policyHash),
     decisionId: verdict.decisionId,
-    session: held.session.id,
-    requester: requesterOf(held.session),
+    session: session.id,
+    requester: requesterOf(session.identity),
     connection: deps.connection,
-    statement: verdict.statement?.facts.text ?? "",
-    parameters: held.parameters.map((value, i) => showParameter(value, formatOf(held.context.parameterFormats, i))),
-    accesses: (verdict.statement?.facts.accesses ?? []).map(describeAccess),
+    protocol: "sql",
+    statement: facts?.text ?? "",
+    parameters: parameters.map((value, i) => showParameter(value, formatOf(context.parameterFormats, i))),
+    accesses: (facts?.accesses ?? []).map(describeAccess),
+    ...(rows === undefined ? {} : { estimatedRows: rows }),
+    ...(ceilings.length === 0 ? {} : { rowsMax: Math.min(...ceilings.map((l) => l.max)) }),
+    likeness: facts?.fingerprint ?? "",
     requirements: verdict.decision.requirements,
-    policyHash: held.policyHash(verdict),
+    policyHash,
   };
-}
-
-export function requesterOf({ identity }: GateSession): Requester {
-  const owners = new Set<string>();
-  if (isKnown(identity.on_behalf_of) && identity.on_behalf_of !== undefined) owners.add(identity.on_behalf_of);
-  if (isKnown(identity.claims)) addActors(identity.claims.act, owners);
-  return {
-    sub: isKnown(identity.sub) ? identity.sub : "unknown",
-    kind: isKnown(identity.kind) ? identity.kind : "unknown",
-    onBehalfOf: [...owners],
-  };
-}
-
-/** Everyone in the `act` chain (RFC 8693 section 4.1). Depth is bounded by the token's own size. */
-function addActors(act: unknown, into: Set<string>): void {
-  let actor = act;
-  while (typeof actor === "object" && actor !== null) {
-    if ("sub" in actor && typeof actor.sub === "string") into.add(actor.sub);
-    actor = "act" in actor ? actor.act : undefined;
-  }
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });

@@ -5,12 +5,10 @@ import type { PolicySet } from "../../engine/model/policy.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 import type { SessionEvent } from "../../engine/model/session-event.ts";
 import type { AnalyzedStatement, SqlContext, SqlFault } from "../../engine/sql/types.ts";
-import { describeApprovers } from "../approvals/approval.ts";
 import { GatewayError } from "../errors.ts";
 import type { GateSession, HoldOutcome, SqlGate, SqlVerdict } from "../postgres/sql-gate.ts";
 import type { EventText } from "../recording/event-text.ts";
-import { approvalDigest } from "./approval-digest.ts";
-import { approvalIdOf, holdForApproval } from "./approval-hold.ts";
+import { holdForApproval } from "./approval-hold.ts";
 import { type Contribution, contributionsOf } from "./contributions.ts";
 import type { GateDeps } from "./deps.ts";
 import { completionText, statementText } from "./event-texts.ts";
@@ -46,6 +44,9 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   const cache = new StatementCache(deps.engine, deps.limits);
   /** Windows that grow by what a result holds: waiting for the completion, by decision id. */
   const measured = new Map<string, readonly MeasuredWindow[]>();
+
+  /** Statements that run on an approval, by decision id: how to stop listening for its withdrawal. */
+  const running = new Map<string, () => void>();
 
   /** A verdict of another gate has none under this key. */
   const stateKey = Symbol("state of a verdict");
@@ -110,7 +111,6 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     session: GateSession,
     context: SqlContext,
     statement: AnalyzedStatement,
-    parameters: Parameters,
     approved: ReadonlySet<RuleId>,
   ): SqlVerdict => {
     const policies = deps.policies();
@@ -136,16 +136,13 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       obligationsKey: obligationsKey(decision.obligations),
     };
     if (decision.effect === "allow") return remember({ kind: "release", decision, ...released }, state);
-    const digest = approvalDigest(session, deps.connection, released, context, parameters, policies.hash);
-    const id = deps.approvals.idFor(digest, approvalIdOf(decisionId));
-    const notice = `waiting for approval ${id} by ${describeApprovers(decision.requirements)}: \`gw approvals approve ${id}\``;
-    return remember({ kind: "hold", decision, notice, ...released }, state);
+    return remember({ kind: "hold", decision, ...released }, state);
   };
 
   /** `judge`, with anything thrown turned into a refusal. */
-  const judgeSafely: typeof judge = (session, context, statement, parameters, approved) => {
+  const judgeSafely: typeof judge = (session, context, statement, approved) => {
     try {
-      return judge(session, context, statement, parameters, approved);
+      return judge(session, context, statement, approved);
     } catch (error) {
       return refuseBug(statement.facts.text, statement, error);
     }
@@ -159,7 +156,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
         return [refuseFault(text, undefined, analyzed.error)];
       }
       return analyzed.value.map((statement, i) => {
-        const verdict = judgeSafely(session, context, statement, [], noRules);
+        const verdict = judgeSafely(session, context, statement, noRules);
         if (i < analyzed.value.length - 1) countTentatively(verdict);
         return verdict;
       });
@@ -254,20 +251,23 @@ export function createSqlGate(deps: GateDeps): SqlGate {
 
   return {
     decide,
-    redecide: (session, context, statement, parameters) =>
-      judgeSafely(session, context, statement, parameters, noRules),
     isCurrent: (verdict) => stateOf(verdict).policies === deps.policies(),
+    redecide: (session, context, statement) => judgeSafely(session, context, statement, noRules),
     record,
-    hold: async (session, context, verdict, parameters, signal) => {
+    hold: async (session, context, verdict, parameters, signal, client) => {
       try {
         const rejudge = (approved: ReadonlySet<RuleId>): SqlVerdict => {
           if (verdict.statement === undefined) throw new BugError("a hold without a statement");
-          return judgeSafely(session, context, verdict.statement, parameters, approved);
+          return judgeSafely(session, context, verdict.statement, approved);
         };
         record(session, [verdict], parameters);
         const policyHash = (v: SqlVerdict): string => stateOf(v).policies.hash;
-        const held = { session, context, verdict, parameters, signal, rejudge, policyHash };
-        const outcome = await holdForApproval(deps, held);
+        const held = { session, context, verdict, parameters, signal, rejudge, policyHash, client };
+        const { outcome, approval } = await holdForApproval(deps, held);
+        if (outcome.kind === "granted" && approval !== undefined) {
+          const stop = deps.approvals.onRevoked(approval, client.end);
+          running.set(outcome.verdict.decisionId, stop);
+        }
         if (outcome.kind !== "granted") recordUnreleased(session, verdict, outcome);
         return outcome;
       } catch (error) {
@@ -285,6 +285,8 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       }
     },
     complete: (session, decisionId, completion) => {
+      running.get(decisionId)?.();
+      running.delete(decisionId);
       const windows = measured.get(decisionId);
       if (windows !== undefined) {
         for (const window of windows) {

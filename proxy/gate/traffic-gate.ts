@@ -13,8 +13,9 @@ import { maskKey } from "../../engine/model/mask.ts";
 import type { PolicySet } from "../../engine/model/policy.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 import { describeApprovers } from "../approvals/approval.ts";
+import { requesterOf } from "../approvals/digest.ts";
 import { causeCode, GatewayError } from "../errors.ts";
-import { approvalIdOf, requesterOf } from "./approval-hold.ts";
+import { approvalIdOf } from "./approval-hold.ts";
 import { contributionsOf } from "./contributions.ts";
 import type { GateDeps } from "./deps.ts";
 import { alertEvents } from "./session-events.ts";
@@ -217,7 +218,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       digest,
       decisionId: held.decisionId,
       session: session.id,
-      requester: requesterOf(session),
+      requester: requesterOf(session.identity),
       connection: deps.connection,
       protocol: subject.facts.protocol,
       statement: subject.text,

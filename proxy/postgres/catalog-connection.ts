@@ -55,7 +55,7 @@ export async function connectCatalog(target: UpstreamTarget, timeoutMs: number):
 const textOnly: pg.CustomTypesConfig = { getTypeParser: () => (value: unknown) => value };
 
 /** libpq's meaning of sslmode: `require` encrypts only, `verify-ca` checks the chain, `verify-full` the name too. */
-function tlsOptions(
+export function tlsOptions(
   mode: Exclude<UpstreamTarget["tls"]["mode"], "disable" | "prefer">,
   target: UpstreamTarget,
 ): ConnectionOptions {

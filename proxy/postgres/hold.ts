@@ -2,7 +2,7 @@
 import type { SqlContext } from "../../engine/sql/types.ts";
 import { refusalOf, refusals } from "./deny.ts";
 import type { Refusal, Release } from "./session-state.ts";
-import type { GateSession, SqlGate, SqlVerdict } from "./sql-gate.ts";
+import type { GateSession, HeldClient, SqlGate, SqlVerdict } from "./sql-gate.ts";
 
 /** The statements of one message, and what they are to be judged with. */
 export type Question = {
@@ -19,18 +19,13 @@ export type HoldAnswer =
   | { readonly kind: "refused"; readonly refusal: Refusal };
 
 /** Asks about each verdict that needs it, in order. What is granted is on record when this resolves. */
-export async function askPeople(
-  gate: SqlGate,
-  question: Question,
-  tell: (notice: string) => void,
-): Promise<HoldAnswer> {
+export async function askPeople(gate: SqlGate, question: Question, client: HeldClient): Promise<HoldAnswer> {
   const { session, context, verdicts, parameters, signal } = question;
   const releases: Release[] = [];
   for (const verdict of verdicts) {
     if (verdict.kind === "release") releases.push(verdict);
     if (verdict.kind !== "hold") continue;
-    tell(verdict.notice);
-    const outcome = await gate.hold(session, context, verdict, parameters, signal);
+    const outcome = await gate.hold(session, context, verdict, parameters, signal, client);
     if (outcome.kind === "withdrawn") return { kind: "refused", refusal: refusals.cancelled };
     if (outcome.kind === "refused") return { kind: "refused", refusal: refusalOf(outcome.refusal) };
     const granted = outcome.verdict;

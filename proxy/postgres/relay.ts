@@ -80,6 +80,7 @@ export class Relay {
       toUpstream: this.#toUpstream,
       tellClient: (bytes) => this.#tellClient(bytes),
       flush: () => this.#flushUpstream(),
+      endRunning: () => void cancelUpstream(options.upstream, this.#upstreamKey, cancelTimeoutMs),
       resume: (failure) => this.#resume(failure),
     });
     this.#upstreamSide = new UpstreamSide({ ...shared, toClient: this.#toClient });

@@ -40,8 +40,6 @@ export type SqlVerdict = {
       readonly decision: Decision & { readonly effect: "approval" };
       readonly rewritten: RewrittenSql;
       readonly obligationsKey: string;
-      /** One line for a NoticeResponse: who must approve, how, the id. */
-      readonly notice: string;
     }
   | {
       readonly kind: "refuse";
@@ -50,6 +48,13 @@ export type SqlVerdict = {
       readonly refusal: SqlRefusal;
     }
 );
+
+export type HeldClient = {
+  /** One line for a NoticeResponse: who must approve, how, the id. */
+  readonly tell: (notice: string) => void;
+  /** The approval was taken back while its statement runs: end it. */
+  readonly end: () => void;
+};
 
 export type HoldOutcome =
   | { readonly kind: "granted"; readonly verdict: SqlVerdict }
@@ -88,13 +93,17 @@ export type SqlGate = {
     verdicts: readonly SqlVerdict[],
     parameters: readonly (Uint8Array | null)[],
   ) => void;
-  /** Waits for people. `signal` aborts it when the client cancels or goes away. */
+  /**
+   * Waits for people. `signal` aborts it when the client cancels or goes away; `client` is spoken to while it waits and
+   * while what was approved runs.
+   */
   readonly hold: (
     session: GateSession,
     context: SqlContext,
     verdict: SqlVerdict & { kind: "hold" },
     parameters: readonly (Uint8Array | null)[],
     signal: AbortSignal,
+    client: HeldClient,
   ) => Promise<HoldOutcome>;
   readonly complete: (session: GateSession, decisionId: string, completion: Completion) => void;
   readonly open: (session: GateSession) => void;

@@ -5,7 +5,7 @@ import { startTokenIssuer } from "../../cli/demo/token-issuer.ts";
 import type { RuleId } from "../../engine/model/decision.ts";
 import { startAdminServer } from "../../proxy/admin/server.ts";
 import { createApprovalDesk } from "../../proxy/approvals/desk.ts";
-import { openApprovalStore } from "../../proxy/approvals/store.ts";
+import { openSqliteStore } from "../../proxy/approvals/sqlite-store.ts";
 import type { FaultCode } from "../../proxy/errors.ts";
 import { createVerifyToken } from "../../proxy/identity/authenticate.ts";
 import { silentLog } from "../../proxy/log.ts";
@@ -23,7 +23,7 @@ const claims = {
   purpose: "purpose",
 };
 const desk = createApprovalDesk({
-  store: openApprovalStore(join(temporaryFolder(), "approvals.sqlite")),
+  store: openSqliteStore(join(temporaryFolder(), "approvals.sqlite")),
   clock,
   record: () => undefined,
 });
@@ -91,6 +91,8 @@ const ask = (id: string) =>
     session: "ses_1",
     requester: { sub: "bot-7", kind: "agent", onBehalfOf: ["nina"] },
     connection: "prod-pg",
+    protocol: "sql",
+    likeness: "f1",
     statement: "delete from orders where id = $1",
     parameters: ["7"],
     accesses: ["delete public.orders"],

@@ -177,7 +177,6 @@ export async function startGateway(
           effect: "approval",
           requirements: [{ rule: ruleId, approvers: [], withinMs: 1_000, message: "" }],
         },
-        notice: "waiting for approval",
         ...released,
       };
     }
@@ -206,7 +205,8 @@ export async function startGateway(
         journal.recorded.push({ kind: v.kind, text: textOf.get(v.decisionId) ?? "?", parameters: parameters.length });
       }
     },
-    hold: async (_session, _context, verdict, _parameters, signal) => {
+    hold: async (_session, _context, verdict, _parameters, signal, client) => {
+      client.tell("waiting for approval");
       const text = verdict.statement?.facts.text ?? "";
       const ruling = gateway.rule(text);
       const kind = ruling.kind === "hold" ? await ruling.outcome(signal) : "refused";
