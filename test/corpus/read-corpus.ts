@@ -9,9 +9,9 @@ import type { Step } from "../support/twin-transcript.ts";
  * `real`: a benign statement whose answer is compared with the real database, not with the masked copy (catalogs).
  * `passes`: a benign statement that must be let through, though its answer may be another one.
  * `unordered`: rows are compared as multisets.
- * `17`, `18`: needs at least this server.
+ * `16`, `17`, `18`: needs at least this server.
  */
-export type CorpusFlag = "acts" | "own" | "real" | "passes" | "unordered" | "17" | "18";
+export type CorpusFlag = "acts" | "own" | "real" | "passes" | "unordered" | "16" | "17" | "18";
 export type CorpusRow = {
   readonly file: string;
   readonly name: string;
@@ -27,6 +27,7 @@ const flagNames: ReadonlySet<string> = new Set([
   "real",
   "passes",
   "unordered",
+  "16",
   "17",
   "18",
 ] satisfies CorpusFlag[]);

@@ -12,7 +12,7 @@ import { clinicObligations } from "./clinic.ts";
 import { withClient } from "./postgres.ts";
 import type { Database } from "./twin-databases.ts";
 import { judge } from "./twin-engine.ts";
-import { type Answer, observe, type Seen, type World } from "./twin-transcript.ts";
+import { type Answer, observe, type Seen, type Step, type World } from "./twin-transcript.ts";
 
 const mark = "refused by the clinic's policy";
 const rule = "clinic.all" as RuleId;
@@ -111,6 +111,22 @@ export async function gatewayWorld(database: Database, catalog: Catalog, wrap: "
         return answers;
       }),
     close,
+  };
+}
+
+/** One gateway for each database that is kept, and one for each run that is on its own. */
+export function gatewaysOf(
+  catalog: Catalog,
+): (database: Database, wrap: "rollback" | "none", steps: readonly Step[]) => Promise<readonly Answer[]> {
+  const kept = new Map<Database, Promise<World>>();
+  return async (database, wrap, steps) => {
+    if (wrap === "none") {
+      const own = await gatewayWorld(database, catalog, wrap);
+      return own.run(steps).finally(own.close);
+    }
+    const known = kept.get(database) ?? gatewayWorld(database, catalog, wrap);
+    kept.set(database, known);
+    return (await known).run(steps);
   };
 }
 

@@ -34,6 +34,7 @@ export async function makeWorlds(options: {
       }
     }
     await client.query(maskedCopyAfter);
+    if (options.analyzed) await client.query("ANALYZE");
   });
   return { databases, A, B, M, catalog };
 }

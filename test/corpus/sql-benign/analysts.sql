@@ -259,7 +259,7 @@ SELECT enum_range(NULL::clinic.mood), enum_first(NULL::clinic.mood);
 --- casts
 SELECT id::text, '5'::int, CAST('2024-01-01' AS date), 'calm'::clinic.mood, label::varchar(3), rate::float8, floor::bool, '{1,2}'::int[], '10.5'::numeric(5,1), id::bigint, 'a'::char(3), '1 day'::interval FROM clinic.rooms ORDER BY rooms.id;
 
---- typed literals
+--- typed literals [16]
 SELECT date '2024-02-29', timestamp '2024-01-01 00:00', interval '2 hours', numeric '1.5', bool 'yes', B'101', X'1F', 1e3, 0x1F, 1_000;
 
 --- ranges

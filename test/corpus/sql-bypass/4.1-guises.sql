@@ -248,10 +248,10 @@ SELECT json_value(cover, '$.bank') FROM clinic.patients;
 --- JSON_QUERY with wrapper [17]
 SELECT json_query(cover, '$.*' WITH WRAPPER) FROM clinic.patients;
 
---- JSON_OBJECT constructor
+--- JSON_OBJECT constructor [16]
 SELECT json_object('k' : tax_no) FROM clinic.patients;
 
---- JSON_ARRAYAGG constructor
+--- JSON_ARRAYAGG constructor [16]
 SELECT json_arrayagg(email ORDER BY id) FROM clinic.patients;
 
 --- JSON_ARRAY over a query [17]

@@ -159,7 +159,7 @@ SELECT id FROM clinic.rooms EXCEPT (SELECT id FROM staff.people WHERE wage > 500
 --- array subscript after a parenthesis
 SELECT (string_to_array(email, '@'))[1] FROM clinic.patients;
 
---- IS JSON over the value
+--- IS JSON over the value [16]
 SELECT (substr(tax_no, 1, 1) || CASE WHEN tax_no < '5' THEN '' ELSE '{' END) IS JSON FROM clinic.patients;
 
 --- an argument of an unknown type that becomes a column's

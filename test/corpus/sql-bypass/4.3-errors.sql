@@ -135,7 +135,7 @@ SELECT ('1' || substr(tax_no, 1, 3))::bit(4) FROM clinic.patients;
 --- a character that has no equivalent
 SELECT chr(wage * 1000) FROM staff.people;
 
---- jsonb_path_query error with the value
+--- jsonb_path_query error with the value [17]
 SELECT jsonb_path_query(cover, 'strict $.bank.double()') FROM clinic.patients;
 
 --- JSON_VALUE error on error [17]

@@ -143,7 +143,7 @@ MERGE INTO clinic.visits v USING (VALUES (1)) s(x) ON true WHEN MATCHED AND 1 / 
 --- MERGE NOT MATCHED BY SOURCE [17]
 MERGE INTO clinic.visits v USING clinic.rooms r ON v.id = r.id WHEN NOT MATCHED BY SOURCE THEN UPDATE SET cost = 1;
 
---- MERGE from the filtered table as a source
+--- MERGE from the filtered table as a source [17]
 MERGE INTO clinic.rooms r USING (SELECT count(*)::int AS n FROM clinic.visits) s ON r.id = 1 WHEN MATCHED THEN UPDATE SET floor = s.n RETURNING r.floor;
 
 --- an INSERT that copies hidden rows to an open table
