@@ -1,7 +1,6 @@
 // gw audit verify
 import { type Command, InvalidArgumentError } from "commander";
-import type { ChainHead } from "../../proxy/recording/chain.ts";
-import { verifyRecording } from "../../proxy/recording/read.ts";
+import { type Anchor, type VerifiedChain, verifyChains } from "../../proxy/recording/chains.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
@@ -19,26 +18,39 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
       anchorOf,
     )
     .option("--json", "as JSON")
-    .action(async (options: RecordingOptions & { readonly json?: boolean; readonly expect?: ChainHead }) => {
+    .action(async (options: RecordingOptions & { readonly json?: boolean; readonly expect?: Anchor }) => {
       const folder = await recordingFolder(options);
-      const result = await verifyRecording(folder, options.expect);
-      const isWhole = result.damage.length === 0 && result.anchor !== "missing";
-      if (options.json) terminal.out(`${JSON.stringify(result)}\n`);
-      else {
-        for (const { path, line, fault } of result.damage) terminal.out(`${path}:${line}: ${wording[fault]}\n`);
-        if (result.anchor === "missing")
-          terminal.out(`line ${options.expect?.seq} is not there, or is another one: lines were cut off\n`);
-        const state = isWhole ? "the chain is whole" : "the recording is damaged";
-        terminal.out(`${result.lines} lines, last number ${result.head.seq}, hash ${result.head.hash}: ${state}\n`);
+      const { chains, missing } = await verifyChains(folder, options.expect);
+      const isWhole = missing.length === 0 && chains.every((c) => c.damage.length === 0 && c.anchor !== "missing");
+      const [own, ...workers] = chains;
+      if (options.json) {
+        const result = workers.length + missing.length === 0 ? own : { ...own, workers, missing };
+        terminal.out(`${JSON.stringify(result)}\n`);
+      } else {
+        for (const verified of chains) terminal.out(shown(verified, options.expect));
+        for (const worker of missing) terminal.out(`${worker}: the whole folder is gone\n`);
       }
       exit(isWhole ? exitCodes.ok : exitCodes.failed);
     });
 }
 
-function anchorOf(text: string): ChainHead {
-  const [, seq, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? [];
-  if (seq === undefined || hash === undefined) throw new InvalidArgumentError("write it as `number:hash`.");
-  return { seq: Number(seq), hash };
+function shown({ chain, damage, anchor, lines, head }: VerifiedChain, expected: Anchor | undefined): string {
+  const places = damage.map(({ path, line, fault }) => `${path}:${line}: ${wording[fault]}\n`);
+  const prefix = chain === "" ? "" : `${chain}: `;
+  const which = expected?.chain === chain ? `line ${expected.seq}` : "the line that the primary noted at its end";
+  const cut = anchor === "missing" ? [`${prefix}${which} is not there, or is another one: lines were cut off\n`] : [];
+  const state = damage.length + cut.length === 0 ? "the chain is whole" : "the recording is damaged";
+  return [...places, ...cut, `${prefix}${lines} lines, last number ${head.seq}, hash ${head.hash}: ${state}\n`].join(
+    "",
+  );
+}
+
+function anchorOf(text: string): Anchor {
+  const [, worker, seq, hash] = /^(?:(worker-\d+):)?(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? [];
+  if (seq === undefined || hash === undefined) {
+    throw new InvalidArgumentError("write it as `number:hash`, or `worker-2:number:hash`.");
+  }
+  return { chain: worker ?? "", seq: Number(seq), hash };
 }
 
 const wording = {

@@ -1,7 +1,8 @@
 // gw sessions list | show ID
 import type { Command } from "commander";
 import { GatewayError } from "../../proxy/errors.ts";
-import { type RecordedEvent, readEvents } from "../../proxy/recording/read.ts";
+import { readAllEvents } from "../../proxy/recording/chains.ts";
+import type { RecordedEvent } from "../../proxy/recording/read.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
@@ -22,7 +23,7 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
     .option("--by <sub>", "only sessions of this principal")
     .option("--limit <n>", "at most this many", "50")
     .action(async (options: Options & { readonly by?: string; readonly limit: string }) => {
-      const all = await summaries(readEvents(await recordingFolder(options)));
+      const all = await summaries(readAllEvents(await recordingFolder(options)));
       const shown = all
         .filter((session) => options.by === undefined || session.sub === options.by)
         .reverse()
@@ -47,7 +48,7 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
   recording(sessions.command("show").description("everything that one session did").argument("<id>")).action(
     async (id: string, options: Options) => {
       const events: RecordedEvent[] = [];
-      for await (const event of readEvents(await recordingFolder(options)))
+      for await (const event of readAllEvents(await recordingFolder(options)))
         if (event.session === id) events.push(event);
       if (events.length === 0) {
         throw new GatewayError(

@@ -8,7 +8,8 @@ import { type Gateway, startGateway } from "../../cli/compose.ts";
 import { startTokenIssuer, type TokenIssuer } from "../../cli/demo/token-issuer.ts";
 import { readConfig } from "../../proxy/config.ts";
 import type { Log } from "../../proxy/deps.ts";
-import { type RecordedEvent, readEvents } from "../../proxy/recording/read.ts";
+import { readAllEvents } from "../../proxy/recording/chains.ts";
+import type { RecordedEvent } from "../../proxy/recording/read.ts";
 import { type TestServer, testDatabase } from "./postgres.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
@@ -99,7 +100,7 @@ ${options.connection ?? ""}
     writePolicy,
     events: async () => {
       const events: RecordedEvent[] = [];
-      for await (const event of readEvents(recording)) events.push(event);
+      for await (const event of readAllEvents(recording)) events.push(event);
       return events;
     },
   };
