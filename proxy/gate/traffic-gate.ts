@@ -297,9 +297,10 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
 
   return {
     decide: (session, subject) => judge(session, subject, noRules),
-    preview: (session, subject) => {
+    preview: (session, subject, mode) => {
       try {
-        return deps.policies().decide(requestOf(session, subject, noRules));
+        const request = requestOf(session, subject, noRules);
+        return deps.policies().decide(mode === undefined ? request : { ...request, isProbe: true });
       } catch (error) {
         deps.log.error({ code: "internal-error", cause: causeCode(error) }, "a preview failed");
         return undefined;

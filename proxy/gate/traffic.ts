@@ -102,7 +102,12 @@ export type TrafficGate = {
    * Asks the policies without giving a verdict: for lists that are filtered (`tools/list`) and for finding out which
    * facts a decision reads. Nothing is counted or recorded.
    */
-  readonly preview: (session: TrafficSession, subject: Subject) => Decision | undefined;
+  readonly preview: (
+    session: TrafficSession,
+    subject: Subject,
+    /** `optimistic`: whether some such request could pass; what isn't known counts in favour, windows don't count. */
+    mode?: "optimistic",
+  ) => Decision | undefined;
   /** A refusal of the adapter's own (a body that can't be read): recorded like any other. */
   readonly refuse: (session: TrafficSession, subject: Subject, fault: Unable) => TrafficVerdict;
   /** Writes the intent of each verdict, refusals included, before anything moves. Counters and rates count here. @throws GatewayError */
