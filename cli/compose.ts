@@ -8,19 +8,20 @@ import type { Metric } from "../proxy/admin/metrics.ts";
 import { startAdminServer } from "../proxy/admin/server.ts";
 import { type ApprovalDesk, createApprovalDesk } from "../proxy/approvals/desk.ts";
 import { openSqliteStore } from "../proxy/approvals/sqlite-store.ts";
+import type { PolicyOperations } from "../proxy/bundle/operations.ts";
 import type { Clock, Log, NewId } from "../proxy/deps.ts";
 import { causeCode, GatewayError } from "../proxy/errors.ts";
 import { type Counters, WindowCounters } from "../proxy/gate/counters.ts";
 import { createSqlGate } from "../proxy/gate/gate.ts";
 import { GateMetrics } from "../proxy/gate/gate-metrics.ts";
+import type { Shadow } from "../proxy/gate/shadow.ts";
 import { taggedCatalog } from "../proxy/gate/tagged-catalog.ts";
 import { timeFactsOf } from "../proxy/gate/time-facts.ts";
 import type { GatewayConfig, PostgresConnectionConfig } from "../proxy/gateway-config.ts";
 import { createAuthenticate, createVerifyToken, type VerifyToken } from "../proxy/identity/authenticate.ts";
 import { silentLog } from "../proxy/log.ts";
 import { createNewId } from "../proxy/new-id.ts";
-import { type CompileBundle, holdPolicies, type PolicyHolder, type PolicyStatus } from "../proxy/policy-holder.ts";
-import { folderSource } from "../proxy/policy-source.ts";
+import type { CompileBundle, PolicyHolder, PolicyStatus } from "../proxy/policy-holder.ts";
 import { loadCatalog } from "../proxy/postgres/catalog-loader.ts";
 import { openCatalogSource } from "../proxy/postgres/catalog-source.ts";
 import { createPostgresListener } from "../proxy/postgres/listener.ts";
@@ -29,8 +30,7 @@ import type { ChainHead } from "../proxy/recording/chain.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import type { Reloadable } from "../proxy/reload.ts";
 import { type Certificate, makeSelfSigned } from "../proxy/tls/self-signed.ts";
-import { compileBundleIn } from "./compile-bundle.ts";
-import { joinRego } from "./join-rego.ts";
+import { openPolicies } from "./compose-policies.ts";
 import { createSqlEngine } from "./sql-engine.ts";
 
 /** A running gateway. Ports are the real ones: `listen: 127.0.0.1:0` picks a free one. */
@@ -80,6 +80,9 @@ type Parts = {
   readonly newId: NewId;
   readonly recorder: Recorder;
   readonly policies: PolicyHolder;
+  readonly shadow: Shadow | undefined;
+  readonly operations: PolicyOperations;
+  readonly reloadables: readonly Reloadable[];
   readonly approvals: ApprovalDesk;
   readonly counters: Counters;
   readonly shared: SharedParts | undefined;
@@ -110,7 +113,7 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
       connections: connections.map(({ name, host, port }) => ({ name, host, port })),
       admin: admin && { host: admin.host, port: admin.port },
       policy: { status: parts.policies.status, reload: parts.policies.reload },
-      reloadables: [parts.policies.reloadable],
+      reloadables: parts.reloadables,
       stopAccepting: async () => {
         for (const { listener } of connections) listener.stopAccepting();
         await admin?.close();
@@ -144,23 +147,21 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
   const { directory, durability } = config.recording;
   const recorder = openRecorder({ directory, durability, node: config.node, clock, log });
   undo.push(() => recorder.close());
-  const rego = joinRego(
-    overrides.compile ?? compileBundleIn(config.policies.timeZone, capabilitiesOf(config.connections)),
-    config.policies.rego ?? [],
-    log,
+  const counters = overrides.shared?.counters ?? new WindowCounters(clock);
+  const { policies, shadow, operations, reloadables } = await openPolicies(
+    config.policies,
+    {
+      connections: capabilitiesOf(config.connections),
+      compile: overrides.compile,
+      counters,
+      clock,
+      log,
+      onSourceChange: overrides.shared?.onChange,
+      record: ({ state, hash, message }) =>
+        recorder.recordOutcome({ atMs: clock.nowMs(), session: "", type: "policy", state, hash, message }),
+    },
+    undo,
   );
-  undo.push(() => rego.close());
-  const policies = await holdPolicies({
-    source: folderSource(config.policies.path, log),
-    compile: rego.compile,
-    alsoRead: rego.files,
-    ...(overrides.shared === undefined ? {} : { onSourceChange: overrides.shared.onChange }),
-    clock,
-    log,
-    onChange: ({ state, hash, message }) =>
-      recorder.recordOutcome({ atMs: clock.nowMs(), session: "", type: "policy", state, hash, message }),
-  });
-  undo.push(() => policies.close());
   const approvals = createApprovalDesk({
     store: openSqliteStore(config.approvals.file),
     clock,
@@ -174,8 +175,11 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
     newId,
     recorder,
     policies,
+    shadow,
+    operations,
+    reloadables,
     approvals,
-    counters: overrides.shared?.counters ?? new WindowCounters(clock),
+    counters,
     shared: overrides.shared,
     verify: createVerifyToken({ ...config.identity, clock, log }),
     metrics: new GateMetrics(),
@@ -208,6 +212,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     catalogVersion: () => catalog.current().version,
     onUnknownName: live.refreshSoon,
     metrics: parts.metrics,
+    shadow: parts.shadow,
     limits,
     clock,
     newId,
@@ -289,6 +294,7 @@ function metricsOf(parts: Parts, connections: readonly Serving[]): readonly Metr
   const { approvals, recorder, policies } = parts;
   return [
     ...parts.metrics.read(),
+    ...(parts.shadow?.metrics() ?? []),
     {
       name: "gw_sessions",
       help: "open client sessions",

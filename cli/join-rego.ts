@@ -3,15 +3,17 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { addForConnection, combinePolicySets } from "../engine/combine.ts";
 import { err, ok, type Result } from "../engine/lib/result.ts";
+import type { ArchiveFiles } from "../engine/lib/tar.ts";
 import { limits } from "../engine/limits.ts";
 import type { PolicySet } from "../engine/model/policy.ts";
-import { readRegoBundle } from "../engine/rego/bundle.ts";
+import { type RegoBundle, readRegoBundle, readRegoFiles } from "../engine/rego/bundle.ts";
 import { noNeeds, regoPolicySet } from "../engine/rego/policy-set.ts";
 import { verifyBundle } from "../proxy/bundle/signature.ts";
 import type { Log } from "../proxy/deps.ts";
 import { causeCode } from "../proxy/errors.ts";
 import type { RegoConfig } from "../proxy/gateway-config.ts";
 import type { CompileBundle } from "../proxy/policy-holder.ts";
+import type { BundleFiles } from "../proxy/policy-source.ts";
 import { type RegoWorkers, startRegoWorkers } from "../proxy/rego/worker-pool.ts";
 
 export type JoinedRego = {
@@ -28,8 +30,16 @@ type Loaded = {
   readonly set: (timeZone: string) => PolicySet;
 };
 
-export function joinRego(compile: CompileBundle, configs: readonly RegoConfig[], log: Log): JoinedRego {
-  const current = new Map<RegoConfig, Loaded>();
+export type BundledRego = { readonly deadlineMs: number; readonly timeZone: string };
+
+/** `bundled`: how a module is run that lies in the policies' own bundle. */
+export function joinRego(
+  compile: CompileBundle,
+  configs: readonly RegoConfig[],
+  bundled: BundledRego,
+  log: Log,
+): JoinedRego {
+  const current = new Map<RegoConfig | BundledRego, Loaded>();
   // What a reload replaced decides on until the new policies are in force: it is closed by the reload after that.
   let replaced: RegoWorkers[] = [];
   const load = async (config: RegoConfig): Promise<Result<Loaded, string>> => {
@@ -41,13 +51,27 @@ export function joinRego(compile: CompileBundle, configs: readonly RegoConfig[],
     const loaded = await loadBundle(config, bytes, digest, log);
     return loaded.ok ? loaded : err(`the Rego bundle \`${config.bundle}\` can't be loaded: ${loaded.error}`);
   };
+  const loadOwn = async (archive: ArchiveFiles): Promise<Result<Loaded, string>> => {
+    const bundle = readRegoFiles(archive, limits);
+    if (!bundle.ok) return bundle;
+    const known = current.get(bundled);
+    if (known?.digest === bundle.value.hash) return ok(known);
+    const run = { entrypoint: undefined, deadlineMs: bundled.deadlineMs };
+    return startBundle(bundle.value, run, bundle.value.hash, log);
+  };
   return {
     files: configs.map((config) => config.bundle),
-    compile: async (files, root) => {
-      const base = await compile(files, root);
-      if (!base.ok) return base;
+    compile: async (files, root, archive) => {
+      const next = new Map<RegoConfig | BundledRego, Loaded>();
+      const own = archive !== undefined && isRego(archive) ? await loadOwn(archive) : undefined;
+      if (own && !own.ok) return err(`the Rego module of \`${root}\` can't be loaded: ${own.error}`);
+      if (own) next.set(bundled, own.value);
+      const base = await compileBase(compile, { files, root, archive }, own?.value, bundled.timeZone);
+      if (!base.ok) {
+        if (own && current.get(bundled) !== own.value) await own.value.workers.close();
+        return base;
+      }
       let whole = base.value;
-      const next = new Map<RegoConfig, Loaded>();
       for (const config of configs) {
         const loaded = await load(config);
         if (!loaded.ok) {
@@ -64,6 +88,23 @@ export function joinRego(compile: CompileBundle, configs: readonly RegoConfig[],
     },
     close: () => closeAll([...replaced, ...[...current.values()].map((l) => l.workers)]),
   };
+}
+
+/** OPA's marks of a bundle that is compiled to WebAssembly. */
+const isRego = (archive: ArchiveFiles): boolean => [...archive.keys()].some((name) => name.endsWith(".wasm"));
+
+type Source = { readonly files: BundleFiles; readonly root: string; readonly archive: ArchiveFiles | undefined };
+
+/** Policies in our language, in Rego, or both in one bundle. */
+async function compileBase(
+  compile: CompileBundle,
+  { files, root, archive }: Source,
+  own: Loaded | undefined,
+  timeZone: string,
+): Promise<Result<PolicySet, string>> {
+  if (own !== undefined && ![...files.keys()].some((path) => path.endsWith(".policy"))) return ok(own.set(timeZone));
+  const base = await compile(files, root, archive);
+  return base.ok && own !== undefined ? ok(combinePolicySets(base.value, own.set(base.value.timeZone ?? "UTC"))) : base;
 }
 
 const addTo = (base: PolicySet, added: PolicySet, connections: readonly string[] | undefined): PolicySet =>
@@ -83,10 +124,18 @@ async function loadBundle(
   const { signedBy } = config;
   const vouched = signedBy && (await verifyBundle(bundle.value.files, signedBy.key, signedBy.algorithm));
   if (vouched && !vouched.ok) return vouched;
-  const { module, data, hash, revision } = bundle.value;
+  return startBundle(bundle.value, config, digest, log);
+}
+
+async function startBundle(
+  { module, data, hash, revision }: RegoBundle,
+  { entrypoint: wanted, deadlineMs }: Pick<RegoConfig, "entrypoint" | "deadlineMs">,
+  digest: string,
+  log: Log,
+): Promise<Result<Loaded, string>> {
   const started = await startRegoWorkers(
-    { module, data, entrypoint: config.entrypoint, pagesMax: limits.regoMemoryPagesMax },
-    { deadlineMs: config.deadlineMs, limits, monotonicMs: () => performance.now(), log },
+    { module, data, entrypoint: wanted, pagesMax: limits.regoMemoryPagesMax },
+    { deadlineMs, limits, monotonicMs: () => performance.now(), log },
   );
   if (!started.ok) return started;
   const workers = started.value;

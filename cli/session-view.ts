@@ -79,6 +79,10 @@ function renderEvent(event: SessionEvent): readonly string[] {
     }
     case "alert":
       return [`${clock(event.atMs)}    ! ${event.channel} ${event.rule}: ${showLine(event.message)}`];
+    case "shadow":
+      return [
+        `${clock(event.atMs)}    ~ in shadow: ${event.effect} ${[...event.rules, ...event.obligations].map(showLine).join("; ")}`.trimEnd(),
+      ];
     case "session-end":
       return ["", `${clock(event.atMs)}  end: ${event.reason}`];
     case "policy":

@@ -139,6 +139,9 @@ export const limits = {
   bundleFetchMs: 30_000,
   /** Answers of a registry or a token server other than the bundle itself, bytes. */
   bundleAnswerBytesMax: 1_048_576,
+  /** All tests of a bundle that is to be taken up, and the heap of the thread that runs them, MB. */
+  bundleTestMs: 60_000,
+  bundleTestHeapMbMax: 1_024,
   /** A WASM module of a Rego bundle, bytes. OPA's own run-time is 0.2 MB of it. */
   regoModuleBytesMax: 33_554_432,
   /** One evaluation of a Rego policy. The gateway's thread waits for it, so it bounds what a slow policy costs everybody. */

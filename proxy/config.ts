@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
 import { limits } from "../engine/limits.ts";
-import { signatureAlgorithms } from "./bundle/signature.ts";
+import { buildShadow, buildSource, bundleKeys, defaultState, keySchema, policiesKeys } from "./bundle/config.ts";
 import { ConfigReader, type Environment, type Path } from "./config-reader.ts";
 import {
   addressOf,
@@ -19,6 +19,7 @@ import {
 import { causeCode, GatewayError } from "./errors.ts";
 import { isTimeZone } from "./gate/time-facts.ts";
 import type { ClientTls, GatewayConfig, IssuerConfig, PostgresConnectionConfig, RegoConfig } from "./gateway-config.ts";
+import { buildHttpConnection, httpConnectionSchema, httpKeys } from "./http/config.ts";
 import { logLevels } from "./log.ts";
 import { nearestKey } from "./nearest-key.ts";
 import { z } from "./schema.ts";
@@ -139,7 +140,7 @@ const regoSchema = z.strictObject({
   bundle: z.string().min(1),
   entrypoint: z.string().min(1).optional(),
   deadline: durationSchema.optional(),
-  signed_by: z.strictObject({ key: z.string().min(1), algorithm: z.enum(signatureAlgorithms) }).optional(),
+  signed_by: keySchema.optional(),
   connections: z.array(z.string()).min(1).optional(),
 });
 
@@ -153,7 +154,7 @@ const configSchema = z.strictObject({
     })
     .optional(),
   log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
-  policies: z.strictObject({ path: z.string().min(1), time_zone: timeZone, rego: z.array(regoSchema).optional() }),
+  policies: z.strictObject({ ...policiesKeys, time_zone: timeZone, rego: z.array(regoSchema).optional() }),
   recording: z.strictObject({
     directory: z.string().min(1),
     durability: z.enum(["sync", "batched", "async"]).default("batched"),
@@ -161,7 +162,7 @@ const configSchema = z.strictObject({
   approvals: z.strictObject({ file: z.string().min(1).optional(), hold: durationSchema.optional() }).prefault({}),
   admin: z.strictObject({ listen: addressSchema }).optional(),
   identity: z.strictObject({ issuers: z.array(issuerSchema).min(1), revoked: z.array(z.string()).default([]) }),
-  connections: z.array(connectionSchema).min(1),
+  connections: z.array(z.discriminatedUnion("kind", [connectionSchema, httpConnectionSchema])).min(1),
 });
 type Parsed = z.infer<typeof configSchema>;
 
@@ -179,11 +180,16 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     logLevel: parsed.log.level,
     ...(parsed.workers === undefined ? {} : { workers: workersOf(parsed.workers) }),
     policies: {
-      path: at.path(parsed.policies.path),
+      source: buildSource(parsed.policies, ["policies"], at),
+      state: parsed.policies.state === undefined ? defaultState(recordingDirectory) : at.path(parsed.policies.state),
+      operators: parsed.policies.operators,
       timeZone: parsed.policies.time_zone,
       ...(parsed.policies.rego === undefined
         ? {}
         : { rego: parsed.policies.rego.map((rego, i) => buildRego(rego, ["policies", "rego", i], names, at)) }),
+      ...(parsed.policies.shadow === undefined
+        ? {}
+        : { shadow: buildShadow(parsed.policies.shadow, names, ["policies", "shadow"], at) }),
     },
     recording: { directory: recordingDirectory, durability: parsed.recording.durability },
     approvals: {
@@ -195,7 +201,12 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
       issuers: parsed.identity.issuers.map((issuer, i) => buildIssuer(issuer, ["identity", "issuers", i], at)),
       revoked: new Set(parsed.identity.revoked),
     },
-    connections: parsed.connections.map((c, i) => buildConnection(c, ["connections", i], at)),
+    connections: parsed.connections.flatMap((c, i) =>
+      c.kind === "postgres" ? [buildConnection(c, ["connections", i], at)] : [],
+    ),
+    http: parsed.connections.flatMap((c, i) =>
+      c.kind === "http" ? [buildHttpConnection(c, ["connections", i], at)] : [],
+    ),
   };
 }
 
@@ -262,7 +273,7 @@ function readKeys(file: string, path: Path, at: ConfigReader): z.infer<typeof ke
 }
 
 function buildConnection(
-  parsed: Parsed["connections"][number],
+  parsed: z.infer<typeof connectionSchema>,
   path: Path,
   at: ConfigReader,
 ): PostgresConnectionConfig {
@@ -336,6 +347,8 @@ const knownKeys: readonly string[] = [
       secretSchema,
     ].flatMap(keysIn),
   ),
+  ...bundleKeys,
+  ...httpKeys,
   "hold",
   "count",
   "linger",

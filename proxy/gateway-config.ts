@@ -1,7 +1,9 @@
 // What gw.yaml says, decoded: files are read, secrets are functions.
 import type { PrincipalKind } from "../engine/model/principal.ts";
+import type { PolicySourceConfig, ShadowConfig } from "./bundle/config.ts";
 import type { SignatureAlgorithm } from "./bundle/signature.ts";
 import type { UpstreamTarget } from "./deps.ts";
+import type { HttpConnectionConfig } from "./http/config.ts";
 import type { LogLevel } from "./log.ts";
 
 export type Address = { readonly host: string; readonly port: number };
@@ -69,17 +71,31 @@ export type RegoConfig = {
   readonly connections: readonly string[] | undefined;
 };
 
+export type PoliciesConfig = {
+  readonly source: PolicySourceConfig;
+  /** Folder of the bundles that were in force. */
+  readonly state: string;
+  /** Groups whose people may roll back and promote; []: nobody. */
+  readonly operators: readonly string[];
+  /** For bundles whose manifest names none. */
+  readonly timeZone: string;
+  readonly rego?: readonly RegoConfig[];
+  /** Decides beside the others and enforces nothing. */
+  readonly shadow?: ShadowConfig;
+};
+
 export type GatewayConfig = {
   /** Name of this gateway in records. */
   readonly node: string;
   readonly logLevel: LogLevel;
   /** Processes that share the ports; undefined: this one alone. `lingerMs`: how long old sessions may go on after a restart. */
   readonly workers?: { readonly count: number; readonly lingerMs: number };
-  /** `timeZone` is for bundles whose manifest names none. */
-  readonly policies: { readonly path: string; readonly timeZone: string; readonly rego?: readonly RegoConfig[] };
+  readonly policies: PoliciesConfig;
   readonly recording: { readonly directory: string; readonly durability: Durability };
   readonly approvals: { readonly file: string; readonly holdMs: number };
   readonly admin: { readonly listen: Address } | undefined;
   readonly identity: { readonly issuers: readonly IssuerConfig[]; readonly revoked: ReadonlySet<string> };
   readonly connections: readonly PostgresConnectionConfig[];
+  /** Connections that are reached over HTTP. */
+  readonly http: readonly HttpConnectionConfig[];
 };

@@ -28,6 +28,8 @@ export type PolicyInput = {
 export type PolicySource = {
   /** For people: `policies`, `https://control.example/bundles/gw.tar.gz`. */
   readonly name: string;
+  /** It may be out of reach, or hold what somebody else broke: the policies in force go on, over a restart too. */
+  readonly isRemote?: boolean;
   /** @throws GatewayError when there is nothing, or nothing that may be used */
   readonly read: () => Promise<PolicyInput>;
   /** Tells of changes, not of what changed. The answer stops it. */

@@ -1,6 +1,7 @@
 // gw serve --config gw.yaml
 import cluster from "node:cluster";
 import type { Command } from "commander";
+import { describeSource } from "../../proxy/bundle/config.ts";
 import { readConfig } from "../../proxy/config.ts";
 import type { GatewayConfig } from "../../proxy/gateway-config.ts";
 import { createLog } from "../../proxy/log.ts";
@@ -100,7 +101,7 @@ function announce(terminal: Terminal, config: GatewayConfig, serving: Serving): 
   if (config.workers !== undefined) terminal.out(`workers  ${config.workers.count}\n`);
   for (const { name, host, port } of serving.connections) terminal.out(`${name}  postgres on ${host}:${port}\n`);
   if (serving.admin) terminal.out(`admin  http://${serving.admin.host}:${serving.admin.port}\n`);
-  terminal.out(`policies  ${config.policies.path}  ${serving.policyHash}\n`);
+  terminal.out(`policies  ${describeSource(config.policies.source)}  ${serving.policyHash}\n`);
   terminal.out(`recording  ${config.recording.directory}  ${config.recording.durability}\n`);
 }
 

@@ -86,6 +86,17 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly state: "loaded" | "rejected";
       readonly message: string | undefined;
     }
+  /** What policies in shadow would have done with the statement `id`, where that isn't what was done. */
+  | {
+      readonly type: "shadow";
+      readonly id: string;
+      readonly policy: string;
+      readonly live: "allow" | "deny" | "approval";
+      readonly effect: "allow" | "deny" | "approval";
+      readonly rules: readonly string[];
+      readonly causes: readonly Json[];
+      readonly obligations: readonly string[];
+    }
   | { readonly type: "session-end"; readonly reason: string }
   /** A worker process: what it records is in the folder of its name. `head`: `number:hash` of its last line, once it ended well. */
   | {

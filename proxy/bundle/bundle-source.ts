@@ -45,6 +45,7 @@ export function bundleSource(deps: BundleSourceDeps): PolicySource {
 
   return {
     name: fetcher.name,
+    isRemote: true,
     read: async () => {
       if (newest === undefined) await look(AbortSignal.timeout(limits.bundleFetchMs));
       if (newest?.ok) return newest.value;
@@ -134,12 +135,15 @@ export function withHistory(source: PolicySource, store: BundleStore, clock: Clo
         acceptedAtMs: clock.nowMs(),
       });
     },
-    lastGood: async () => {
-      const { active } = await store.state();
-      return active === undefined ? undefined : stored(active);
-    },
+    // A folder that doesn't compile stops a start: its author is there to mend it.
+    ...(source.isRemote === true ? { lastGood: () => lastGood() } : {}),
     status: () => ({ ...source.status?.(), pinned }),
   };
+
+  async function lastGood(): Promise<PolicyInput | undefined> {
+    const { active } = await store.state();
+    return active === undefined ? undefined : stored(active);
+  }
 }
 
 /** The bundle that a folder would be. */

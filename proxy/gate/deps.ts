@@ -10,6 +10,7 @@ import type { Clock, Log, NewId } from "../deps.ts";
 import type { Recorder } from "../recording/recorder.ts";
 import type { Counters } from "./counters.ts";
 import type { GateMetrics } from "./gate-metrics.ts";
+import type { Shadow } from "./shadow.ts";
 
 /** Analysis and rewriting, with the connection's mask key already in it. */
 export type SqlEngine = {
@@ -36,6 +37,8 @@ export type GateDeps = {
   /** Told when a statement names what the catalog doesn't have: somebody may have made it a moment ago. */
   readonly onUnknownName: () => void;
   readonly metrics: GateMetrics;
+  /** Other policies that decide beside those in force, and enforce nothing. */
+  readonly shadow?: Shadow | undefined;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly newId: NewId;

@@ -189,7 +189,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     if (windows.length > 0) measured.set(verdict.decisionId, windows);
   };
 
-  const record: SqlGate["record"] = (session, verdicts, parameters) => {
+  const record: SqlGate["record"] = (session, verdicts, parameters, written) => {
     const atMs = deps.clock.nowMs();
     const events: (SessionEvent | EventText)[] = [];
     const isFresh = (verdict: SqlVerdict): boolean => !stateOf(verdict).isHoldRecorded;
@@ -210,15 +210,25 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       if (verdict.decision && verdict.decision.alerts.length > 0) {
         events.push(...alertEvents(atMs, session.id, verdict.decisionId, verdict.decision));
       }
+      const differs = shadowEvent(session, verdict);
+      if (differs !== undefined) events.push(differs);
     }
-    // INVARIANT: throws before anything is counted or released when the intent isn't written.
-    deps.recorder.recordIntent(events);
+    // INVARIANT: throws before anything is counted or released when the intent can't be written. What waits for the end of
+    // the turn counts already, or statements of one turn wouldn't see each other.
+    if (written === undefined) deps.recorder.recordIntent(events);
+    else deps.recorder.recordTogether(events, written);
     for (const verdict of fresh) {
       if (verdict.kind === "hold") stateOf(verdict).isHoldRecorded = true;
       if (verdict.kind === "release") count(verdict, stateOf(verdict));
       deps.metrics.count(deps.connection, effectOf(verdict));
       if (verdict.decision) logAlerts(verdict.decisionId, verdict.decision);
     }
+  };
+
+  const shadowEvent = (session: GateSession, verdict: SqlVerdict): SessionEvent | undefined => {
+    const { request } = stateOf(verdict);
+    if (deps.shadow === undefined || request === undefined || verdict.decision === undefined) return undefined;
+    return deps.shadow.compare(session.id, verdict.decisionId, request, verdict.decision);
   };
 
   const stateOf = (verdict: SqlVerdict): VerdictState => {

@@ -42,6 +42,7 @@ export type TrafficGateDeps = Pick<
   | "approvalHoldMs"
   | "timeFacts"
   | "metrics"
+  | "shadow"
   | "clock"
   | "newId"
   | "log"
@@ -169,10 +170,12 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     const atMs = deps.clock.nowMs();
     const fresh = verdicts.filter((verdict) => !stateOf(verdict).isRecorded);
     const events = fresh.flatMap((verdict) => {
-      const { policies, internalCause } = stateOf(verdict);
+      const { policies, request, internalCause } = stateOf(verdict);
       const event = verdictEvent({ atMs, session: session.id, verdict, policyHash: policies.hash, internalCause });
       const alerts = verdict.decision ? alertEvents(atMs, session.id, verdict.decisionId, verdict.decision) : [];
-      return [event, ...alerts];
+      const differs =
+        request && verdict.decision && deps.shadow?.compare(session.id, verdict.decisionId, request, verdict.decision);
+      return differs === undefined ? [event, ...alerts] : [event, ...alerts, differs];
     });
     // INVARIANT: throws before anything is counted or released when the intent isn't written.
     if (events.length > 0) deps.recorder.recordIntent(events);

@@ -65,7 +65,12 @@ test("a configuration is read with every default and every named file", async ()
     {
       node: "gw-1",
       logLevel: "info",
-      policies: { path: join(folder, "policies"), timeZone: "Europe/Berlin" },
+      policies: {
+        source: { kind: "folder", path: join(folder, "policies") },
+        state: join(folder, "recording", "bundles"),
+        operators: [],
+        timeZone: "Europe/Berlin",
+      },
       recording: { directory: join(folder, "recording"), durability: "sync" },
       approvals: { file: join(folder, "recording", "approvals.sqlite"), holdMs: 90_000 },
       admin: { listen: { host: "::1", port: 7070 } },
