@@ -13,6 +13,7 @@ export const faultCodes = {
   "bundle-not-found": "no bundle that was in force, and no shadow, is meant by this",
   "listen-failed": "an address to listen on is taken or not ours",
   "catalog-unavailable": "the catalog of an upstream can't be read",
+  "pins-unavailable": "the file of an MCP connection's tool pins can't be read or written",
   "worker-failed": "a worker process could not be started, or differs from the others",
   "counters-unavailable": "the file of the counters that workers share can't be opened",
   // login
@@ -41,6 +42,7 @@ export const faultCodes = {
   "recording-damaged": "the recording does not verify",
   // admin interface
   "admin-unauthorized": "the request has no valid bearer token",
+  "admin-forbidden": "the token's owner may not do this: the configuration names who may",
   "admin-invalid": "the request's body is not what the route takes",
 } as const satisfies Readonly<Record<string, string>>;
 

@@ -1,4 +1,5 @@
-// Every method of MCP that we know, both eras: who sends it, and how it is judged. What isn't here is refused.
+// Every method of MCP that we pass, both eras: who sends it, and how it is judged. What isn't here is refused: `tasks/*`
+// of 2025-11-25 too, whose results come by another way than the call that was decided.
 
 /**
  * `plumbing` keeps a connection alive and `list` tells what there is (entry by entry, as policies allow): neither
@@ -32,10 +33,6 @@ export const methods: Readonly<Record<string, Row>> = {
   "resources/unsubscribe": client("plumbing"),
   "prompts/get": client("access"),
   "completion/complete": client("access"),
-  "tasks/list": client("list"),
-  "tasks/get": client("access"),
-  "tasks/result": client("access"),
-  "tasks/cancel": client("access"),
   "sampling/createMessage": server("access"),
   "elicitation/create": server("access"),
   "roots/list": server("access"),
@@ -48,7 +45,6 @@ export const methods: Readonly<Record<string, Row>> = {
   "notifications/resources/list_changed": told("server"),
   "notifications/tools/list_changed": told("server"),
   "notifications/prompts/list_changed": told("server"),
-  "notifications/tasks/status": told("server"),
   "notifications/elicitation/complete": told("server"),
   "notifications/subscriptions/acknowledged": told("server"),
 };

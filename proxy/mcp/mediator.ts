@@ -1,0 +1,627 @@
+// MCP messages in both directions -> what goes on, what is answered instead. Knows no transport.
+import type { Json } from "../../engine/lib/json.ts";
+import { field, isObject, type JsonObject, textField, withField, withoutField } from "../../engine/lib/read-json.ts";
+import { Unknown } from "../../engine/lib/truth.ts";
+import { refusedCall, refusedRequest } from "../../engine/mcp/deny.ts";
+import { type McpAction, type McpFault, readAction } from "../../engine/mcp/facts.ts";
+import {
+  idKey,
+  type RpcError,
+  type RpcMessage,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResult,
+  rpcCodes,
+  rpcError,
+} from "../../engine/mcp/json-rpc.ts";
+import { type ContentMasker, maskMessage } from "../../engine/mcp/mask-message.ts";
+import { isFrom, methodOf } from "../../engine/mcp/methods.ts";
+import { modernVersion, versionMetaKey } from "../../engine/mcp/versions.ts";
+import type { ContentMask, Obligations } from "../../engine/model/decision.ts";
+import type { McpFacts } from "../../engine/model/request.ts";
+import type { Clock, Log } from "../deps.ts";
+import type { Refusal, Subject, TrafficGate, TrafficSession, TrafficVerdict, Unable } from "../gate/traffic.ts";
+import { filterList } from "./lists.ts";
+import type { SqlArguments } from "./sql-arguments.ts";
+import type { Asked, McpState } from "./state.ts";
+import type { KnownTool, ToolBook } from "./tool-book.ts";
+
+export type McpConnection = {
+  readonly name: string;
+  /** Goes before the names of tools and prompts: `crm.refund`. */
+  readonly server: string;
+  readonly book: ToolBook;
+  /** `deny`: a tool that changed is hidden and refused until somebody accepts it. */
+  readonly onToolChange: "alert" | "deny";
+  readonly makeMasker: (masks: readonly ContentMask[]) => ContentMasker;
+  /** Why these masks can't be carried out here; undefined: they can. */
+  readonly whyUnable: (masks: readonly ContentMask[]) => Unable | undefined;
+  readonly sql: SqlArguments | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** The client's side of a conversation. */
+export type Peer = {
+  readonly gate: TrafficGate;
+  readonly session: TrafficSession;
+  readonly state: McpState;
+  /** Join keys besides the message's own. */
+  readonly refs: Readonly<Record<string, string>>;
+};
+
+export type Judged =
+  | { readonly kind: "answer"; readonly message: RpcMessage }
+  /** A notification or an answer that doesn't go on. */
+  | { readonly kind: "drop" }
+  | { readonly kind: "forward"; readonly message: RpcMessage; readonly asked: Asked | undefined }
+  | { readonly kind: "hold"; readonly wait: WaitForPeople };
+
+export type WaitForPeople = (
+  signal: AbortSignal,
+  waitMs: number,
+  onAsked: (notice: string) => void,
+) => Promise<Exclude<Judged, { readonly kind: "hold" }> | { readonly kind: "gone" }>;
+
+export type Down = {
+  readonly toClient: RpcMessage | undefined;
+  /** The gateway's own answer to a request of the server's that the client doesn't see. */
+  readonly toServer: RpcMessage | undefined;
+};
+
+/** One result of `tools/list`, asked in the client's session; undefined: the server has none. */
+export type AskForTools = (cursor: string | undefined) => Promise<JsonObject | undefined>;
+
+export type Mediator = {
+  readonly judge: (peer: Peer, message: RpcMessage, askForTools: AskForTools) => Promise<Judged>;
+  /** `origin`: the request on whose stream the message came; undefined: a stream of its own. */
+  readonly passDown: (peer: Peer, message: RpcMessage, origin: Asked | undefined) => Down;
+  /** The server ended the exchange without an answer. */
+  readonly lost: (peer: Peer, asked: Asked, code: string, message: string) => RpcMessage;
+};
+
+const nothing: Down = { toClient: undefined, toServer: undefined };
+
+export function createMediator(connection: McpConnection): Mediator {
+  const { server, book } = connection;
+
+  const subjectOf = (action: McpAction, peer: Peer, refs: Readonly<Record<string, string>> = {}): Subject => ({
+    facts: { protocol: "mcp", mcp: action.facts },
+    text: action.text,
+    access: action.access,
+    binding: action.binding,
+    shown: [],
+    refs: { ...peer.refs, ...refs, ...(action.toolUseId === undefined ? {} : { toolUse: action.toolUseId }) },
+    whyUnable: (obligations) => connection.whyUnable(obligations.content ?? []),
+  });
+
+  /** Of a message that isn't a client's call: nothing of it is named. */
+  const plainSubject = (facts: McpFacts, text: string, peer: Peer): Subject =>
+    subjectOf(
+      {
+        facts,
+        toolName: undefined,
+        access: facts.method,
+        text,
+        binding: [text, JSON.stringify(facts.args)],
+        toolUseId: undefined,
+      },
+      peer,
+    );
+
+  const factsFor = (method: string, args: Json): McpFacts => ({
+    server,
+    method,
+    tool: undefined,
+    resource: undefined,
+    prompt: undefined,
+    args,
+  });
+
+  const refused = (message: RpcRequest | RpcNotification, refusal: Refusal): Judged => {
+    if (message.kind === "notification") return { kind: "drop" };
+    const isModern = isModernRequest(message);
+    return {
+      kind: "answer",
+      message:
+        message.method === "tools/call"
+          ? refusedCall(message.id, refusal, isModern)
+          : refusedRequest(message.id, refusal),
+    };
+  };
+
+  const refuseFault = (
+    peer: Peer,
+    message: RpcRequest | RpcNotification,
+    fault: McpFault,
+    subject = plainSubject(factsFor(message.method, null), message.method, peer),
+  ): Judged => {
+    const verdict = peer.gate.refuse(peer.session, subject, fault);
+    peer.gate.record(peer.session, [verdict]);
+    if (verdict.kind !== "refuse") return { kind: "drop" };
+    if (message.kind === "request" && fault.code === "mcp-method-unknown") {
+      return { kind: "answer", message: rpcError(message.id, rpcCodes.methodNotFound, fault.message) };
+    }
+    return refused(message, verdict.refusal);
+  };
+
+  // ---- client -> server
+
+  const judgeCall = async (
+    peer: Peer,
+    message: RpcRequest | RpcNotification,
+    askForTools: AskForTools,
+  ): Promise<Judged> => {
+    const action = readAction(message, server);
+    if (message.kind === "request" && !peer.state.reserve(message.id)) {
+      return refuseFault(peer, message, {
+        code: "mcp-id-repeated",
+        message: "this request's id was used before in the session",
+        help: "give each request an id of its own",
+      });
+    }
+    if (!action.ok) return refuseFault(peer, message, action.error);
+    const subject = subjectOf(action.value, peer, message.kind === "request" ? { rpc: idKey(message.id) } : {});
+    const verdict = peer.gate.decide(peer.session, subject);
+    if (verdict.kind === "refuse") {
+      peer.gate.record(peer.session, [verdict]);
+      return refused(message, verdict.refusal);
+    }
+    const prepared = await prepare(peer, message, action.value, subject, askForTools);
+    if (prepared.kind !== "ready") return prepared.judged;
+    const release = (released: TrafficVerdict & { readonly kind: "release" }): Judged => {
+      if (message.kind === "notification") {
+        peer.gate.complete(peer.session, released.decisionId, done("ok", 0, 0));
+        return { kind: "forward", message: prepared.message, asked: undefined };
+      }
+      const asked: Asked = {
+        id: message.id,
+        method: message.method,
+        tool: prepared.tool,
+        decisionId: released.decisionId,
+        obligations: released.obligations,
+        startedAtMs: connection.clock.nowMs(),
+        isAnswered: false,
+      };
+      peer.state.put(asked);
+      return { kind: "forward", message: prepared.message, asked };
+    };
+    if (verdict.kind === "release" && prepared.sqlHold === undefined) {
+      peer.gate.record(peer.session, [verdict]);
+      prepared.recordSql();
+      return release(verdict);
+    }
+    return {
+      kind: "hold",
+      wait: async (signal, waitMs, onAsked) => {
+        if (prepared.sqlHold !== undefined) {
+          const sql = await prepared.sqlHold(signal);
+          if (sql === "gone") return { kind: "gone" };
+          if (sql !== "granted") return notHeld(refuseFault(peer, message, sql, subject));
+        }
+        if (verdict.kind === "release") {
+          peer.gate.record(peer.session, [verdict]);
+          return notHeld(release(verdict));
+        }
+        const outcome = await peer.gate.hold(peer.session, verdict, signal, {
+          waitMs,
+          onAsked: ({ notice }) => onAsked(notice),
+        });
+        if (outcome.kind === "withdrawn") return { kind: "gone" };
+        if (outcome.kind === "refused") return notHeld(refused(message, outcome.refusal));
+        prepared.recordSql();
+        return notHeld(release(outcome.verdict));
+      },
+    };
+  };
+
+  type Prepared =
+    | {
+        readonly kind: "ready";
+        readonly message: RpcRequest | RpcNotification;
+        readonly tool: KnownTool["tool"] | undefined;
+        readonly recordSql: () => void;
+        readonly sqlHold: ((signal: AbortSignal) => Promise<"granted" | "gone" | McpFault>) | undefined;
+      }
+    | { readonly kind: "refused"; readonly judged: Exclude<Judged, { readonly kind: "hold" }> };
+
+  const ready = (message: RpcRequest | RpcNotification): Prepared & { readonly kind: "ready" } => ({
+    kind: "ready",
+    message,
+    tool: undefined,
+    recordSql: () => undefined,
+    sqlHold: undefined,
+  });
+
+  /** What the server gets: our own spelling, and of a tool call arguments that fit the tool's types. */
+  const prepare = async (
+    peer: Peer,
+    message: RpcRequest | RpcNotification,
+    action: McpAction,
+    subject: Subject,
+    askForTools: AskForTools,
+  ): Promise<Prepared> => {
+    const refuse = (fault: McpFault): Prepared => ({
+      kind: "refused",
+      judged: notHeld(refuseFault(peer, message, fault, subject)),
+    });
+    const inputs = inputResponsesFault(peer, message);
+    if (inputs !== undefined) return refuse(inputs);
+    if (message.method === "notifications/cancelled") {
+      const id = field(message.params ?? {}, "requestId");
+      const isOwn = (typeof id === "string" || typeof id === "number") && peer.state.askedFor(id) !== undefined;
+      return isOwn ? ready(message) : { kind: "refused", judged: { kind: "drop" } };
+    }
+    if (message.kind === "notification" || message.method !== "tools/call")
+      return ready(withCapabilities(peer, message));
+    const name = action.toolName ?? "";
+    const known = await book.find(name, askForTools);
+    if (!known) {
+      return refuse({
+        code: "mcp-tool-unknown",
+        message: `the server has no tool \`${name}\` whose arguments can be typed`,
+        help: "`tools/list` shows what there is",
+      });
+    }
+    if (known.isChanged && connection.onToolChange === "deny") {
+      return refuse({
+        code: "mcp-tool-changed",
+        message: `the description of \`${name}\` changed since it was accepted`,
+        help: `have it looked at: \`gw mcp pins accept ${connection.name} ${name}\``,
+      });
+    }
+    const misfit = known.tool.checkArguments(action.facts.args instanceof Unknown ? null : action.facts.args);
+    if (misfit !== undefined) {
+      return refuse({
+        code: "mcp-arguments-invalid",
+        message: `the arguments don't fit the tool's schema: ${misfit}`,
+        help: "`tools/list` has the schema",
+      });
+    }
+    const withTool = { ...ready(withCapabilities(peer, message)), tool: known.tool };
+    const sql = connection.sql?.judge(peer.session, name, message.params ?? {});
+    if (sql === undefined) return withTool;
+    if (!sql.ok) return refuse(sql.error);
+    return {
+      ...withTool,
+      message: { ...message, params: sql.value.params },
+      recordSql: sql.value.record,
+      sqlHold: sql.value.hold,
+    };
+  };
+
+  /** Answers to what a server may ask within a result (2026-07-28): each is a request of that kind to the client. */
+  const inputResponsesFault = (peer: Peer, message: RpcRequest | RpcNotification): McpFault | undefined => {
+    const responses = field(message.params ?? {}, "inputResponses");
+    if (responses === undefined) return undefined;
+    if (!isObject(responses)) return inputFault("`inputResponses` is an object");
+    for (const response of Object.values(responses)) {
+      const method = isObject(response) ? inputMethodOf(response) : undefined;
+      if (method === undefined) return inputFault("an input response is of no kind that is known");
+      const verdict = peer.gate.decide(
+        peer.session,
+        plainSubject(factsFor(method, response), `answer to ${method}`, peer),
+      );
+      peer.gate.record(peer.session, [verdict]);
+      if (verdict.kind === "refuse") return inputFault(verdict.refusal.reason);
+      if (verdict.kind === "hold") return inputFault("answers to a server can't wait for approval");
+      peer.gate.complete(peer.session, verdict.decisionId, done("ok", 0, 0));
+    }
+    return undefined;
+  };
+
+  /** What the client offers a server is what policies let the server ask for. */
+  const withCapabilities = <M extends RpcRequest | RpcNotification>(peer: Peer, message: M): M => {
+    const { params } = message;
+    if (params === undefined) return message;
+    const mayAsk = (method: string): boolean => {
+      const facts: McpFacts = { ...factsFor(method, null), args: new Unknown("nothing was asked yet") };
+      return peer.gate.preview(peer.session, plainSubject(facts, method, peer), "optimistic")?.effect === "allow";
+    };
+    const trim = (capabilities: JsonObject): JsonObject => {
+      let left = withoutField(capabilities, "tasks");
+      for (const [name, method] of askable)
+        if (Object.hasOwn(left, name) && !mayAsk(method)) left = withoutField(left, name);
+      return left;
+    };
+    const capabilities = field(params, "capabilities");
+    if (message.method === "initialize" && isObject(capabilities)) {
+      return { ...message, params: withField(params, "capabilities", trim(capabilities)) };
+    }
+    const meta = field(params, "_meta");
+    const offered = isObject(meta) ? field(meta, capabilitiesMetaKey) : undefined;
+    if (!isObject(meta) || !isObject(offered)) return message;
+    return { ...message, params: withField(params, "_meta", withField(meta, capabilitiesMetaKey, trim(offered))) };
+  };
+
+  const judgeAnswer = (peer: Peer, message: RpcResult | RpcError): Judged => {
+    const method = message.id === undefined ? undefined : peer.state.takeExpected(message.id);
+    if (method === undefined) return { kind: "drop" };
+    const args: Json = message.kind === "result" ? message.result : null;
+    const verdict = peer.gate.decide(peer.session, plainSubject(factsFor(method, args), `answer to ${method}`, peer));
+    if (verdict.kind === "hold") return { kind: "drop" };
+    peer.gate.record(peer.session, [verdict]);
+    if (verdict.kind === "refuse") {
+      return {
+        kind: "forward",
+        message: rpcError(message.id, rpcCodes.refused, "the gateway withholds the answer"),
+        asked: undefined,
+      };
+    }
+    peer.gate.complete(peer.session, verdict.decisionId, done("ok", 0, 0));
+    return { kind: "forward", message, asked: undefined };
+  };
+
+  // ---- server -> client
+
+  /** Of everything that this client can have asked for: what comes on a stream of its own may belong to any of it. */
+  const allMasks = (peer: Peer): readonly ContentMask[] => {
+    const masks = new Map(peer.state.masks().map((mask) => [mask.rule, mask]));
+    for (const { tool } of book.all()) {
+      const decision = previewTool(peer, tool.name);
+      if (decision === undefined || decision.effect === "deny") continue;
+      for (const mask of decision.obligations.content ?? []) masks.set(mask.rule, mask);
+    }
+    return [...masks.values()];
+  };
+
+  const previewTool = (peer: Peer, name: string) => {
+    const tool = `${server}.${name}`;
+    const facts: McpFacts = { ...factsFor("tools/call", null), tool, args: new Unknown("nobody called it yet") };
+    return peer.gate.preview(peer.session, plainSubject(facts, `tools/call ${tool}`, peer), "optimistic");
+  };
+
+  const masked = (message: RpcMessage, masks: readonly ContentMask[]): RpcMessage | Unable => {
+    if (masks.length === 0) return message;
+    const result = maskMessage(message, connection.makeMasker(masks));
+    return result.ok
+      ? result.value
+      : {
+          code: "mcp-unmaskable",
+          message: `the answer holds ${result.error.what}: what a mask can't read is not passed`,
+          help: `masked by ${masks.map((mask) => mask.rule).join(", ")}`,
+        };
+  };
+
+  const passRequest = (peer: Peer, message: RpcRequest): Down => {
+    const refuse = (code: number, text: string): Down => ({ ...nothing, toServer: rpcError(message.id, code, text) });
+    const row = methodOf(message.method);
+    if (!row || !isFrom(row, "server") || row.form !== "request") {
+      return refuse(rpcCodes.methodNotFound, "the gateway doesn't pass this method");
+    }
+    const verdict = peer.gate.decide(
+      peer.session,
+      plainSubject(factsFor(message.method, message.params ?? null), `server asks ${message.method}`, peer),
+    );
+    if (verdict.kind === "hold") return refuse(rpcCodes.refused, "requests of a server can't wait for approval");
+    peer.gate.record(peer.session, [verdict]);
+    if (verdict.kind === "refuse") return refuse(rpcCodes.refused, "the gateway's policies don't allow this");
+    const shown = masked(message, [...allMasks(peer), ...(verdict.obligations.content ?? [])]);
+    if (!("kind" in shown) || !peer.state.expectAnswer(message.id, message.method)) {
+      peer.gate.complete(peer.session, verdict.decisionId, done("refused", 0, 0));
+      return refuse(rpcCodes.refused, "the gateway can't pass this request");
+    }
+    peer.gate.complete(peer.session, verdict.decisionId, done("ok", 0, 0));
+    return { ...nothing, toClient: shown };
+  };
+
+  const passNotification = (peer: Peer, message: RpcNotification): Down => {
+    const row = methodOf(message.method);
+    if (!row || !isFrom(row, "server") || row.form !== "notification") return nothing;
+    if (message.method === "notifications/tools/list_changed") book.forget();
+    const shown = masked(message, allMasks(peer));
+    return "kind" in shown ? { ...nothing, toClient: shown } : nothing;
+  };
+
+  const passAnswer = (peer: Peer, message: RpcResult | RpcError, origin: Asked | undefined): Down => {
+    const asked = message.id === undefined ? origin : peer.state.askedFor(message.id);
+    if (asked === undefined || (message.id === undefined && message.kind === "result")) {
+      connection.log.warn(
+        { code: "mcp-answer-unasked", connection: connection.name },
+        "dropped an answer that nobody asked for",
+      );
+      return nothing;
+    }
+    const isFirst = !asked.isAnswered;
+    asked.isAnswered = true;
+    const { shown, unable } = showAnswer(
+      peer,
+      message.id === undefined ? { ...message, id: asked.id } : message,
+      asked,
+    );
+    if (isFirst) {
+      const outcome = unable !== undefined ? "refused" : message.kind === "error" ? "error" : "ok";
+      const bytes = JSON.stringify(shown.kind === "result" ? shown.result : null).length;
+      const durationUs = Math.max(0, connection.clock.nowMs() - asked.startedAtMs) * 1_000;
+      const tag = unable?.code ?? (shown.kind === "result" && shown.result.isError === true ? "tool-error" : undefined);
+      peer.gate.complete(peer.session, asked.decisionId, { outcome, tag, rows: 0, bytes, durationUs });
+    }
+    return { ...nothing, toClient: shown };
+  };
+
+  const showAnswer = (
+    peer: Peer,
+    message: RpcResult | RpcError,
+    asked: Asked,
+  ): { readonly shown: RpcResult | RpcError; readonly unable: Unable | undefined } => {
+    const listed = message.kind === "result" ? showResult(peer, message, asked) : message;
+    const shown = "kind" in listed ? masked(listed, asked.obligations.content ?? []) : listed;
+    const unable = "kind" in shown ? misfitOf(shown, asked) : shown;
+    if (unable === undefined && "kind" in shown && (shown.kind === "result" || shown.kind === "error")) {
+      return { shown, unable: undefined };
+    }
+    const why = unable ?? { code: "internal-error", message: "the answer can't be shown", help: undefined };
+    const refusal: Refusal = {
+      decisionId: asked.decisionId,
+      code: why.code,
+      reason: why.message,
+      rules: (asked.obligations.content ?? []).map((mask) => mask.rule),
+      help: why.help,
+      approvalId: undefined,
+      retry: "never",
+    };
+    const isModern = message.kind === "result" && Object.hasOwn(message.result, "resultType");
+    const answer =
+      asked.method === "tools/call" ? refusedCall(asked.id, refusal, isModern) : refusedRequest(asked.id, refusal);
+    return { shown: answer, unable: why };
+  };
+
+  const misfitOf = (message: RpcMessage, asked: Asked): Unable | undefined => {
+    if (message.kind !== "result") return undefined;
+    const max = resultBytesMax(asked.obligations);
+    if (max !== undefined && Buffer.byteLength(JSON.stringify(message.result)) > max.bytes) {
+      return { code: "limit", message: `the answer is larger than ${max.bytes} bytes`, help: `limited by ${max.rule}` };
+    }
+    const structured = field(message.result, "structuredContent");
+    if (asked.tool?.checkResult === undefined || structured === undefined || message.result.isError === true)
+      return undefined;
+    const misfit = asked.tool.checkResult(structured);
+    if (misfit === undefined || (asked.obligations.content ?? []).length === 0) return undefined;
+    return {
+      code: "mcp-masked-misfit",
+      message: `masked, the result no longer fits the tool's output schema: ${misfit}`,
+      help: "mask with a value of the schema's type and format",
+    };
+  };
+
+  const showResult = (peer: Peer, message: RpcResult, asked: Asked): RpcResult | Unable => {
+    if (field(message.result, "resultType") === "input_required") return showInputRequests(peer, message);
+    switch (asked.method) {
+      case "initialize":
+      case "server/discover":
+        return showServer(peer, message);
+      case "tools/list":
+      case "resources/list":
+      case "resources/templates/list":
+      case "prompts/list":
+        return {
+          ...message,
+          result: filterList(asked.method, message.result, server, connection, (facts, text) => {
+            const decision = peer.gate.preview(peer.session, plainSubject(facts, text, peer), "optimistic");
+            return decision !== undefined && decision.effect !== "deny";
+          }),
+        };
+      default:
+        return message;
+    }
+  };
+
+  const showServer = (peer: Peer, message: RpcResult): RpcResult => {
+    const version = textField(message.result, "protocolVersion");
+    if (version !== undefined) peer.state.version = version;
+    const instructions = textField(message.result, "instructions");
+    const isChanged = instructions !== undefined && book.pin("(instructions)", { instructions });
+    const capabilities = field(message.result, "capabilities");
+    let { result } = message;
+    if (isObject(capabilities)) result = withField(result, "capabilities", withoutField(capabilities, "tasks"));
+    if (isChanged && connection.onToolChange === "deny") result = withoutField(result, "instructions");
+    return { ...message, result };
+  };
+
+  /** What a server asks within a result. One request that isn't allowed refuses the whole: there is no way to answer it. */
+  const showInputRequests = (peer: Peer, message: RpcResult): RpcResult | Unable => {
+    const requests = field(message.result, "inputRequests") ?? {};
+    if (!isObject(requests))
+      return { code: "mcp-answer-malformed", message: "the server's answer is malformed", help: undefined };
+    for (const request of Object.values(requests)) {
+      const method = isObject(request) ? textField(request, "method") : undefined;
+      const row = method === undefined ? undefined : methodOf(method);
+      if (method === undefined || !row || row.from !== "server" || row.form !== "request") {
+        return {
+          code: "mcp-method-unknown",
+          message: "the server asks for something that isn't passed",
+          help: undefined,
+        };
+      }
+      const params = isObject(request) ? (field(request, "params") ?? null) : null;
+      const verdict = peer.gate.decide(
+        peer.session,
+        plainSubject(factsFor(method, params), `server asks ${method}`, peer),
+      );
+      peer.gate.record(peer.session, [verdict]);
+      if (verdict.kind === "refuse")
+        return { code: verdict.refusal.code, message: verdict.refusal.reason, help: verdict.refusal.help };
+      if (verdict.kind === "hold") {
+        return { code: "mcp-server-request", message: "requests of a server can't wait for approval", help: undefined };
+      }
+      peer.gate.complete(peer.session, verdict.decisionId, done("ok", 0, 0));
+    }
+    return message;
+  };
+
+  return {
+    judge: async (peer, message, askForTools) => {
+      switch (message.kind) {
+        case "request":
+        case "notification":
+          return judgeCall(peer, message, askForTools);
+        case "result":
+        case "error":
+          return judgeAnswer(peer, message);
+        default:
+          return message satisfies never;
+      }
+    },
+    passDown: (peer, message, origin) => {
+      switch (message.kind) {
+        case "request":
+          return passRequest(peer, message);
+        case "notification":
+          return passNotification(peer, message);
+        case "result":
+        case "error":
+          return passAnswer(peer, message, origin);
+        default:
+          return message satisfies never;
+      }
+    },
+    lost: (peer, asked, code, text) => {
+      if (!asked.isAnswered) {
+        asked.isAnswered = true;
+        peer.gate.complete(peer.session, asked.decisionId, { ...done("error", 0, 0), tag: code });
+      }
+      return rpcError(asked.id, rpcCodes.internalError, text);
+    },
+  };
+}
+
+const capabilitiesMetaKey = "io.modelcontextprotocol/clientCapabilities";
+
+/** Capabilities of a client, and what a server may ask because of them. */
+const askable: readonly (readonly [capability: string, method: string])[] = [
+  ["sampling", "sampling/createMessage"],
+  ["elicitation", "elicitation/create"],
+  ["roots", "roots/list"],
+];
+
+/** Which request an answer belongs to, by what only its kind has. */
+function inputMethodOf(response: JsonObject): string | undefined {
+  if (Object.hasOwn(response, "roots")) return "roots/list";
+  if (Object.hasOwn(response, "action")) return "elicitation/create";
+  return Object.hasOwn(response, "role") ? "sampling/createMessage" : undefined;
+}
+
+const inputFault = (message: string): McpFault => ({ code: "mcp-input-refused", message, help: undefined });
+
+export function isModernRequest(message: RpcMessage): boolean {
+  const meta = message.kind === "request" ? field(message.params ?? {}, "_meta") : undefined;
+  const version = isObject(meta) ? textField(meta, versionMetaKey) : undefined;
+  return version !== undefined && version >= modernVersion;
+}
+
+function notHeld(judged: Judged): Exclude<Judged, { readonly kind: "hold" }> {
+  return judged.kind === "hold" ? { kind: "drop" } : judged;
+}
+
+const done = (outcome: "ok" | "error" | "refused", bytes: number, durationUs: number) => ({
+  outcome,
+  tag: undefined,
+  rows: 0,
+  bytes,
+  durationUs,
+});
+
+function resultBytesMax(obligations: Obligations): { readonly bytes: number; readonly rule: string } | undefined {
+  const limit = obligations.limits.find(({ unit, window }) => unit === "bytes" && window === undefined);
+  return limit && { bytes: limit.max, rule: limit.rule };
+}
