@@ -1,10 +1,12 @@
 // The one place where the parts are wired together.
 import { hostname } from "node:os";
+import { httpCapabilities } from "../engine/http/capabilities.ts";
 import { limits } from "../engine/limits.ts";
 import type { Capabilities, ConnectionCapabilities } from "../engine/model/capabilities.ts";
 import type { ConnectionFacts } from "../engine/model/principal.ts";
 import { postgresCapabilities } from "../engine/sql/capabilities.ts";
 import type { Metric } from "../proxy/admin/metrics.ts";
+import { policyRoutes } from "../proxy/admin/policy-routes.ts";
 import { startAdminServer } from "../proxy/admin/server.ts";
 import { type ApprovalDesk, createApprovalDesk } from "../proxy/approvals/desk.ts";
 import { openSqliteStore } from "../proxy/approvals/sqlite-store.ts";
@@ -30,6 +32,7 @@ import type { ChainHead } from "../proxy/recording/chain.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import type { Reloadable } from "../proxy/reload.ts";
 import { type Certificate, makeSelfSigned } from "../proxy/tls/self-signed.ts";
+import { type ServingHttp, serveHttp, type TrafficConnectionConfig } from "./compose-http.ts";
 import { openPolicies } from "./compose-policies.ts";
 import { createSqlEngine } from "./sql-engine.ts";
 
@@ -106,21 +109,30 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
   try {
     const parts = await openParts(config, overrides, undo);
     const connections = await Promise.all(config.connections.map((connection) => serve(connection, parts, undo)));
+    const http = await serveHttp(
+      config.http,
+      { ...parts, policies: parts.policies.current, approvalHoldMs: config.approvals.holdMs },
+      undo,
+    );
     const metrics = (): readonly Metric[] => metricsOf(parts, connections);
     const admin = config.admin && (await startAdmin(config.admin, parts, connections, metrics));
     if (admin) undo.push(() => admin.close());
     return {
-      connections: connections.map(({ name, host, port }) => ({ name, host, port })),
+      connections: [
+        ...connections.map(({ name, host, port }) => ({ name, host, port })),
+        ...http.map(({ connection, host, port }) => ({ name: connection.name, host, port })),
+      ],
       admin: admin && { host: admin.host, port: admin.port },
       policy: { status: parts.policies.status, reload: parts.policies.reload },
       reloadables: parts.reloadables,
       stopAccepting: async () => {
         for (const { listener } of connections) listener.stopAccepting();
+        for (const { front } of http) front.stopAccepting();
         await admin?.close();
       },
       cancel: async (name, processId, secret) =>
         (await connections.find((c) => c.name === name)?.listener.cancel(processId, secret)) ?? false,
-      sessions: () => connections.reduce((sum, { listener }) => sum + listener.sessions(), 0),
+      sessions: () => connections.reduce((sum, { listener }) => sum + listener.sessions(), 0) + runningIn(http),
       metrics,
       recordingHead: parts.recorder.head,
       stop,
@@ -132,10 +144,17 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
 }
 
 /** Every kind of connection that is served; a new kind names its own. */
-const adapters: Readonly<Record<PostgresConnectionConfig["kind"], Capabilities>> = { postgres: postgresCapabilities };
+const adapters: Readonly<Record<"postgres" | TrafficConnectionConfig["kind"], Capabilities>> = {
+  postgres: postgresCapabilities,
+  http: httpCapabilities,
+};
 
-const capabilitiesOf = (connections: GatewayConfig["connections"]): readonly ConnectionCapabilities[] =>
-  connections.map(({ name, kind }) => ({ name, capabilities: adapters[kind] }));
+/** One listener may serve several connections. */
+const runningIn = (http: readonly ServingHttp[]): number =>
+  [...new Set(http.map(({ front }) => front))].reduce((sum, front) => sum + front.running(), 0);
+
+const capabilitiesOf = ({ connections, http }: GatewayConfig): readonly ConnectionCapabilities[] =>
+  [...connections, ...http].map(({ name, kind }) => ({ name, capabilities: adapters[kind] }));
 
 type Undo = ((drainMs: number) => Promise<void> | void)[];
 
@@ -151,7 +170,7 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
   const { policies, shadow, operations, reloadables } = await openPolicies(
     config.policies,
     {
-      connections: capabilitiesOf(config.connections),
+      connections: capabilitiesOf(config),
       compile: overrides.compile,
       counters,
       clock,
@@ -286,6 +305,7 @@ function startAdmin(
     })),
     whyNotReady: () => (recorder.failure() === undefined ? undefined : "record-failed"),
     metrics: () => parts.shared?.allMetrics(metrics()) ?? metrics(),
+    routes: policyRoutes(parts.operations, parts.config.policies.operators),
     log,
   });
 }

@@ -10,6 +10,7 @@ import { causeCode, type FaultCode, GatewayError } from "../errors.ts";
 import type { Address } from "../gateway-config.ts";
 import type { VerifyToken } from "../identity/authenticate.ts";
 import { type Metric, renderMetrics } from "./metrics.ts";
+import type { AdminRoute } from "./policy-routes.ts";
 
 export type AdminDeps = {
   readonly listen: Address;
@@ -20,6 +21,7 @@ export type AdminDeps = {
   /** Undefined when statements can run, else the code of what stops them. */
   readonly whyNotReady: () => FaultCode | undefined;
   readonly metrics: () => readonly Metric[];
+  readonly routes?: readonly AdminRoute[];
   readonly log: Log;
 };
 
@@ -36,6 +38,9 @@ export type AdminServer = { readonly host: string; readonly port: number; readon
 const httpStatus: Partial<Readonly<Record<FaultCode, number>>> = {
   "admin-unauthorized": 401,
   "admin-invalid": 400,
+  "admin-forbidden": 403,
+  "bundle-not-found": 404,
+  "policy-rejected": 409,
   "approval-not-found": 404,
   "approval-not-eligible": 403,
   "approval-closed": 409,
@@ -96,6 +101,10 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
     }
     return showApproval(await deps.approvals.vote(request.params.id, voter, "deny", reason));
   });
+
+  for (const { method, url, handle } of deps.routes ?? []) {
+    app.route({ method, url, handler: async (request) => handle(await whoAsks(request, deps.verify), request.body) });
+  }
 
   try {
     await app.listen({ host: deps.listen.host, port: deps.listen.port });
