@@ -1,0 +1,137 @@
+// connections over HTTP -> listeners: the wiring of fronts, gates, upstreams and what understands the content
+import { hostname } from "node:os";
+import { limits } from "../engine/limits.ts";
+import type { ApprovalDesk } from "../proxy/approvals/desk.ts";
+import type { Clock, Log, NewId } from "../proxy/deps.ts";
+import { causeCode, GatewayError } from "../proxy/errors.ts";
+import { timeFactsOf } from "../proxy/gate/time-facts.ts";
+import type { TrafficGate } from "../proxy/gate/traffic.ts";
+import { createTrafficGate, type TrafficGateDeps } from "../proxy/gate/traffic-gate.ts";
+import type { Address, ClientTls } from "../proxy/gateway-config.ts";
+import { createApiHandler } from "../proxy/http/api.ts";
+import type { HttpConnectionBase, HttpConnectionConfig } from "../proxy/http/config.ts";
+import type { HttpRoute, HttpUpstream, RouteBehaviour } from "../proxy/http/exchange.ts";
+import { createHttpFront, type HttpFront } from "../proxy/http/front.ts";
+import { HttpSessions } from "../proxy/http/sessions.ts";
+import { openHttpUpstream } from "../proxy/http/upstream.ts";
+import type { VerifyToken } from "../proxy/identity/authenticate.ts";
+import { makeSelfSigned } from "../proxy/tls/self-signed.ts";
+
+/** Every kind of connection that is reached over HTTP. */
+export type TrafficConnectionConfig = HttpConnectionConfig;
+
+export type HttpParts = Omit<TrafficGateDeps, "connection" | "timeFacts" | "approvals"> & {
+  readonly approvals: ApprovalDesk;
+  readonly verify: VerifyToken;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly log: Log;
+};
+
+export type ServingHttp = {
+  readonly connection: TrafficConnectionConfig;
+  readonly host: string;
+  readonly port: number;
+  readonly front: HttpFront;
+};
+
+type Undo = ((drainMs: number) => Promise<void> | void)[];
+
+/** Connections with the same `listen` share a listener, and its TLS is the first one's. @throws GatewayError `listen-failed` */
+export async function serveHttp(
+  connections: readonly TrafficConnectionConfig[],
+  parts: HttpParts,
+  undo: Undo,
+): Promise<readonly ServingHttp[]> {
+  const byAddress = new Map<string, TrafficConnectionConfig[]>();
+  for (const connection of connections) {
+    const { host, port } = connection.listen;
+    // Port 0 is a port of its own each time.
+    const key = port === 0 ? `${host}:0:${connection.name}` : `${host}:${port}`;
+    byAddress.set(key, [...(byAddress.get(key) ?? []), connection]);
+  }
+  const serving: ServingHttp[] = [];
+  for (const group of byAddress.values()) serving.push(...(await serveAddress(group, parts, undo)));
+  return serving;
+}
+
+async function serveAddress(
+  group: readonly TrafficConnectionConfig[],
+  parts: HttpParts,
+  undo: Undo,
+): Promise<readonly ServingHttp[]> {
+  const [first] = group;
+  if (first === undefined) return [];
+  const { recorder, clock, newId, log, verify, approvals } = parts;
+  const routes = group.map((connection) => {
+    const upstream = openHttpUpstream(connection.upstream, connection.name, log);
+    undo.push(() => upstream.close());
+    return routeOf(connection, gateOf(connection, parts), upstream, parts);
+  });
+  const sessions = new HttpSessions({ recorder, clock, newId, limits });
+  undo.push(() => sessions.close());
+  const kinds = new Map(group.map(({ name, kind }) => [name, kind]));
+  const front = createHttpFront({
+    listen: first.listen,
+    tls: tlsOf(first.tls, first.listen, clock),
+    routes,
+    protocolOf: ({ name }) => kinds.get(name) ?? "http",
+    verify,
+    sessions,
+    approvals,
+    limits,
+    log,
+  });
+  const { host, port } = first.listen;
+  const listening = await front.listen().catch((error: unknown) => {
+    throw new GatewayError(
+      "listen-failed",
+      `connection \`${first.name}\` can't listen on ${host}:${port}: ${causeCode(error)}`,
+      "change its `listen`, or stop what uses the port",
+    );
+  });
+  undo.push((drainMs) => front.close(drainMs));
+  return group.map((connection) => ({ connection, host, port: listening.port, front }));
+}
+
+const gateOf = ({ name }: TrafficConnectionConfig, parts: HttpParts): TrafficGate =>
+  createTrafficGate({ ...parts, connection: name, timeFacts: timeFactsOf(parts.policies) });
+
+function routeOf(
+  connection: TrafficConnectionConfig,
+  gate: TrafficGate,
+  upstream: HttpUpstream,
+  parts: HttpParts,
+): HttpRoute {
+  return { ...behaviourOf(connection, parts), ...placeOf(connection), gate, upstream };
+}
+
+function placeOf(connection: HttpConnectionBase): Omit<HttpRoute, keyof RouteBehaviour | "gate" | "upstream"> {
+  const { name, hosts, prefix, env, tags, bodyBytesMax, isCaseInsensitive, passCookies } = connection;
+  const facts = { name, env, tags: new Set(tags) };
+  return { name, hosts, prefix, connection: facts, bodyBytesMax, isCaseInsensitive, passCookies };
+}
+
+function behaviourOf(connection: TrafficConnectionConfig, { clock, log }: HttpParts): RouteBehaviour {
+  switch (connection.kind) {
+    case "http":
+      return {
+        handler: createApiHandler({ maskKey: connection.maskKey, limits, clock, log }),
+        tokenHeaders: [],
+        sessionHeaders: [],
+      };
+    default:
+      return connection.kind satisfies never;
+  }
+}
+
+function tlsOf(
+  tls: ClientTls,
+  listen: Address,
+  clock: Clock,
+): { readonly cert: string; readonly key: string } | undefined {
+  if (tls.kind === "off") return undefined;
+  if (tls.kind === "files") return { cert: tls.certificate, key: tls.key };
+  const isAny = listen.host === "0.0.0.0" || listen.host === "::";
+  return makeSelfSigned([...new Set(["localhost", "127.0.0.1", isAny ? hostname() : listen.host])], clock.nowMs());
+}

@@ -1,0 +1,272 @@
+// A plain HTTP API: decide -> (hold) -> record -> forward -> mask -> complete, one request at a time
+import { createHash } from "node:crypto";
+import { type BodyFacts, httpFacts } from "../../engine/http/facts.ts";
+import { httpFault } from "../../engine/http/faults.ts";
+import type { CanonicalRequest, Field, HttpFault } from "../../engine/http/request.ts";
+import { err, ok, type Result } from "../../engine/lib/result.ts";
+import { Unknown } from "../../engine/lib/truth.ts";
+import type { Limits } from "../../engine/limits.ts";
+import type { Clock, Log } from "../deps.ts";
+import { causeCode, GatewayError } from "../errors.ts";
+import type { Refusal, Subject, TrafficCompletion, TrafficVerdict } from "../gate/traffic.ts";
+import { type AnswerPlan, planAnswer, sendAnswer } from "./answer.ts";
+import { statusUrlOf } from "./approval-status.ts";
+import type { ExchangeHandler, HttpAnswer, HttpExchange, UpstreamRequest } from "./exchange.ts";
+import { HttpFaultError } from "./incoming.ts";
+import { acceptedForApproval, problemOfFault, problemOfRefusal } from "./problem.ts";
+import { readBodyFacts } from "./request-body.ts";
+
+export type ApiDeps = {
+  readonly maskKey: Uint8Array;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** A body that was read because a rule asks for it, or because people must see it. */
+type ReadBody = { readonly bytes: Uint8Array; readonly facts: BodyFacts };
+
+const unread: BodyFacts = {
+  body: new Unknown("the body has not been read"),
+  bodySize: new Unknown("the body has not been read"),
+};
+
+type Released = TrafficVerdict & { readonly kind: "release" };
+
+export function createApiHandler(deps: ApiDeps): ExchangeHandler {
+  return async (exchange) => {
+    const judged = await judge(deps, exchange);
+    if (!judged.ok) {
+      exchange.answer(judged.error);
+      return;
+    }
+    const { verdict, body } = judged.value;
+    const plan = planAnswer(verdict.obligations, exchange.request, deps);
+    // `whyUnable` has asked the same before the verdict was given.
+    if (!plan.ok) throw new Error("a verdict was released that can't be carried out");
+    await forward(deps, exchange, verdict, plan.value, body);
+  };
+}
+
+type Judged = { readonly verdict: Released; readonly body: ReadBody | undefined };
+
+/** Everything up to the record of the intent: the verdict that is returned is on record. */
+async function judge(deps: ApiDeps, exchange: HttpExchange): Promise<Result<Judged, HttpAnswer>> {
+  const { gate, session, request } = exchange;
+  let isBodyAsked = false;
+  const lazy = (): BodyFacts => {
+    isBodyAsked = true;
+    return unread;
+  };
+  let body: ReadBody | undefined;
+  let verdict = gate.decide(session, subjectOf(deps, exchange, lazy, undefined));
+  const hasBody = request.contentLength.kind !== "none";
+  if (hasBody && (isBodyAsked || verdict.kind === "hold")) {
+    const bytesMax = verdict.kind === "hold" ? deps.limits.httpApprovalBodyBytesMax : deps.limits.httpReadBodyBytesMax;
+    const read = await readBody(deps, exchange, bytesMax);
+    if (!read.ok) {
+      const fault =
+        verdict.kind === "hold" && read.error.status === 413 ? httpFault("approval-body-too-large") : read.error;
+      return err(refuseFault(exchange, verdict.subject, fault));
+    }
+    body = read.value;
+    const { bytes, facts } = body;
+    verdict = gate.decide(
+      session,
+      subjectOf(deps, exchange, () => facts, bytes),
+    );
+    if (verdict.kind === "hold" && bytes.byteLength > deps.limits.httpApprovalBodyBytesMax) {
+      return err(refuseFault(exchange, verdict.subject, httpFault("approval-body-too-large")));
+    }
+  }
+  const held = verdict.kind === "hold" ? await waitForPeople(exchange, verdict) : ok(verdict);
+  if (!held.ok) return held;
+  const settled = held.value;
+  if (!recordVerdict(exchange, settled)) return err(problemOfFault(notRecorded));
+  if (settled.kind === "refuse") return err(problemOfRefusal(settled.refusal));
+  return settled.kind === "release" ? ok({ verdict: settled, body }) : err(problemOfFault(notRecorded));
+}
+
+const notRecorded: HttpFault = {
+  status: 503,
+  code: "record-failed",
+  message: "the request could not be recorded, so it went nowhere",
+  help: "try again in a minute; if it stays, tell whoever runs the gateway",
+};
+
+function recordVerdict({ gate, session }: HttpExchange, verdict: TrafficVerdict): boolean {
+  try {
+    gate.record(session, [verdict]);
+    return true;
+  } catch (error) {
+    if (error instanceof GatewayError) return false;
+    throw error;
+  }
+}
+
+/** The request can't be read as what it says it is: a refusal like any other, on record. */
+function refuseFault(exchange: HttpExchange, subject: Subject, fault: HttpFault): HttpAnswer {
+  const { code, message, help, status } = fault;
+  const verdict = exchange.gate.refuse(exchange.session, subject, { code, message, help });
+  if (!recordVerdict(exchange, verdict)) return problemOfFault(notRecorded);
+  return verdict.kind === "refuse" ? problemOfRefusal(verdict.refusal, status) : problemOfFault(fault);
+}
+
+/** A client that says `Prefer: respond-async` gets 202 and a status URL; others wait for as long as a hold lasts. */
+async function waitForPeople(
+  { gate, session, signal, request }: HttpExchange,
+  verdict: TrafficVerdict & { readonly kind: "hold" },
+): Promise<Result<TrafficVerdict, HttpAnswer>> {
+  const isAsync = /(?:^|,)\s*respond-async\b/i.test(headerOf(request, "prefer") ?? "");
+  const outcome = await gate.hold(session, verdict, signal, isAsync ? { waitMs: 0 } : {});
+  switch (outcome.kind) {
+    case "granted":
+      return ok(outcome.verdict);
+    case "withdrawn":
+      return err(
+        problemOfFault({ status: 499, code: "client-gone", message: "the client went away", help: undefined }),
+      );
+    case "refused": {
+      const { refusal } = outcome;
+      const id = refusal.approvalId;
+      const isPending = refusal.code === "approval-pending" && id !== undefined;
+      return err(isAsync && isPending ? acceptedForApproval(refusal, id, statusUrlOf(id)) : withStatusUrl(refusal));
+    }
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function withStatusUrl(refusal: Refusal): HttpAnswer {
+  const answer = problemOfRefusal(refusal);
+  if (refusal.approvalId === undefined) return answer;
+  return { ...answer, headers: [...answer.headers, ["location", statusUrlOf(refusal.approvalId)]] };
+}
+
+async function readBody(
+  deps: ApiDeps,
+  { body, request }: HttpExchange,
+  bytesMax: number,
+): Promise<Result<ReadBody, HttpFault>> {
+  const bytes = await body.bytes(Math.max(bytesMax, deps.limits.httpReadBodyBytesMax));
+  if (!bytes.ok) return bytes;
+  const facts = await readBodyFacts(bytes.value, request.headers, deps.limits);
+  return facts.ok ? ok({ bytes: bytes.value, facts: facts.value }) : facts;
+}
+
+/** Headers that differ from one sending of a request to the next, or say nothing about what is asked. */
+const unbound: ReadonlySet<string> = new Set([
+  "traceparent",
+  "tracestate",
+  "user-agent",
+  "date",
+  "x-request-id",
+  "x-correlation-id",
+  "accept-encoding",
+  "prefer",
+]);
+
+function subjectOf(
+  deps: ApiDeps,
+  { request, traceId }: HttpExchange,
+  readFacts: () => BodyFacts,
+  body: Uint8Array | undefined,
+): Subject {
+  const headers = request.headers.filter(([name]) => !unbound.has(name)).map(([name, value]) => `${name}: ${value}`);
+  const digest = body === undefined ? [] : [createHash("sha256").update(body).digest("hex")];
+  return {
+    facts: { protocol: "http", http: httpFacts(request, readFacts) },
+    text: `${request.method} ${request.target}`,
+    access: `${request.method} ${request.path}`,
+    binding: [request.host, ...digest, ...headers],
+    shown: body === undefined ? [] : [showBody(body)],
+    refs: { trace: traceId },
+    whyUnable: (obligations) => {
+      const plan = planAnswer(obligations, request, deps);
+      return plan.ok ? undefined : plan.error;
+    },
+  };
+}
+
+function showBody(body: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(body);
+  } catch {
+    return `\\x${Buffer.from(body).toString("hex")}`;
+  }
+}
+
+const headerOf = ({ headers }: CanonicalRequest, name: string): string | undefined =>
+  headers.find(([n]) => n === name)?.[1];
+
+/** INVARIANT: the verdict is on record. Every way out of here completes it once. */
+async function forward(
+  deps: ApiDeps,
+  exchange: HttpExchange,
+  verdict: Released,
+  plan: AnswerPlan,
+  body: ReadBody | undefined,
+): Promise<void> {
+  const startedMs = performance.now();
+  const complete = (completion: Omit<TrafficCompletion, "durationUs">): void =>
+    exchange.gate.complete(exchange.session, verdict.decisionId, {
+      ...completion,
+      durationUs: Math.round((performance.now() - startedMs) * 1_000),
+    });
+  const nothing = { rows: 0, bytes: 0 };
+  let requestFault: HttpFault | undefined;
+  const answered = await exchange.forward(
+    upstreamRequestOf(exchange, plan, body, (fault) => {
+      requestFault = fault;
+    }),
+  );
+  if (!answered.ok) {
+    const fault = requestFault ?? answered.error;
+    const isGone = exchange.signal.aborted;
+    complete({ outcome: isGone ? "aborted" : "error", tag: fault.code, ...nothing });
+    exchange.answer(problemOfFault(fault));
+    return;
+  }
+  const headers: readonly Field[] = [["gw-decision", verdict.decisionId]];
+  try {
+    const sent = await sendAnswer(exchange, answered.value, plan, headers, verdict.decisionId);
+    complete(sent);
+  } catch (error) {
+    answered.value.discard();
+    deps.log.warn(
+      { code: "answer-broken", decisionId: verdict.decisionId, cause: causeCode(error) },
+      "an answer broke",
+    );
+    complete({
+      outcome: exchange.signal.aborted ? "aborted" : "error",
+      tag: String(answered.value.status),
+      ...nothing,
+    });
+    exchange.destroy();
+  }
+}
+
+/** `onFault`: the client's body broke off, or was too long, while it was passed on. */
+function upstreamRequestOf(
+  { request, body: unreadBody }: HttpExchange,
+  plan: AnswerPlan,
+  body: ReadBody | undefined,
+  onFault: (fault: HttpFault) => void,
+): UpstreamRequest {
+  const { method, target, contentLength } = request;
+  const headers = plan
+    .requestHeaders(request.headers)
+    .filter(([name]) => name !== "prefer" || !/respond-async/i.test(headerOf(request, "prefer") ?? ""));
+  if (contentLength.kind === "none") return { method, target, headers, body: undefined };
+  if (body !== undefined) return { method, target, headers, body: body.bytes };
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* unreadBody.chunks();
+    } catch (error) {
+      if (error instanceof HttpFaultError) onFault(error.fault);
+      throw error;
+    }
+  }
+  const bytes = contentLength.kind === "bytes" ? contentLength.bytes : undefined;
+  return { method, target, headers, body: { chunks: chunks(), bytes } };
+}
