@@ -1,6 +1,7 @@
 // The admin interface as functions.
 import { readFileSync } from "node:fs";
 import type { ShownApproval, ShownConnection } from "../proxy/admin/server.ts";
+import type { PoliciesStatus } from "../proxy/bundle/operations.ts";
 import { GatewayError } from "../proxy/errors.ts";
 
 export type WhoAmI = {
@@ -17,6 +18,10 @@ export type AdminClient = {
   readonly whoAmI: () => Promise<WhoAmI>;
   readonly list: (state: string) => Promise<readonly ShownApproval[]>;
   readonly show: (id: string) => Promise<ShownApproval>;
+  readonly policies: () => Promise<PoliciesStatus>;
+  readonly rollback: (to: string | undefined) => Promise<PoliciesStatus>;
+  readonly promote: () => Promise<PoliciesStatus>;
+  readonly resume: () => Promise<PoliciesStatus>;
   readonly decide: (id: string, verdict: "approve" | "deny", reason: string | undefined) => Promise<ShownApproval>;
 };
 
@@ -50,6 +55,11 @@ export function adminClient(url: string, token: string): AdminClient {
       ((await call("GET", `/v1/approvals?state=${encodeURIComponent(state)}`)) as { approvals: ShownApproval[] })
         .approvals,
     show: async (id) => (await call("GET", `/v1/approvals/${idOf(id)}`)) as ShownApproval,
+    policies: async () => (await call("GET", "/v1/policies")) as PoliciesStatus,
+    rollback: async (to) =>
+      (await call("POST", "/v1/policies/rollback", to === undefined ? {} : { to })) as PoliciesStatus,
+    promote: async () => (await call("POST", "/v1/policies/promote", {})) as PoliciesStatus,
+    resume: async () => (await call("POST", "/v1/policies/resume", {})) as PoliciesStatus,
     decide: async (id, verdict, reason) =>
       (await call(
         "POST",

@@ -24,7 +24,11 @@ const commands: readonly Entry[] = [
   },
   { name: "demo", summary: "try it on this machine", load: () => import("./commands/demo.ts") },
   { name: "rego", summary: "check and try Rego bundles", load: () => import("./commands/rego.ts") },
-  { name: "bundle", summary: "look into, sign and verify bundles", load: () => import("./commands/bundle.ts") },
+  {
+    name: "bundle",
+    summary: "build and sign bundles; see and choose what is in force",
+    load: () => import("./commands/bundle.ts"),
+  },
   { name: "lsp", summary: "the language server of policies, for editors", load: () => import("./commands/lsp.ts") },
   { name: "schema", summary: "print the shapes that policies see", load: () => import("./commands/schema.ts") },
   { name: "whoami", summary: "how the gateway sees your token", load: () => import("./commands/whoami.ts") },

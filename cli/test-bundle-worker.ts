@@ -12,7 +12,10 @@ function report(files: BundleFiles): BundleTestReport {
   const text = files.get(manifestName);
   const parsed = text === undefined ? undefined : parseManifest(text, manifestName);
   if (parsed && !parsed.ok) return { kind: "failed", message: parsed.error };
-  const bundle = { root: ".", files, manifest: parsed?.value ?? noManifest, inner: [] };
+  const inner = [...files.keys()]
+    .filter((path) => path.endsWith(`/${manifestName}`))
+    .map((path) => path.slice(0, -manifestName.length));
+  const bundle = { root: ".", files, manifest: parsed?.value ?? noManifest, inner };
   const run = runSelection({ bundle, within: [] }, { filter: undefined, seed: 1, mutate: false });
   const [diagnostic] = run.diagnostics;
   if (diagnostic !== undefined) return { kind: "failed", message: `${diagnostic.path}: ${diagnostic.message}` };

@@ -1,4 +1,4 @@
-// gw bundle inspect | diff | sign | verify: archives as OPA's tools read and write them
+// gw bundle inspect | diff | sign | verify: archives as OPA's tools read and write them; build and the rest are beside it
 import { readFileSync, writeFileSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { readArchive, writeArchive } from "../../engine/lib/archive.ts";
@@ -15,11 +15,17 @@ import {
 import { causeCode, GatewayError } from "../../proxy/errors.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
+import { registerBuild } from "./bundle-build.ts";
+import { registerLive } from "./bundle-live.ts";
 
 type KeyOptions = { readonly key: string; readonly algorithm: SignatureAlgorithm };
 
 export function register(program: Command, { terminal, exit }: CommandContext): void {
-  const bundle = program.command("bundle").description("look into, sign and verify bundles");
+  const bundle = program
+    .command("bundle")
+    .description("build, sign and look into bundles; see and choose what is in force");
+  registerBuild(bundle, terminal, exit);
+  registerLive(bundle, terminal);
   bundle
     .command("inspect")
     .description("the files of a bundle with size and hash")
