@@ -133,8 +133,9 @@ function openDatabase(path: string): DatabaseSync {
     mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
     const database = new DatabaseSync(path);
     // A grant that was used must not come back after a power cut.
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
-    database.exec("PRAGMA busy_timeout = 2000;");
+    // The time-out first: several workers open it at once, and changing the journal's mode needs the file alone.
+    database.exec("PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+    database.exec("PRAGMA foreign_keys = ON;");
     database.exec(schema);
     chmodSync(path, 0o640);
     return database;
