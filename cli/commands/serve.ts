@@ -40,7 +40,14 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
         config.workers === undefined
           ? await serveAlone(config)
           : await serveTogether(config, config.workers, options.config, drainMs);
-      announce(terminal, config, serving);
+      try {
+        announce(terminal, config, serving);
+      } catch (error) {
+        // What listens must not outlive what failed.
+        serving.killNow();
+        await serving.stop(0);
+        throw error;
+      }
       process.on("SIGHUP", () => void serving.reload());
       process.on("SIGUSR2", () => void (serving.restart?.() ?? serving.reload()));
       await untilSignal();
