@@ -128,7 +128,7 @@ function needsOf(checked: Checked): PolicyNeeds {
   for (const core of expressionsOf(checked)) visit(core);
   return {
     estimatedRows: facts.has("sql.estimated_rows"),
-    parameters: false,
+    parameters: facts.has("sql.parameters"),
     body: facts.has("http.body") || facts.has("mcp.args"),
   };
 }

@@ -81,6 +81,7 @@ export const factReaders: Readonly<Record<string, Readonly<Record<string, ReadFa
     has_limit: sql((s) => s.hasLimit),
     limit: sql((s) => s.limit),
     joins: sql((s) => s.joins),
+    parameters: sql((s) => s.parameters ?? new Unknown("the statement's values are not known")),
     estimated_rows: sql((s) => s.estimatedRows),
     text: sql((s) => s.text),
     fingerprint: sql((s) => s.fingerprint),

@@ -86,6 +86,10 @@ export const factSchema: Readonly<Record<string, FactRoot>> = {
       has_limit: { type: "bool", doc: "The statement has a LIMIT at the top level." },
       limit: { type: "int?", doc: "The constant of that LIMIT." },
       joins: { type: "int", doc: "Number of joins." },
+      parameters: {
+        type: "json",
+        doc: "Values of the statement's parameters as a list: `$1` is `sql.parameters[0]`. Not known where only the database can tell their types.",
+      },
       estimated_rows: { type: "int?", doc: "Rows that the database's planner expects." },
       text: { type: "string", doc: "The client's text of this statement." },
       fingerprint: { type: "string", doc: "Equal for statements that differ in literals only." },

@@ -1,3 +1,4 @@
+import type { Json } from "../lib/json.ts";
 import type { Fact } from "../lib/truth.ts";
 import type { Relation } from "./catalog.ts";
 
@@ -149,6 +150,8 @@ export type SqlFacts = {
   readonly limit: Fact<number | undefined>;
   readonly joins: number;
   readonly estimatedRows: Fact<number | undefined>;
+  /** Values of `$1`, `$2` …, in this order; [] where there are none. Left out: not known. */
+  readonly parameters?: Fact<Json>;
   /** The client's text of this statement. Never logged. */
   readonly text: string;
   /** Fingerprint of the normalised statement: equal for statements that differ in literals only. 16 hex digits. */

@@ -5,6 +5,7 @@ import { limits } from "../limits.ts";
 import { type BoundParts, bindStatement } from "./bind-statement.ts";
 import { factsOf, markTargetReads } from "./facts.ts";
 import { FaultError, refuse } from "./fault.ts";
+import { constantsFact, notBound, parametersOf } from "./parameters.ts";
 import { fingerprintSql, parseSql } from "./pg-parser.ts";
 import { effectivePath, parseSearchPath, settingName } from "./settings.ts";
 import type { AnalyzedStatement, SessionEffect, SqlContext, SqlFault } from "./types.ts";
@@ -58,8 +59,10 @@ function analyzeOne(
   const fingerprint = fingerprintSql(text);
   const bound: BoundParts = bindStatement(node, context);
   markTargetReads(bound.bindings);
+  const parameters = bound.parameters ? [] : parametersOf(bound.bindings);
   return {
     facts: factsOf({
+      values: bound.parameters ? constantsFact(bound.parameters) : parameters.length === 0 ? [] : notBound,
       verb: bound.verb,
       bindings: bound.bindings,
       output: bound.output,
@@ -77,6 +80,7 @@ function analyzeOne(
       ...(bound.parameters ? { parameters: bound.parameters } : {}),
     },
     catalogVersion: context.catalog.version,
+    ...(parameters.length === 0 ? {} : { parameters }),
     isRowReturning: bound.isRowReturning,
     isEmpty: false,
   };

@@ -1,5 +1,6 @@
 // expression -> the same expression with every name bound; columns are noted as read.
 import type { A_Expr, ColumnRef, FuncCall, Node, SubLink } from "@pgsql/types";
+import type { Column } from "../model/catalog.ts";
 import { type Binder, type Ctes, touch } from "./bind-context.ts";
 import { bindNextval, bindSettingFunction } from "./bind-functions.ts";
 import { bindQuery } from "./bind-query.ts";
@@ -132,6 +133,22 @@ function noteParameter(b: Binder, number: number | undefined, type: string): voi
   else b.bindings.parameterCasts.set(number ?? 0, new Set([type]));
 }
 
+/** `column = $1`, `column IN ($1, $2)`, `column BETWEEN $1 AND $2`: the parameter takes the column's type. */
+function noteComparison(b: Binder, column: Node | undefined, other: Node | undefined): void {
+  if (!column || !("ColumnRef" in column) || !other) return;
+  const base = b.bindings.columnUses.get(column.ColumnRef) ?? b.bindings.targetRefs.get(column.ColumnRef);
+  const found = base?.use.relation.columns.find((c) => c.name === base.column);
+  if (found) for (const item of "List" in other ? (other.List.items ?? []) : [other]) noteAssigned(b, item, found);
+}
+
+/** The value of a column's own: of INSERT, of SET, of a comparison. */
+export function noteAssigned(b: Binder, value: Node | undefined, column: Column): void {
+  if (!value || !("ParamRef" in value)) return;
+  const { parameterColumns } = b.bindings;
+  const number = value.ParamRef.number ?? 0;
+  parameterColumns.set(number, new Set([...(parameterColumns.get(number) ?? []), column.type.name]));
+}
+
 /** Binds every node and type name inside of a plain node. */
 function bindBelow(b: Binder, value: object, at: Place): void {
   for (const [key, child] of Object.entries(value)) {
@@ -186,6 +203,8 @@ function bindOperation(b: Binder, e: A_Expr, at: Place): void {
   canonicalExpression(e);
   bindExpression(b, e.lexpr, at);
   bindExpression(b, e.rexpr, at);
+  noteComparison(b, e.lexpr, e.rexpr);
+  noteComparison(b, e.rexpr, e.lexpr);
   switch (e.kind) {
     case "AEXPR_OP":
     case "AEXPR_OP_ANY":

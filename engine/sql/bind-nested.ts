@@ -8,6 +8,7 @@ import { bindStatement, checkPathChanges } from "./bind-statement.ts";
 import { factsOf, markTargetReads } from "./facts.ts";
 import { refuse } from "./fault.ts";
 import { kindOf } from "./node-kinds.ts";
+import { notBound } from "./parameters.ts";
 import { fingerprintSql, parseSql } from "./pg-parser.ts";
 import { printStatement } from "./print-statement.ts";
 import { resolveRelation, resolveType } from "./resolve-names.ts";
@@ -59,6 +60,7 @@ export function bindPrepare(b: Binder, node: Kind<"PrepareStmt">): BoundParts {
         query: inner.query,
         isDefinition: false,
         statements: 1,
+        values: notBound,
         text,
         fingerprint: fingerprint.ok ? fingerprint.value : refuse("parser-failed", "the statement has no fingerprint"),
       }),

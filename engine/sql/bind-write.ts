@@ -11,7 +11,7 @@ import type {
 } from "@pgsql/types";
 import type { Relation } from "../model/catalog.ts";
 import { addUse, type Binder, keyOf } from "./bind-context.ts";
-import { bindAll, bindExpression, type Place } from "./bind-expression.ts";
+import { bindAll, bindExpression, noteAssigned, type Place } from "./bind-expression.ts";
 import { addFamily, bindFrom, bindFromItem, relationColumns } from "./bind-from.ts";
 import { bindQuery, bindTargets, bindWith, type Output } from "./bind-query.ts";
 import type { RelationUse, Place as StatementPlace, TargetUse } from "./bindings.ts";
@@ -116,7 +116,11 @@ function bindAssignments(b: Binder, targets: readonly Node[] | undefined, target
     if (!("ResTarget" in t) || !t.ResTarget.val) continue;
     const val = t.ResTarget.val;
     if ("MultiAssignRef" in val) bindMulti(b, val.MultiAssignRef, at);
-    else bindExpression(b, val, at);
+    else {
+      bindExpression(b, val, at);
+      const column = target.relation.columns.find((c) => c.name === t.ResTarget.name);
+      if (column && !t.ResTarget.indirection?.length) noteAssigned(b, val, column);
+    }
   }
 }
 
@@ -141,12 +145,23 @@ function bindInsert(b: Binder, s: InsertStmt, at: Place): Output {
     const count = output.isOpen ? target.relation.columns.length : output.columns.length;
     const named = s.cols?.length ? columns : target.relation.columns.slice(0, count).map((c) => c.name);
     for (const column of named) target.write.columns.add(column);
+    noteRows(b, s.selectStmt.SelectStmt.valuesLists, target.relation, named);
   } else for (const column of columns) target.write.columns.add(column);
   const row = targetSource(s.relation, target.read);
   const scope = newScope(at.scope, [itemOf(row)]);
   if (s.onConflictClause) bindOnConflict(b, s.onConflictClause, target, { scope, ctes });
   addReferences(b, target);
   return bindReturning(b, s.returningClause, row, { scope, ctes });
+}
+
+/** `VALUES ($1, $2)`: each takes the type of its column. */
+function noteRows(b: Binder, rows: readonly Node[] | undefined, relation: Relation, names: readonly string[]): void {
+  const columns = names.map((name) => relation.columns.find((c) => c.name === name));
+  for (const row of rows ?? [])
+    for (const [i, value] of ("List" in row ? (row.List.items ?? []) : []).entries()) {
+      const column = columns[i];
+      if (column) noteAssigned(b, value, column);
+    }
 }
 
 function bindOnConflict(b: Binder, c: OnConflictClause, target: TargetUse, at: Place): void {

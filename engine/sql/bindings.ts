@@ -63,6 +63,8 @@ export type Bindings = {
   joins: number;
   /** Types that each parameter is cast to; "" where it stands without a cast. The first use decides its type. */
   readonly parameterCasts: Map<number, Set<string>>;
+  /** Types of the columns that a parameter is compared with or assigned to. */
+  readonly parameterColumns: Map<number, Set<string>>;
   /** Calls of `set_config('search_path', …)`: the gateway follows those that certainly run once. */
   pathChanges: number;
 };
@@ -86,5 +88,6 @@ export const newBindings = (): Bindings => ({
   functions: new Set(),
   joins: 0,
   parameterCasts: new Map(),
+  parameterColumns: new Map(),
   pathChanges: 0,
 });

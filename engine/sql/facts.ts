@@ -1,6 +1,7 @@
 // bindings -> facts that policies read.
 import type { Node, SelectStmt } from "@pgsql/types";
-import { Unknown } from "../lib/truth.ts";
+import type { Json } from "../lib/json.ts";
+import { type Fact, Unknown } from "../lib/truth.ts";
 import type { Relation } from "../model/catalog.ts";
 import { type ColumnRef, kindOfVerb, type SqlAccess, type SqlFacts, type SqlVerb } from "../model/statement.ts";
 import { isAlwaysTrue } from "./always-true.ts";
@@ -21,6 +22,8 @@ export type StatementSummary = {
   readonly statements: number;
   readonly text: string;
   readonly fingerprint: string;
+  /** Its parameters' values, where they are known already. */
+  readonly values: Fact<Json>;
 };
 
 const writes: ReadonlySet<SqlVerb> = new Set(["insert", "update", "delete", "merge", "truncate"]);
@@ -44,6 +47,7 @@ export function factsOf(s: StatementSummary): SqlFacts {
     hasLimit: limitNode(s.query) !== undefined,
     limit: limitOf(s.query),
     joins: s.bindings.joins,
+    parameters: s.values,
     estimatedRows: new Unknown("the planner was not asked"),
     text: s.text,
     fingerprint: s.fingerprint,

@@ -1,6 +1,7 @@
 // The outside of SQL analysis: what the gate, the policy tests and the proxy exchange with it.
 import type { Catalog, Relation } from "../model/catalog.ts";
 import type { SqlFacts } from "../model/statement.ts";
+import type { Parameter } from "./parameters.ts";
 
 /** What the meaning of a text depends on besides the text. */
 export type SqlContext = {
@@ -59,6 +60,8 @@ export type AnalyzedStatement = {
   readonly tree: unknown;
   /** Version of the catalog that it was analysed against. */
   readonly catalogVersion: string;
+  /** What waits for a Bind: `$1` first. Absent: nothing does. */
+  readonly parameters?: readonly Parameter[];
   /** The statement produces rows (SELECT, RETURNING, SHOW, EXPLAIN, FETCH …) that a row limit can be put on. */
   readonly isRowReturning: boolean;
   readonly isEmpty: boolean;

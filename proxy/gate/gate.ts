@@ -4,6 +4,8 @@ import type { Decision, RuleId } from "../../engine/model/decision.ts";
 import type { PolicySet } from "../../engine/model/policy.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 import type { SessionEvent } from "../../engine/model/session-event.ts";
+import type { SqlFacts } from "../../engine/model/statement.ts";
+import { parameterFact } from "../../engine/sql/parameters.ts";
 import type { AnalyzedStatement, SqlContext, SqlFault } from "../../engine/sql/types.ts";
 import { GatewayError } from "../errors.ts";
 import type { GateSession, HoldOutcome, SqlGate, SqlVerdict } from "../postgres/sql-gate.ts";
@@ -62,11 +64,12 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     session: GateSession,
     statement: AnalyzedStatement,
     approved: ReadonlySet<RuleId>,
+    values: BoundValues | undefined,
   ): PolicyRequest => {
     const nowMs = deps.clock.nowMs();
     return {
       protocol: "sql",
-      sql: statement.facts,
+      ...withValues(statement, values),
       identity: session.identity,
       connection: session.connection,
       session: { id: session.id, age: Math.max(0, nowMs - session.startedAtMs), purpose: session.purpose },
@@ -112,10 +115,12 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     context: SqlContext,
     statement: AnalyzedStatement,
     approved: ReadonlySet<RuleId>,
+    parameters: Parameters | undefined,
   ): SqlVerdict => {
     const policies = deps.policies();
     const text = statement.facts.text;
-    const request = requestOf(session, statement, approved);
+    const values = policies.needs.parameters ? { parameters, context } : undefined;
+    const request = requestOf(session, statement, approved, values);
     const decision = policies.decide(request);
     const decisionId = deps.newId("dec");
     const state = { text, policies, request, internalCause: undefined };
@@ -140,9 +145,9 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   };
 
   /** `judge`, with anything thrown turned into a refusal. */
-  const judgeSafely: typeof judge = (session, context, statement, approved) => {
+  const judgeSafely: typeof judge = (session, context, statement, approved, parameters) => {
     try {
-      return judge(session, context, statement, approved);
+      return judge(session, context, statement, approved, parameters);
     } catch (error) {
       return refuseBug(statement.facts.text, statement, error);
     }
@@ -156,7 +161,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
         return [refuseFault(text, undefined, analyzed.error)];
       }
       return analyzed.value.map((statement, i) => {
-        const verdict = judgeSafely(session, context, statement, noRules);
+        const verdict = judgeSafely(session, context, statement, noRules, undefined);
         if (i < analyzed.value.length - 1) countTentatively(verdict);
         return verdict;
       });
@@ -262,13 +267,14 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   return {
     decide,
     isCurrent: (verdict) => stateOf(verdict).policies === deps.policies(),
-    redecide: (session, context, statement) => judgeSafely(session, context, statement, noRules),
+    redecide: (session, context, statement, parameters) =>
+      judgeSafely(session, context, statement, noRules, parameters),
     record,
     hold: async (session, context, verdict, parameters, signal, client) => {
       try {
         const rejudge = (approved: ReadonlySet<RuleId>): SqlVerdict => {
           if (verdict.statement === undefined) throw new BugError("a hold without a statement");
-          return judgeSafely(session, context, verdict.statement, approved);
+          return judgeSafely(session, context, verdict.statement, approved, parameters);
         };
         record(session, [verdict], parameters);
         const policyHash = (v: SqlVerdict): string => stateOf(v).policies.hash;
@@ -311,6 +317,23 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     close: (session, reason) =>
       recordLate({ atMs: deps.clock.nowMs(), session: session.id, type: "session-end", reason }),
   };
+}
+
+/** What a Bind brings, for policies that look at it. */
+type BoundValues = { readonly parameters: Parameters | undefined; readonly context: SqlContext };
+
+/**
+ * Before a statement with parameters has its values nothing runs: asked is whether some values could pass. Every Bind, and
+ * every EXECUTE with its constants, is decided by itself.
+ */
+function withValues(
+  statement: AnalyzedStatement,
+  values: BoundValues | undefined,
+): { readonly sql: SqlFacts; readonly isProbe?: true } {
+  const { facts, parameters: awaited } = statement;
+  if (values === undefined || awaited === undefined) return { sql: facts };
+  if (values.parameters === undefined) return { sql: facts, isProbe: true };
+  return { sql: { ...facts, parameters: parameterFact(awaited, values.parameters, values.context) } };
 }
 
 function effectOf(verdict: SqlVerdict): "allow" | "deny" | "approval" | "fault" {
