@@ -37,6 +37,14 @@ export function obligationsOf(obligations: Obligations): readonly string[] {
       ([table, { predicate, rules }]) =>
         `filter ${table} where ${renderRowPredicate(predicate)}  (${rules.join(", ")})`,
     ),
+    ...(obligations.content ?? []).map(
+      ({ content, mask, rule }) =>
+        `mask ${content.format} ${content.patterns.map((p) => JSON.stringify(p)).join(", ")} using ${mask.kind}  (${rule})`,
+    ),
+    ...(obligations.items ?? []).map(
+      ({ path, predicate, rule }) =>
+        `filter json ${JSON.stringify(path)} where ${renderRowPredicate(predicate)}  (${rule})`,
+    ),
     ...obligations.limits.map(
       (l) => `limit ${l.max} ${l.unit}${l.window ? ` per ${l.window.ms / 1_000} s` : ""}  (${l.rule})`,
     ),
@@ -65,5 +73,23 @@ export function decisionAsJson(decision: Decision): Json {
     ([table, { predicate, rules }]): Json => ({ table, where: renderRowPredicate(predicate), rules: [...rules] }),
   );
   const limits = decision.obligations.limits.map((l): Json => ({ rule: l.rule, unit: l.unit, max: l.max }));
-  return { ...base, masks, filters, limits };
+  const content = (decision.obligations.content ?? []).map(
+    ({ content: { format, patterns }, mask, rule }): Json => ({
+      format,
+      patterns: [...patterns],
+      mask: JSON.parse(JSON.stringify(mask)),
+      rule,
+    }),
+  );
+  const items = (decision.obligations.items ?? []).map(
+    ({ path, predicate, rule }): Json => ({ path, where: renderRowPredicate(predicate), rule }),
+  );
+  return {
+    ...base,
+    masks,
+    filters,
+    limits,
+    ...(content.length > 0 ? { content } : {}),
+    ...(items.length > 0 ? { items } : {}),
+  };
 }

@@ -294,7 +294,14 @@ export type Expect = Node & {
   readonly isNegated: boolean;
   readonly what:
     | { readonly kind: "mask"; readonly column: TablePat; readonly using: MaskCall | undefined }
+    | {
+        readonly kind: "content-mask";
+        readonly format: "json" | "text";
+        readonly pattern: Text;
+        readonly using: MaskCall | undefined;
+      }
     | { readonly kind: "filter"; readonly table: TablePat; readonly as: Text | undefined }
+    | { readonly kind: "item-filter"; readonly path: Text; readonly as: Text | undefined }
     | { readonly kind: "limit"; readonly name: Name }
     | { readonly kind: "alert"; readonly name: Name | undefined }
     | {

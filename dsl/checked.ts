@@ -6,6 +6,7 @@ import type { Catalog } from "../engine/model/catalog.ts";
 import type { Approver, LimitObligation, RuleId } from "../engine/model/decision.ts";
 import type { Mask } from "../engine/model/mask.ts";
 import type { Protocol } from "../engine/model/request.ts";
+import type { JsonScalar } from "../engine/model/row-predicate.ts";
 import type { SqlVerb } from "../engine/model/statement.ts";
 import type { Expect, RuleDecl, SourceFile } from "./ast.ts";
 import type { Glob } from "./glob.ts";
@@ -44,8 +45,18 @@ export type Core = Base &
     | { readonly op: "table" }
     /** A placeholder of the route. */
     | { readonly op: "param"; readonly name: string }
-    /** A column of the row, in `where` only. */
-    | { readonly op: "row"; readonly column: string }
+    /** A column of the row or a place in the item, in `where` only. */
+    | {
+        readonly op: "row";
+        /** "" for the item of a JSON answer. */
+        readonly column: string;
+        /** A place inside of its JSON; [] for all of it. Left out for a column that is no JSON. */
+        readonly path?: readonly string[];
+        /** No catalog tells the type of the column. */
+        readonly isUntyped?: true;
+        /** What the place is read as. */
+        readonly as?: JsonScalar;
+      }
     | { readonly op: "local"; readonly local: Local }
     /** A use of a package-level `let`. */
     | { readonly op: "let"; readonly name: string; readonly path: string; readonly body: Core }
@@ -157,6 +168,8 @@ export type Payload =
       readonly mask: Mask;
     }
   | { readonly effect: "filter"; readonly tables: readonly TablePattern[]; readonly where: Core }
+  /** Of the list at `path` of a JSON answer. */
+  | { readonly effect: "item-filter"; readonly path: string; readonly where: Core }
   | { readonly effect: "approval"; readonly approvers: readonly Approver[]; readonly withinMs: number }
   | {
       readonly effect: "limit";
@@ -233,7 +246,14 @@ export type CheckedExpect = {
         readonly column: ColumnPattern;
         readonly using: { readonly name: string; readonly mask: Mask | undefined } | undefined;
       }
+    | {
+        readonly kind: "content-mask";
+        readonly format: "json" | "text";
+        readonly pattern: string;
+        readonly using: { readonly name: string; readonly mask: Mask | undefined } | undefined;
+      }
     | { readonly kind: "filter"; readonly table: TablePattern; readonly as: string | undefined }
+    | { readonly kind: "item-filter"; readonly path: string; readonly as: string | undefined }
     | { readonly kind: "limit"; readonly rule: RuleId }
     | { readonly kind: "alert"; readonly rule: RuleId | undefined };
   readonly ast: Expect;

@@ -264,6 +264,12 @@ export const checkCodes = {
     undefined,
     undefined,
   ),
+  E0305: row(
+    "a place of an answer that cannot be found",
+    "Masks and filters of json name paths such as `$.items[*].iban`; masks of text name kinds such as `email`.",
+    'filter f of json "items" where item.owner as string == identity.sub on http',
+    'filter f of json "$.items" where item.owner as string == identity.sub on http',
+  ),
   E0401: row(
     "an unknown table",
     "A rule about a table that the catalog does not have can never match. Pull the catalog if the table is new.",
@@ -300,12 +306,6 @@ export const checkCodes = {
     "Filters are pushed down; with `row.column` you may use comparisons, `in`, `is present`, `and`, `or` and `not`.",
     "filter f of public.orders where lower(row.owner) == identity.sub",
     "filter f of public.orders where row.owner == identity.sub",
-  ),
-  E0502: row(
-    "a filter of something that has no rows",
-    "Only tables can be filtered.",
-    'filter f of json "$.items" where item.a == 1',
-    'filter f of public.orders where row.tenant == "a"',
   ),
   E0601: row(
     "an obligation that a connection cannot honour",

@@ -2,6 +2,7 @@
 
 import { type Fact, Unknown } from "../engine/lib/truth.ts";
 import type { Relation } from "../engine/model/catalog.ts";
+import type { RowPredicate } from "../engine/model/row-predicate.ts";
 import type { EvaluationContext, ExecutableRule } from "../engine/program.ts";
 import type { CheckedData, CheckedRule, Core, Value } from "./checked.ts";
 import { compileClauses, compileCore, Frame } from "./compile.ts";
@@ -66,15 +67,10 @@ function compilePayload(checked: CheckedRule, frame: Frame): AnyPayload {
         content: { format: payload.format, patterns: payload.patterns },
         mask: payload.mask,
       };
-    case "filter": {
-      const compute = computer(frame);
-      // Compiled now, so that the frame knows every variable before the rule runs.
-      predicateOf(payload.where, (core) => {
-        compute(core);
-        return new Unknown("compiling");
-      });
-      return { effect: "filter", where: (c) => predicateOf(payload.where, (core) => compute(core)(c)) };
-    }
+    case "filter":
+      return { effect: "filter", where: compileWhere(payload.where, frame) };
+    case "item-filter":
+      return { effect: "item-filter", path: payload.path, where: compileWhere(payload.where, frame) };
     case "approval":
       return { effect: "approval", approvers: payload.approvers, withinMs: payload.withinMs };
     case "limit": {
@@ -92,6 +88,16 @@ function compilePayload(checked: CheckedRule, frame: Frame): AnyPayload {
     default:
       return payload satisfies never;
   }
+}
+
+function compileWhere(where: Core, frame: Frame): (c: EvaluationContext) => RowPredicate | Unknown {
+  const compute = computer(frame);
+  // Compiled now, so that the frame knows every variable before the rule runs.
+  predicateOf(where, (core) => {
+    compute(core);
+    return new Unknown("compiling");
+  });
+  return (c) => predicateOf(where, (core) => compute(core)(c));
 }
 
 export const asNumber = (value: Value): Fact<number> =>

@@ -922,7 +922,36 @@ export class PolicyParser extends CstParser {
     ]);
   });
 
-  // Expect = "expect" , [ "not" ] , ( "mask" , TablePat , [ "using" , MaskCall ] | "filter" , TablePat , [ "as" , STRING ]
+  // MaskPlace = ( "json" | "text" ) , STRING | TablePat ;
+  readonly maskPlace: Rule = this.RULE("MaskPlace", () => {
+    this.OR([
+      {
+        ALT: () => {
+          this.OR2([
+            { ALT: () => this.CONSUME(kw.json, { LABEL: "content" }) },
+            { ALT: () => this.CONSUME(kw.text, { LABEL: "content" }) },
+          ]);
+          this.CONSUME(Str);
+        },
+      },
+      { ALT: () => this.SUBRULE(this.tablePat) },
+    ]);
+  });
+
+  // FilterPlace = "json" , STRING | TablePat ;
+  readonly filterPlace: Rule = this.RULE("FilterPlace", () => {
+    this.OR([
+      {
+        ALT: () => {
+          this.CONSUME(kw.json, { LABEL: "content" });
+          this.CONSUME(Str);
+        },
+      },
+      { ALT: () => this.SUBRULE(this.tablePat) },
+    ]);
+  });
+
+  // Expect = "expect" , [ "not" ] , ( "mask" , MaskPlace , [ "using" , MaskCall ] | "filter" , FilterPlace , [ "as" , STRING ]
   //        | "limit" , Name | "alert" , [ Name ] | ( "allow" | "deny" | PlainName ) , [ "by" , Name ] , [ Because ] ) ;
   readonly expect: Rule = this.RULE("Expect", () => {
     this.CONSUME(kw.expect);
@@ -931,7 +960,7 @@ export class PolicyParser extends CstParser {
       {
         ALT: () => {
           this.CONSUME(kw.mask);
-          this.SUBRULE(this.tablePat);
+          this.SUBRULE(this.maskPlace);
           this.OPTION2(() => {
             this.CONSUME(kw.using);
             this.SUBRULE(this.maskCall);
@@ -941,7 +970,7 @@ export class PolicyParser extends CstParser {
       {
         ALT: () => {
           this.CONSUME(kw.filter);
-          this.SUBRULE2(this.tablePat);
+          this.SUBRULE(this.filterPlace);
           this.OPTION3(() => {
             this.CONSUME(kw.as);
             this.CONSUME(Str);

@@ -373,6 +373,12 @@ function expectText(expect: ast.Expect): string {
       const using = what.using ? concat(" using ", maskCallDoc(what.using)) : "";
       return printInner(`${word} mask ${tablePatText(what.column)}`, using);
     }
+    case "content-mask": {
+      const using = what.using ? concat(" using ", maskCallDoc(what.using)) : "";
+      return printInner(`${word} mask ${what.format} ${plainText(what.pattern)}`, using);
+    }
+    case "item-filter":
+      return `${word} filter json ${plainText(what.path)}${what.as ? ` as ${plainText(what.as)}` : ""}`;
     case "filter":
       return `${word} filter ${tablePatText(what.table)}${what.as ? ` as ${plainText(what.as)}` : ""}`;
     case "limit":

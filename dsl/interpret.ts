@@ -95,6 +95,13 @@ function interpretRule(checked: Checked, rule: CheckedRule, options: InterpretOp
         effect: "filter",
         where: (c) => predicateOf(payload.where, (core) => walker(c).evalIn(rule, core)),
       };
+    case "item-filter":
+      return {
+        ...base,
+        effect: "item-filter",
+        path: payload.path,
+        where: (c) => predicateOf(payload.where, (core) => walker(c).evalIn(rule, core)),
+      };
     case "limit": {
       const { max, unit, window } = payload;
       return {

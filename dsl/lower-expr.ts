@@ -171,7 +171,7 @@ export class ExprLowering implements TextSource {
         ? this.#comparison(comparison)
         : { kind: "missing", span: spanOf(span.end, span.end) };
     for (const not of this.#prefixes(tokensOf(node, "KwNot"))) {
-      value = { kind: "not", span: joinSpans(spanOfToken(not), value.span), operand: value };
+      value = { kind: "not", span: joinSpans(spanOfToken(not), wholeOf(value)), operand: value };
     }
     return value;
   }
@@ -218,7 +218,15 @@ export class ExprLowering implements TextSource {
     // one problem for one slip: nothing is said about what stands beside a hole
     if (left.kind === "missing" || right.kind === "missing") return { kind: "missing", span };
     const isNegated = tokenOf(opNode, "KwNot") !== undefined;
-    return { kind: "compare", span: joinSpans(left.span, right.span), op: op.image, isNegated, left, right, opSpan };
+    return {
+      kind: "compare",
+      span: joinSpans(wholeOf(left), wholeOf(right)),
+      op: op.image,
+      isNegated,
+      left,
+      right,
+      opSpan,
+    };
   }
 
   /** Operators by their precedence; each step takes the operator that binds tightest on the stack (Dijkstra 1961). */
@@ -258,7 +266,7 @@ export class ExprLowering implements TextSource {
   }
 
   #binary(op: CstToken, left: Expr, right: Expr): Expr {
-    const span = joinSpans(left.span, right.span);
+    const span = joinSpans(wholeOf(left), wholeOf(right));
     switch (op.image) {
       case "??":
         return { kind: "coalesce", span, left, right };
@@ -288,15 +296,20 @@ export class ExprLowering implements TextSource {
     for (const suffix of suffixes) value = this.#suffix(value, suffix);
     const type = nodeOf(node, "Type");
     if (type)
-      value = { kind: "cast", span: joinSpans(value.span, spanOfNode(type)), operand: value, type: this.type(type) };
+      value = {
+        kind: "cast",
+        span: joinSpans(wholeOf(value), spanOfNode(type)),
+        operand: value,
+        type: this.type(type),
+      };
     for (const minus of this.#prefixes(tokensOf(node, "Minus"))) {
-      value = { kind: "negate", span: joinSpans(spanOfToken(minus), value.span), operand: value };
+      value = { kind: "negate", span: joinSpans(spanOfToken(minus), wholeOf(value)), operand: value };
     }
     return value;
   }
 
   #suffix(object: Expr, node: Cst): Expr {
-    const span = joinSpans(object.span, spanOfNode(node, object.span.end));
+    const span = joinSpans(wholeOf(object), spanOfNode(node, object.span.end));
     if (tokenOf(node, "Dot")) {
       const field = tokenOf(node, "Name");
       return field ? { kind: "field", span, object, field: this.name(field) } : { kind: "missing", span };
@@ -319,7 +332,11 @@ export class ExprLowering implements TextSource {
     if (part === undefined) return { kind: "missing", span };
     if (nodeOf(node, "List")) return this.#list(nodeOf(node, "List"), span);
     if (nodeOf(node, "Record")) return this.record(nodeOf(node, "Record"), span);
-    if (tokenOf(node, "LParen")) return this.expr(nodeOf(node, "Expr"), span.end);
+    if (tokenOf(node, "LParen")) {
+      const inner = this.expr(nodeOf(node, "Expr"), span.end);
+      inParentheses.set(inner, span);
+      return inner;
+    }
     return "image" in part && part.isInsertedInRecovery !== true
       ? this.#literal(node, part)
       : { kind: "missing", span };
@@ -408,6 +425,11 @@ const noNull = (path: string, span: Span, word: string): Diagnostic =>
     ],
   });
 
+/** What stands in parentheses keeps a span of its own; what it is a part of reaches from bracket to bracket. */
+const inParentheses = new WeakMap<Expr, Span>();
+
+const wholeOf = (expr: Expr): Span => inParentheses.get(expr) ?? expr.span;
+
 /** The text token when an operand is nothing but a text. */
 function loneText(arith: Cst): CstToken | undefined {
   const [operand, another] = nodesOf(arith, "Operand");
@@ -432,7 +454,7 @@ function joinLogic(operands: readonly Expr[], operators: readonly CstToken[]): E
     if (first === undefined || last === undefined || parts.length === 1) {
       return first ?? { kind: "missing", span: spanOf(0, 0) };
     }
-    return { kind, span: joinSpans(first.span, last.span), operands: parts };
+    return { kind, span: joinSpans(wholeOf(first), wholeOf(last)), operands: parts };
   };
   const groups: Expr[][] = [operands.slice(0, 1)];
   for (const [i, operator] of operators.entries()) {

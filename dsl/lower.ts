@@ -413,14 +413,21 @@ class Lowering {
     const e = this.expr;
     const base = { span: spanOfNode(node), isNegated: tokenOf(node, "KwNot") !== undefined };
     if (tokenOf(node, "KwMask")) {
-      const using = nodeOf(node, "MaskCall");
-      const column = this.#tablePat(nodeOf(node, "TablePat"));
-      return { ...base, what: { kind: "mask", column, using: using && this.#maskCall(using) } };
+      const call = nodeOf(node, "MaskCall");
+      const using = call && this.#maskCall(call);
+      const place = nodeOf(node, "MaskPlace");
+      const format = place && tokenOf(place, "content")?.image;
+      if (place && (format === "json" || format === "text"))
+        return { ...base, what: { kind: "content-mask", format, pattern: e.plain(tokenOf(place, "STRING")), using } };
+      return { ...base, what: { kind: "mask", column: this.#tablePat(place && nodeOf(place, "TablePat")), using } };
     }
     if (tokenOf(node, "KwFilter")) {
-      const as = tokenOf(node, "STRING");
-      const table = this.#tablePat(nodeOf(node, "TablePat"));
-      return { ...base, what: { kind: "filter", table, as: as && e.plain(as) } };
+      const text = tokenOf(node, "STRING");
+      const as = text && e.plain(text);
+      const place = nodeOf(node, "FilterPlace");
+      if (place && tokenOf(place, "content"))
+        return { ...base, what: { kind: "item-filter", path: e.plain(tokenOf(place, "STRING")), as } };
+      return { ...base, what: { kind: "filter", table: this.#tablePat(place && nodeOf(place, "TablePat")), as } };
     }
     if (tokenOf(node, "KwLimit")) return { ...base, what: { kind: "limit", name: e.name(tokenOf(node, "limitName")) } };
     if (tokenOf(node, "KwAlert")) {

@@ -29,7 +29,7 @@ export function parsePolicy(path: string, text: string): Parsed {
 
 export function parsePolicyWithComments(path: string, text: string): ParsedWithComments {
   const empty: SourceFile = { path, text, package: undefined, imports: [], decls: [] };
-  if (text.length > limits.policyFileBytesMax) {
+  if (isTooLarge(text)) {
     return { file: empty, diagnostics: [tooLarge(path, text)], comments: [] };
   }
   const from = text.startsWith("\ufeff") ? 1 : 0;
@@ -65,7 +65,7 @@ export function parseExpression(
     report: (diagnostic) => diagnostics.push(diagnostic),
     readExpr: (span) => readPlaceholder(source, span),
   };
-  if (text.length > limits.policyFileBytesMax) {
+  if (isTooLarge(text)) {
     return { expr: { kind: "missing", span: spanOf(0, 0) }, diagnostics: [tooLarge(path, text)] };
   }
   const expr = readPlaceholder(source, spanOf(0, text.length));
@@ -173,12 +173,17 @@ const noPackage = (path: string, span: Span): Diagnostic =>
 
 // ---- bounds
 
+/** In UTF-8, as a file has it. The quick answer first: a unit of UTF-16 takes one to three bytes. */
+const isTooLarge = (text: string): boolean =>
+  text.length > limits.policyFileBytesMax ||
+  (text.length > limits.policyFileBytesMax / 3 && Buffer.byteLength(text) > limits.policyFileBytesMax);
+
 const tooLarge = (path: string, text: string): Diagnostic =>
   diagnose({
     code: "P0016",
     path,
     span: spanOf(0, 0),
-    message: `this file has ${text.length.toLocaleString("en")} characters, the limit is ${limits.policyFileBytesMax.toLocaleString("en")}`,
+    message: `this file has ${Buffer.byteLength(text).toLocaleString("en")} bytes, the limit is ${limits.policyFileBytesMax.toLocaleString("en")}`,
     help: ["split the package into several files; lists belong into a `data` document"],
   });
 

@@ -1,6 +1,6 @@
 // `where` -> RowPredicate: what doesn't read the row is computed, the rest stays for the database.
 import { Unknown } from "../engine/lib/truth.ts";
-import type { CompareOp, RowPredicate, SqlLiteral } from "../engine/model/row-predicate.ts";
+import type { CompareOp, JsonTest, RowPredicate, SqlLiteral } from "../engine/model/row-predicate.ts";
 import { someCore } from "./check/cost.ts";
 import type { Core, Value } from "./checked.ts";
 import type { Type } from "./types.ts";
@@ -16,7 +16,7 @@ export function predicateOf(core: Core, compute: Compute): RowPredicate | Unknow
   if (!readsRow(core)) return constant(compute(core));
   switch (core.op) {
     case "row":
-      return { kind: "compare", column: core.column, op: "=", value: { type: "bool", value: true } };
+      return compared(core, "=", { type: "bool", value: true });
     case "not": {
       const part = predicateOf(core.operand, compute);
       if (part instanceof Unknown) return part;
@@ -31,7 +31,7 @@ export function predicateOf(core: Core, compute: Compute): RowPredicate | Unknow
       );
     case "present":
       return core.operand.op === "row"
-        ? { kind: "not", part: { kind: "is-null", column: core.operand.column } }
+        ? presence(core.operand)
         : new Unknown("`is present` of something that is no column");
     case "compare":
       return comparison(core, compute);
@@ -59,6 +59,24 @@ function combine(kind: "and" | "or", parts: readonly (RowPredicate | Unknown)[])
   return more.length === 0 ? only : { kind, parts: [only, ...more] };
 }
 
+type Row = Core & { readonly op: "row" };
+
+const atPlace = ({ column, path, as }: Row, test: JsonTest): RowPredicate => ({
+  kind: "json",
+  column,
+  path: path ?? [],
+  as: as ?? "json",
+  test,
+});
+
+const compared = (row: Row, op: CompareOp, value: SqlLiteral): RowPredicate =>
+  row.path ? atPlace(row, { op, value }) : { kind: "compare", column: row.column, op, value };
+
+const presence = (row: Row): RowPredicate =>
+  row.path && (row.path.length > 0 || row.as !== undefined || row.column === "")
+    ? atPlace(row, { op: "present" })
+    : { kind: "not", part: { kind: "is-null", column: row.column } };
+
 const flipped: Readonly<Record<CompareOp, CompareOp>> = {
   "=": "=",
   "<>": "<>",
@@ -70,20 +88,20 @@ const flipped: Readonly<Record<CompareOp, CompareOp>> = {
 
 function comparison(core: Core & { op: "compare" }, compute: Compute): RowPredicate | Unknown {
   const { left, right, how } = core;
-  if (how === "in" && left.op === "row") return membership(left.column, right, left.type, compute);
-  if (how === "in-range" && left.op === "row") return inRange(left.column, right, left.type, compute);
+  if (how === "in" && left.op === "row") return membership(left, right, left.type, compute);
+  if (how === "in-range" && left.op === "row") return inRange(left, right, left.type, compute);
   const op: CompareOp | undefined =
     how === "equal" ? "=" : how === "less" ? "<" : how === "less-or-equal" ? "<=" : undefined;
   if (op === undefined) return new Unknown(`\`${how}\` has no SQL form`);
-  if (left.op === "row" && right.op === "row")
+  if (left.op === "row" && right.op === "row" && !left.path && !right.path)
     return { kind: "compare-columns", left: left.column, op, right: right.column };
   const [row, other, side] = left.op === "row" ? [left, right, op] : [right, left, flipped[op]];
   if (row.op !== "row") return new Unknown("a comparison without a column");
   const value = literal(compute(other), other.type, row.type);
-  return value instanceof Unknown ? value : { kind: "compare", column: row.column, op: side, value };
+  return value instanceof Unknown ? value : compared(row, side, value);
 }
 
-function membership(column: string, collection: Core, columnType: Type, compute: Compute): RowPredicate | Unknown {
+function membership(row: Row, collection: Core, columnType: Type, compute: Compute): RowPredicate | Unknown {
   const value = compute(collection);
   if (value instanceof Unknown) return value;
   const { type } = collection;
@@ -96,10 +114,11 @@ function membership(column: string, collection: Core, columnType: Type, compute:
   }
   // As a set: two policies that list the same values make the same predicate.
   values.sort((a, b) => (String(a.value) < String(b.value) ? -1 : 1));
-  return values.length === 0 ? { kind: "constant", value: false } : { kind: "in", column, values };
+  if (values.length === 0) return { kind: "constant", value: false };
+  return row.path ? atPlace(row, { op: "in", values }) : { kind: "in", column: row.column, values };
 }
 
-function inRange(column: string, range: Core, columnType: Type, compute: Compute): RowPredicate | Unknown {
+function inRange(row: Row, range: Core, columnType: Type, compute: Compute): RowPredicate | Unknown {
   const value = compute(range);
   if (value instanceof Unknown) return value;
   const { from, to, isHalfOpen } = value as Range;
@@ -109,10 +128,7 @@ function inRange(column: string, range: Core, columnType: Type, compute: Compute
   if (high instanceof Unknown) return high;
   return {
     kind: "and",
-    parts: [
-      { kind: "compare", column, op: ">=", value: low },
-      { kind: "compare", column, op: isHalfOpen ? "<" : "<=", value: high },
-    ],
+    parts: [compared(row, ">=", low), compared(row, isHalfOpen ? "<" : "<=", high)],
   };
 }
 

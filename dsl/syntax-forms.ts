@@ -54,6 +54,8 @@ export const constructForms: Readonly<Record<string, ConstructForm>> = {
   Given: { name: "`given`", example: 'given identity { sub: "bot", kind: agent }' },
   "Given:counter": { name: "`given counter`", example: "given counter refunds_24h = 5" },
   "Given:data": { name: "`given data`", example: 'given data trusted_repos = ["acme/web"]' },
+  MaskPlace: { name: "what a mask is of", example: "expect mask public.customers.email using hash" },
+  FilterPlace: { name: "what a filter is of", example: "expect filter public.orders" },
   Expect: { name: "`expect`", example: "expect deny by no_ddl" },
   TestDecl: { name: "a test", example: 'test "agents only read" { given … expect … }' },
   PropertyDecl: { name: "a property", example: 'property "agents never write" { forall … given … expect … }' },

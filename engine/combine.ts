@@ -15,6 +15,7 @@ import type {
 import { joinMasks } from "./model/mask.ts";
 import type { CatalogTags, PolicySet } from "./model/policy.ts";
 import { type RowPredicate, renderRowPredicate } from "./model/row-predicate.ts";
+import { sortItems } from "./obligations.ts";
 
 /** Deny by either denies, approvals of both are needed, obligations of both hold. Order doesn't change what is enforced. */
 export function combinePolicySets(a: PolicySet, b: PolicySet): PolicySet {
@@ -90,12 +91,17 @@ export function combineObligations(a: Obligations, b: Obligations): Obligations 
     masks: mergeMaps(a.masks, b.masks, (left, right) => mergeMaps(left, right, combineMasks)),
     filters: mergeMaps(a.filters, b.filters, combineFilters),
     limits: combineLimits([...a.limits, ...b.limits]),
+    ...(a.items || b.items ? { items: sortItems([...(a.items ?? []), ...(b.items ?? [])]) } : {}),
     ...(a.content || b.content ? { content: [...(a.content ?? []), ...(b.content ?? [])] } : {}),
   };
 }
 
 const isNothing = (o: Obligations): boolean =>
-  o.masks.size === 0 && o.filters.size === 0 && o.limits.length === 0 && o.content === undefined;
+  o.masks.size === 0 &&
+  o.filters.size === 0 &&
+  o.limits.length === 0 &&
+  o.content === undefined &&
+  o.items === undefined;
 
 const combineMasks = (a: ColumnMask, b: ColumnMask): ColumnMask => ({
   mask: joinMasks([a.mask, b.mask]) ?? { kind: "redact" },

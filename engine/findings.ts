@@ -10,6 +10,7 @@ import type {
   Cause,
   ContentMask,
   Decision,
+  ItemFilter,
   LimitObligation,
   Obligations,
   RuleId,
@@ -18,7 +19,7 @@ import { noObligations } from "./model/decision.ts";
 import type { Mask } from "./model/mask.ts";
 import type { RowPredicate } from "./model/row-predicate.ts";
 import type { SqlAccess } from "./model/statement.ts";
-import { conjoin, joinMasksOf, leastLimits } from "./obligations.ts";
+import { conjoin, joinMasksOf, leastLimits, sortItems } from "./obligations.ts";
 import type { Candidate, EvaluationContext, ExecutableRule, Program } from "./program.ts";
 
 /** Reads of the system catalogs that the SQL engine lets through. Denies still see them. */
@@ -39,6 +40,7 @@ export class Findings {
   readonly #allows = new Set<RuleId>();
   #masks: Map<string, Map<string, { masks: Mask[]; rules: Set<RuleId> }>> | undefined;
   #content: Map<RuleId, ContentMask> | undefined;
+  #items: ItemFilter[] | undefined;
   #filters: Map<string, Map<RuleId, RowPredicate[]>> | undefined;
   #limits: LimitObligation[] | undefined;
   #waiting: Map<RuleId, ApprovalRequirement> | undefined;
@@ -111,6 +113,9 @@ export class Findings {
       case "content-mask":
         this.#addContentMask(rule);
         return;
+      case "item-filter":
+        this.#addItemFilter(rule);
+        return;
       case "filter":
         if (!rule.isShadow && access?.relation) this.#addFilter(rule, access.relation);
         return;
@@ -141,6 +146,26 @@ export class Findings {
     }
     this.#content ??= new Map();
     this.#content.set(rule.id, { content: rule.content, mask: rule.mask, rule: rule.id });
+  }
+
+  #addItemFilter(rule: ExecutableRule & { effect: "item-filter" }): void {
+    if (rule.isShadow) return;
+    if (this.#c.request.protocol === "sql") {
+      this.causes.push({
+        kind: "unsupported",
+        code: "item-filter",
+        message: `rule \`${rule.id}\` filters the items of answers, which SQL connections do not support`,
+        help: "say `on http` or `on mcp` in the rule, and filter tables for SQL",
+      });
+      return;
+    }
+    const predicate = rule.where(this.#c);
+    if (predicate instanceof Unknown) {
+      this.#fail(rule, predicate);
+      return;
+    }
+    this.#items ??= [];
+    this.#items.push({ path: rule.path, predicate, rule: rule.id });
   }
 
   #addMask(id: RuleId, mask: Mask, relation: Relation, columns: readonly string[]): void {
@@ -239,12 +264,13 @@ export class Findings {
   }
 
   #obligations(): Obligations {
-    if (!this.#masks && !this.#filters && !this.#limits && !this.#content) return noObligations;
+    if (!this.#masks && !this.#filters && !this.#limits && !this.#content && !this.#items) return noObligations;
     return {
       masks: this.#masks ? joinMasksOf(this.#masks) : noObligations.masks,
       filters: this.#filters ? conjoin(this.#filters) : noObligations.filters,
       limits: this.#limits ? leastLimits(this.#limits) : noObligations.limits,
       ...(this.#content ? { content: [...this.#content.values()].sort((a, b) => (a.rule < b.rule ? -1 : 1)) } : {}),
+      ...(this.#items ? { items: sortItems(this.#items) } : {}),
     };
   }
 }

@@ -1,6 +1,6 @@
 // obligations of many rules -> what is enforced. Functions of the set: order and repetition don't matter.
 import { isNonEmpty } from "./lib/non-empty.ts";
-import type { ColumnMask, LimitObligation, Obligations, RuleId, TableFilter } from "./model/decision.ts";
+import type { ColumnMask, ItemFilter, LimitObligation, Obligations, RuleId, TableFilter } from "./model/decision.ts";
 import { joinMasks, type Mask } from "./model/mask.ts";
 import { type RowPredicate, renderRowPredicate } from "./model/row-predicate.ts";
 
@@ -52,4 +52,10 @@ export function leastLimits(limits: readonly LimitObligation[]): readonly LimitO
     if (!known || limit.max < known.max || (limit.max === known.max && limit.rule < known.rule)) least.set(key, limit);
   }
   return [...least.values()].sort((a, b) => (a.rule < b.rule ? -1 : 1));
+}
+
+/** As a set: one rule by way of two routes may say the same twice. */
+export function sortItems(items: readonly ItemFilter[]): readonly ItemFilter[] {
+  const byText = new Map(items.map((i) => [`${i.rule} ${i.path} ${renderRowPredicate(i.predicate)}`, i]));
+  return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, item]) => item);
 }

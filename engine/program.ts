@@ -36,6 +36,11 @@ export type ExecutableRule = RuleBase &
     | { readonly effect: "deny" }
     | { readonly effect: "mask"; readonly mask: Mask; readonly columns: (relation: Relation) => readonly string[] }
     | { readonly effect: "content-mask"; readonly content: ContentMask["content"]; readonly mask: Mask }
+    | {
+        readonly effect: "item-filter";
+        readonly path: string;
+        readonly where: (c: EvaluationContext) => RowPredicate | Unknown;
+      }
     | { readonly effect: "filter"; readonly where: (c: EvaluationContext) => RowPredicate | Unknown }
     | { readonly effect: "approval"; readonly approvers: readonly Approver[]; readonly withinMs: number }
     | {

@@ -24,6 +24,7 @@ const chapters = [
   ["mask", "Masked"],
   ["content-mask", "Masked in answers"],
   ["filter", "Rows"],
+  ["item-filter", "Items of answers"],
   ["limit", "Limits"],
   ["alert", "Alerts"],
   ["shadow", "On trial: reported, not enforced"],

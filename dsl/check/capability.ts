@@ -70,6 +70,8 @@ function demandOf({ payload }: CheckedRule): Demand | undefined {
     }
     case "filter":
       return { what: "filter … where", has: (a) => a.filtersRows, offered: () => [] };
+    case "item-filter":
+      return { what: "filter … of json", has: (a) => a.filtersItems === true, offered: () => [] };
     case "limit": {
       const { unit, window } = payload;
       const units = (a: Capabilities) => (window ? a.windowLimits : a.resultLimits);

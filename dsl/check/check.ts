@@ -64,6 +64,7 @@ export function checkBundle(input: CheckInput): CheckResult {
     funcs: new Map(),
     namedTypes: new Map(),
     usedImports: new Set(),
+    inCircle: new Set(),
     open: new Set(),
   };
   collectPackages(context, files, packages);

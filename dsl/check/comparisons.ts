@@ -96,13 +96,23 @@ function checkEquality(env: Env, expr: Comparison): Core {
   const bareEnum = enumInQuotes(left, right) ?? enumInQuotes(right, left);
   report(env, "E0217", expr.span, "these two can never be equal", {
     label: `\`${showType(left.type)}\` compared with \`${showType(right.type)}\``,
-    help: isMember
-      ? [`to test membership write \`${sourceOf(env, expr.left.span)} contains ${sourceOf(env, expr.right.span)}\``]
-      : bareEnum === undefined
-        ? []
-        : [`values of this kind are written without quotes: \`${bareEnum}\``],
+    help:
+      readAsHelp(env, left, right) ??
+      (isMember
+        ? [`to test membership write \`${sourceOf(env, expr.left.span)} contains ${sourceOf(env, expr.right.span)}\``]
+        : bareEnum === undefined
+          ? []
+          : [`values of this kind are written without quotes: \`${bareEnum}\``]),
   });
   return wrong(expr.span);
+}
+
+/** JSON is compared once its type is told. */
+function readAsHelp(env: Env, left: Core, right: Core): readonly string[] | undefined {
+  const [untyped, other] = left.type.kind === "json" ? [left, right] : [right, left];
+  const isScalar = ["string", "int", "float", "bool"].includes(other.type.kind);
+  if (untyped.type.kind !== "json" || !isScalar) return undefined;
+  return [`say what type it has: \`${sourceOf(env, untyped.span)} as ${showType(other.type)}\``];
 }
 
 const enumInQuotes = (side: Core, other: Core): string | undefined =>
@@ -158,7 +168,8 @@ function checkMembership(env: Env, expr: Comparison, item: Expr, collection: Exp
   if (right.type.kind !== "set" && right.type.kind !== "list") {
     return mismatch(env, collection, right.type, "a set, a list, a range or an address block");
   }
-  if (left.op === "row" || comparable(left.type, right.type.of)) return compare(expr, "in", left, foldSet(right));
+  const isUntyped = left.op === "row" && left.as === undefined;
+  if (isUntyped || comparable(left.type, right.type.of)) return compare(expr, "in", left, foldSet(right));
   report(env, "E0217", expr.span, `\`${showType(left.type)}\` is never in \`${showType(right.type)}\``, {
     label: `elements are \`${showType(right.type.of)}\``,
   });

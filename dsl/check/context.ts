@@ -52,6 +52,8 @@ export type CheckContext = {
   readonly funcs: Map<Declared, ResolvedFunc | "resolving">;
   readonly namedTypes: Map<Declared<Extract<Decl, { kind: "type" }>>, Type | "resolving">;
   readonly usedImports: Set<Span>;
+  /** Packages that import each other: what goes around among them was reported there. */
+  readonly inCircle: Set<string>;
   /** Counters and fixtures that are being looked at: one that comes up again needs itself. */
   readonly open: Set<Declared>;
 };
@@ -72,6 +74,8 @@ export type Env = {
   readonly place: Place;
   /** In `where`: the columns of the filtered tables; "any" where no catalog knows them. */
   readonly row: RecordType | "any" | undefined;
+  /** In the `where` of a filter of json. */
+  readonly hasItem?: true;
   readonly hasDecision: boolean;
   readonly effect: Effect | undefined;
   readonly names: ReadonlyMap<string, Binding>;

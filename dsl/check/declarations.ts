@@ -17,7 +17,8 @@ import { checkExpr, checkNeeded, decided } from "./expressions.ts";
 import { isAvailable } from "./names.ts";
 import { resolveType } from "./type-expressions.ts";
 
-function reportRecursion(env: Env, name: string, span: Span): void {
+function reportRecursion(env: Env, symbol: Declared, name: string, span: Span): void {
+  if (env.context.inCircle.has(symbol.package.name)) return;
   report(env, "E0108", span, `\`${name}\` calls itself`, {
     label: "recursion is not allowed: every policy must terminate",
   });
@@ -45,7 +46,7 @@ export function checkLetUse(env: Env, symbol: Declared, decl: LetDecl, span: Spa
   const name = decl.name.text;
   const resolved = resolveLet(env, symbol, decl);
   if (!resolved) {
-    reportRecursion(env, name, span);
+    reportRecursion(env, symbol, name, span);
     return wrong(span);
   }
   if (!requireRoots(env, resolved.requires, name, span)) return wrong(span);
@@ -80,7 +81,7 @@ export function checkFuncUse(
   const name = decl.name.text;
   const resolved = resolveFunc(env, symbol, decl);
   if (!resolved) {
-    reportRecursion(env, name, nameSpan);
+    reportRecursion(env, symbol, name, nameSpan);
     return wrong(call);
   }
   if (args.length !== resolved.params.length) {
@@ -147,6 +148,7 @@ export function checkFixtureUse(env: Env, symbol: Declared, decl: FixtureDecl, s
 function once(env: Env, symbol: Declared, span: Span, check: () => Core): Core {
   const { open } = env.context;
   if (open.has(symbol)) {
+    if (env.context.inCircle.has(symbol.package.name)) return wrong(span);
     report(env, "E0108", span, `\`${symbol.decl.name.text}\` needs itself`, {
       label: "recursion is not allowed: every policy must terminate",
     });

@@ -25,7 +25,7 @@ import { canonicalIp, castJson, isDate, parseTime } from "../values.ts";
 import { checkCall } from "./calls.ts";
 import { checkComparison } from "./comparisons.ts";
 import { caretSpan, type Env, keyOf, presentIf, report, sourceOf, withName, withPresent, wrong } from "./context.ts";
-import { checkField, checkName } from "./names.ts";
+import { checkField, checkName, inside, isJsonPlace } from "./names.ts";
 import { reportAbsent } from "./options.ts";
 import { resolveType } from "./type-expressions.ts";
 
@@ -300,8 +300,13 @@ function checkTableLiteral(env: Env, expr: Expr & { kind: "tagged" }): Core {
     : { op: "const", value: relation, span: expr.span, type: { kind: "table" } };
 }
 
+const plainTextOf = (expr: Expr): string | undefined =>
+  expr.kind === "string" && expr.text.parts.every((p) => p.kind === "text") ? expr.text.raw : undefined;
+
 function checkIndex(env: Env, expr: Expr & { kind: "index" }): Core {
   const object = decided(env, expr.object, checkExpr(env, expr.object));
+  const name = plainTextOf(expr.index);
+  if (object.op === "row" && isJsonPlace(object) && name !== undefined) return inside(object, name, expr.span);
   if (object.type.kind === "poison") return wrong(expr.span);
   const isPresent = env.present.has(keyOf(expr) ?? " ");
   const wrap = (type: Type): Type => (isPresent ? type : optionOf(type));
@@ -400,6 +405,7 @@ function checkCoalesce(env: Env, expr: Expr & { kind: "coalesce" }, expected: Ty
 function checkCast(env: Env, expr: Expr & { kind: "cast" }): Core {
   const operand = checkExpr(env, expr.operand);
   const type = resolveType(env, expr.type);
+  if (operand.op === "row" && isJsonPlace(operand)) return castPlace(env, expr, operand, type);
   if (operand.type.kind === "poison" || type.kind === "poison") return wrong(expr.span);
   if (withoutOption(operand.type).kind !== "json") {
     report(
@@ -415,6 +421,19 @@ function checkCast(env: Env, expr: Expr & { kind: "cast" }): Core {
   }
   const isPresent = env.present.has(keyOf(expr) ?? " ");
   return { op: "cast", operand, span: expr.span, type: isPresent ? withoutOption(type) : optionOf(type) };
+}
+
+/** In a filter a place of another type is NULL, as a column may be: there is no option to decide. */
+function castPlace(env: Env, expr: Expr & { kind: "cast" }, place: Core & { op: "row" }, type: Type): Core {
+  const as = (["string", "int", "float", "bool"] as const).find((each) => each === type.kind);
+  if (as !== undefined) return { ...place, path: place.path ?? [], as, span: expr.span, type };
+  if (type.kind !== "poison") {
+    report(env, "E0501", expr.span, "this filter needs a text, a number, or yes or no", {
+      label: `a place of JSON is not read as \`${showType(type)}\` here`,
+      help: ["read it `as string`, `int`, `float` or `bool`"],
+    });
+  }
+  return wrong(expr.span);
 }
 
 function checkIf(env: Env, expr: Expr & { kind: "if" }, expected: Type | undefined): Core {
@@ -523,6 +542,8 @@ export function columnType(type: ColumnType): Type | undefined {
     case "name":
     case "uuid":
       return string;
+    case "jsonb":
+      return json;
     case "date":
       return { kind: "date" };
     case "timestamptz":

@@ -33,6 +33,7 @@ export function checkName(env: Env, expr: NameExpr, expected: Type | undefined):
   }
   const symbol = findSymbol(env, text);
   if (symbol) return narrowed(env, text, useSymbol(env, symbol, expr.name));
+  if (text === "item") return checkItem(env, span);
   if (text === "table" && !Object.hasOwn(factEnums, text)) return checkTableName(env, span);
   if (Object.hasOwn(factSchema, text) && text !== "column") {
     if (!isAvailable(env, text, span)) return wrong(span);
@@ -167,6 +168,7 @@ export function checkField(env: Env, expr: FieldExpr, expected: Type | undefined
     const alias = env.context.imports.get(env.file)?.packages.get(root);
     if (alias) return checkImported(env, expr, alias);
     if (root === "row") return checkRowColumn(env, expr);
+    if (root === "item") return inside(checkItem(env, object.span), expr.field.text, expr.span);
     const schema = Object.hasOwn(factSchema, root) && root !== "column" ? factSchema[root] : undefined;
     if (schema && root !== "table") return checkFact(env, expr, root, schema);
   }
@@ -174,7 +176,29 @@ export function checkField(env: Env, expr: FieldExpr, expected: Type | undefined
     const claims = schemaOf(env, "identity.claims");
     if (claims && isAvailable(env, "identity", object.span)) return checkClaim(env, expr, claims);
   }
-  return checkProperty(env, expr, checkExpr(env, object, expected && undefined));
+  const owner = checkExpr(env, object, expected && undefined);
+  if (owner.op === "row" && isJsonPlace(owner)) return inside(owner, expr.field.text, expr.span);
+  return checkProperty(env, expr, owner);
+}
+
+type Row = Core & { readonly op: "row" };
+
+/** A JSON column, or a place in one; without a catalog a column with fields can be nothing else. */
+export const isJsonPlace = (core: Row): boolean =>
+  core.as === undefined && (core.type.kind === "json" || (core.type.kind === "poison" && core.isUntyped === true));
+
+/** A field of it: JSON again, and NULL where there is none. */
+export const inside = (core: Core, field: string, span: Span): Core =>
+  core.op === "row" ? { ...core, path: [...(core.path ?? []), field], span, type: json } : core;
+
+/** The item of a filtered list. */
+function checkItem(env: Env, span: Span): Core {
+  if (env.hasItem) return { op: "row", column: "", path: [], span, type: json };
+  report(env, "E0202", span, "`item` is not available here", {
+    label: "not available here",
+    notes: ["`item` exists only in the `where` of a filter of json"],
+  });
+  return wrong(span);
 }
 
 function checkFact(env: Env, expr: FieldExpr, root: string, schema: FactRoot): Core {
@@ -233,9 +257,9 @@ function checkRowColumn(env: Env, expr: FieldExpr): Core {
     return wrong(expr.span);
   }
   const column = expr.field.text;
-  if (env.row === "any") return { op: "row", column, span: expr.span, type: poison };
+  if (env.row === "any") return { op: "row", column, span: expr.span, type: poison, isUntyped: true };
   const type = env.row.fields.get(column);
-  if (type) return { op: "row", column, span: expr.span, type };
+  if (type) return { op: "row", column, ...(type.kind === "json" ? { path: [] } : {}), span: expr.span, type };
   const near = suggest(column, [...env.row.fields.keys()]);
   report(env, "E0402", expr.field.span, `table \`${env.row.name ?? "row"}\` has no column \`${column}\``, {
     label: near === undefined ? "unknown column" : `did you mean \`${near}\`?`,

@@ -158,7 +158,9 @@ export function reportImportCycles(context: CheckContext, packages: ReadonlyMap<
         if (!target || done.has(path)) continue;
         const start = [...trail, scope.name].indexOf(path);
         if (start >= 0) {
-          const circle = [...[...trail, scope.name].slice(start), path].join(" → ");
+          const around = [...trail, scope.name].slice(start);
+          for (const name of around) context.inCircle.add(name);
+          const circle = [...around, path].join(" → ");
           report({ context, file }, "E0110", item.path.span, "packages import each other in a circle", {
             label: circle,
             help: ["move what both need into a package of its own"],

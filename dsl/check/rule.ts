@@ -6,6 +6,7 @@ import type { CheckedRule, Clause, Core, Payload, Scope } from "../checked.ts";
 import { suggest } from "../suggest.ts";
 import type { RecordType, Type } from "../types.ts";
 import { poison } from "../types.ts";
+import { checkContentPattern } from "./content-pattern.ts";
 import {
   type Binding,
   type Declared,
@@ -112,6 +113,9 @@ function checkPayload(c: ScopeContext, env: Env, decl: RuleDecl): Payload | unde
       const mask = checkMaskCall(env, head.using);
       if (mask && head.searchable) checkSearchable(env, head);
       if (head.of.kind !== "tables") {
+        const format = head.of.kind;
+        const areKnown = head.of.patterns.filter((p) => !checkContentPattern(env, format, p)).length === 0;
+        if (!areKnown) return undefined;
         return (
           mask && { effect: "content-mask", format: head.of.kind, patterns: head.of.patterns.map((p) => p.raw), mask }
         );
@@ -121,18 +125,13 @@ function checkPayload(c: ScopeContext, env: Env, decl: RuleDecl): Payload | unde
     }
     case "filter": {
       if (head.of.kind !== "tables") {
-        report(env, "E0502", head.of.span, `filters of ${head.of.kind} are not supported yet`, {
-          label: "only tables can be filtered",
-        });
-        return undefined;
+        const [path] = head.of.patterns;
+        const isPath = path !== undefined && checkContentPattern(env, "json", path);
+        const where = checkWhere({ ...env, hasItem: true }, head.where);
+        return isPath ? { effect: "item-filter", path: path.raw, where } : undefined;
       }
       const tables = head.of.tables.flatMap((t) => checkTablePattern(c, t, "filter"));
-      const inner: Env = { ...env, row: rowType(c, tables) };
-      const errorsBefore = countErrors(env);
-      const where = checkCondition(inner, head.where, "where");
-      if (countErrors(env) === errorsBefore) reportSilent(inner, where);
-      if (where.type.kind !== "poison" || where.op === "row") checkTranslatable(inner, where);
-      return { effect: "filter", tables, where };
+      return { effect: "filter", tables, where: checkWhere({ ...env, row: rowType(c, tables) }, head.where) };
     }
     case "approval":
       return {
@@ -147,6 +146,14 @@ function checkPayload(c: ScopeContext, env: Env, decl: RuleDecl): Payload | unde
     default:
       return head satisfies never;
   }
+}
+
+function checkWhere(env: Env, expr: Expr): Core {
+  const errorsBefore = countErrors(env);
+  const where = checkCondition(env, expr, "where");
+  if (countErrors(env) === errorsBefore) reportSilent(env, where);
+  if (where.type.kind !== "poison" || where.op === "row") checkTranslatable(env, where);
+  return where;
 }
 
 /** Columns that all filtered tables have, with their types; "any" where a table is not in a catalog. */

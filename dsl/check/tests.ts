@@ -2,10 +2,11 @@
 
 import type { RuleId } from "../../engine/model/decision.ts";
 import { factSchema } from "../../engine/model/fact-schema.ts";
-import type { Expect, Expr, Given, PropertyDecl, TestDecl, Text, TypeExpr } from "../ast.ts";
+import type { Expect, Expr, Given, MaskCall, PropertyDecl, TestDecl, Text, TypeExpr } from "../ast.ts";
 import type { CheckedExpect, CheckedGiven, CheckedProperty, CheckedTest, Core, Local } from "../checked.ts";
 import { suggest } from "../suggest.ts";
 import { enumType, json, parseType, type RecordType, string, type Type } from "../types.ts";
+import { checkContentPattern } from "./content-pattern.ts";
 import { type Binding, type Env, report, sourceOf } from "./context.ts";
 import { counterType, dataId, identityType } from "./declarations.ts";
 import { checkCondition, checkNeeded, checkText, mismatch } from "./expressions.ts";
@@ -224,9 +225,17 @@ function checkExpect(env: Env, expect: Expect): readonly CheckedExpect[] {
     case "mask": {
       const [column] = checkColumnPattern(scoping, what.column);
       if (!column) return [];
-      const mask = what.using && checkMaskCall(env, what.using);
-      const using = what.using && { name: what.using.name.text, mask: what.using.args.length > 0 ? mask : undefined };
-      return [{ ...base, what: { kind: "mask", column, using } }];
+      return [{ ...base, what: { kind: "mask", column, using: expectedMask(env, what.using) } }];
+    }
+    case "content-mask": {
+      const { format, pattern } = what;
+      if (!checkContentPattern(env, format, pattern)) return [];
+      const using = expectedMask(env, what.using);
+      return [{ ...base, what: { kind: "content-mask", format, pattern: pattern.raw, using } }];
+    }
+    case "item-filter": {
+      if (!checkContentPattern(env, "json", what.path)) return [];
+      return [{ ...base, what: { kind: "item-filter", path: what.path.raw, as: what.as && plain(what.as) } }];
     }
     case "filter": {
       const [table] = checkTablePattern(scoping, what.table, "filter");
@@ -244,6 +253,14 @@ function checkExpect(env: Env, expect: Expect): readonly CheckedExpect[] {
       return what satisfies never;
   }
 }
+
+/** Without arguments every mask of that name will do. */
+function expectedMask(env: Env, call: MaskCall | undefined): ExpectedMask | undefined {
+  const mask = call && checkMaskCall(env, call);
+  return call && { name: call.name.text, mask: call.args.length > 0 ? mask : undefined };
+}
+
+type ExpectedMask = NonNullable<Extract<CheckedExpect["what"], { kind: "mask" }>["using"]>;
 
 function checkEffect(env: Env, expr: Expr): Core | undefined {
   const core = checkNeeded(env, expr, outcome);

@@ -24,7 +24,7 @@ export function checkTranslatable(env: Env, core: Core): boolean {
   if (!readsRow(core)) return true;
   switch (core.op) {
     case "row":
-      return true; // a bool column
+      return core.type.kind !== "json" || refuse(env, core, undefined); // a bool column
     case "not":
       return checkTranslatable(env, core.operand);
     case "and":
@@ -43,6 +43,8 @@ function checkComparison(env: Env, core: Core & { op: "compare" }): boolean {
   const { how, left, right } = core;
   const isSimple = (side: Core): boolean => side.op === "row" || !readsRow(side);
   if (how === "equal" || how === "less" || how === "less-or-equal") {
+    const isInside = left.op === "row" && right.op === "row" && (left.path || right.path) !== undefined;
+    if (isInside) return refuse(env, right, undefined);
     const bad = [left, right].find((side) => !isSimple(side));
     return bad === undefined || refuse(env, bad, bad === left ? right : left);
   }
@@ -57,9 +59,16 @@ function refuse(env: Env, core: Core, other: Core | undefined): false {
   const isCall = core.op === "call" || core.op === "invoke";
   const [arg] = core.op === "call" ? core.args : [];
   const isCase = core.op === "call" && (core.name === "lower" || core.name === "upper") && arg?.op === "row" && other;
-  report(env, "E0501", core.span, "this row filter cannot run inside the database", {
-    label: isCall ? "a function of `row` has no SQL form here" : "this use of `row` has no SQL form here",
-    notes: ["with `row.column` you may use  == != < <= > >= in  `is present`  and or not"],
+  const root = env.hasItem ? "item" : "row";
+  const message = env.hasItem
+    ? "this condition cannot be asked of each item"
+    : "this row filter cannot run inside the database";
+  const form = env.hasItem ? "is not possible" : "has no SQL form";
+  report(env, "E0501", core.span, message, {
+    label: isCall ? `a function of \`${root}\` ${form} here` : `this use of \`${root}\` ${form} here`,
+    notes: [
+      `with ${env.hasItem ? "`item.field as string`" : "`row.column`"} you may use  == != < <= > >= in  \`is present\`  and or not`,
+    ],
     help: isCase
       ? [
           `compare with both spellings: \`${sourceOf(env, arg.span)} in [${sourceOf(env, other.span)}, ${core.name === "lower" ? "upper" : "lower"}(${sourceOf(env, other.span)})]\``,

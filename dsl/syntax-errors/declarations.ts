@@ -1,6 +1,7 @@
 // words, texts and marks that no declaration has a place for
 import { spanOf } from "../../engine/lib/span.ts";
 import { suggest } from "../suggest.ts";
+import { reservedAsName } from "./names.ts";
 import {
   type Describe,
   isAtTop,
@@ -100,6 +101,17 @@ export const unknownWord: Describe = (source, problem) => {
   }
   if (word.kind === "KwPackage") {
     return { code: "P0021", message: "a file has one `package`", label: "a second one" };
+  }
+  const { next } = problem;
+  if (declarationWords.includes(word.text) && next !== undefined && !isName(next)) {
+    return isReserved(next)
+      ? { ...reservedAsName(next), span: next.span }
+      : {
+          code: "P0013",
+          span: next.span,
+          message: `\`${word.text}\` needs a name, not \`${short(next.text)}\``,
+          label: "expected a name",
+        };
   }
   const isFirst = startsLine(source, word);
   const meant =

@@ -140,6 +140,22 @@ function weaker(a: Obligations, b: Obligations): readonly string[] {
     const text = renderRowPredicate(predicate);
     if (!parts.some((p) => renderRowPredicate(p) === text)) out.push(`filter ${table} as ${text}`);
   }
+  for (const { content, mask } of a.content ?? []) {
+    for (const pattern of content.patterns) {
+      const isKept = (b.content ?? []).some(
+        (other) =>
+          other.content.format === content.format &&
+          other.content.patterns.includes(pattern) &&
+          maskKey(joinMasks([mask, other.mask]) ?? mask) === maskKey(other.mask),
+      );
+      if (!isKept) out.push(`mask ${content.format} ${pattern} using ${mask.kind}`);
+    }
+  }
+  for (const { path, predicate } of a.items ?? []) {
+    const text = renderRowPredicate(predicate);
+    const isKept = (b.items ?? []).some((other) => other.path === path && renderRowPredicate(other.predicate) === text);
+    if (!isKept) out.push(`filter json ${path} as ${text}`);
+  }
   for (const limit of a.limits) {
     const isKept = b.limits.some(
       (l) => l.unit === limit.unit && l.window?.ms === limit.window?.ms && l.max <= limit.max,

@@ -3,7 +3,7 @@
 import { relationKey } from "../../engine/model/catalog.ts";
 import type { Cause, Decision, Obligations, RuleId } from "../../engine/model/decision.ts";
 import { noObligations } from "../../engine/model/decision.ts";
-import { shapeKey } from "../../engine/model/mask.ts";
+import { type Mask, shapeKey } from "../../engine/model/mask.ts";
 import { renderRowPredicate } from "../../engine/model/row-predicate.ts";
 import type { CheckedExpect, Core, Value } from "../checked.ts";
 
@@ -37,19 +37,19 @@ export function compare(
     }
     case "mask":
       return compareMask(expect, what, decisions, not);
+    case "content-mask":
+      return compareContentMask(expect, what, decisions, not);
+    case "item-filter": {
+      const found = obligationsOf(decisions).flatMap((o) => (o.items ?? []).filter((i) => i.path === what.path));
+      const texts = found.map((f) => renderRowPredicate(f.predicate));
+      return compareTexts(expect, decisions, `filter json ${JSON.stringify(what.path)}`, what.as, texts);
+    }
     case "filter": {
       const found = obligationsOf(decisions)
         .flatMap((o) => [...o.filters])
         .filter(([key]) => matchesKey(what.table, key));
       const texts = found.map(([, f]) => renderRowPredicate(f.predicate));
-      const isMet = what.as === undefined ? found.length > 0 : texts.includes(what.as);
-      if (isMet !== expect.isNegated) return undefined;
-      const as = what.as === undefined ? "" : ` as ${JSON.stringify(what.as)}`;
-      const actual =
-        texts.length === 0
-          ? `no filter of ${what.table.text}`
-          : `filter as ${texts.map((t) => JSON.stringify(t)).join(", ")}`;
-      return { expected: `${not}filter ${what.table.text}${as}`, actual: withEffect(decisions, actual) };
+      return compareTexts(expect, decisions, `filter ${what.table.text}`, what.as, texts);
     }
     case "limit": {
       const limits = obligationsOf(decisions).flatMap((o) => o.limits.map((l) => l.rule));
@@ -132,15 +132,52 @@ function compareMask(
       const mask = column.kind === "named" && matchesKey(column, key) ? byColumn.get(column.column) : undefined;
       return mask ? [mask] : [];
     });
-  const isMet = masks.some(
-    ({ mask }) =>
-      using === undefined ||
-      (mask.kind === using.name && (using.mask === undefined || shapeKey(using.mask) === shapeKey(mask))),
-  );
+  const isMet = masks.some(({ mask }) => isMask(mask, using));
   if (isMet !== expect.isNegated) return undefined;
   const found = masks.map(({ mask, rules }) => `mask ${column.text} using ${mask.kind} by ${rules.join(", ")}`);
   return {
     expected: `${not}mask ${column.text}${using === undefined ? "" : ` using ${using.name}`}`,
     actual: withEffect(decisions, found.length === 0 ? `no mask of ${column.text}` : found.join("; ")),
   };
+}
+
+function compareContentMask(
+  expect: CheckedExpect,
+  what: Extract<CheckedExpect["what"], { kind: "content-mask" }>,
+  decisions: readonly Decision[],
+  not: string,
+): Mismatch | undefined {
+  const { format, pattern, using } = what;
+  const masks = obligationsOf(decisions)
+    .flatMap((o) => o.content ?? [])
+    .filter(({ content }) => content.format === format && content.patterns.includes(pattern));
+  if (masks.some(({ mask }) => isMask(mask, using)) !== expect.isNegated) return undefined;
+  const place = `mask ${format} ${JSON.stringify(pattern)}`;
+  const found = masks.map(({ mask, rule }) => `${place} using ${mask.kind} by ${rule}`);
+  return {
+    expected: `${not}${place}${using === undefined ? "" : ` using ${using.name}`}`,
+    actual: withEffect(decisions, found.length === 0 ? `no ${place}` : found.join("; ")),
+  };
+}
+
+const isMask = (mask: Mask, using: MaskExpect["using"]): boolean =>
+  using === undefined ||
+  (mask.kind === using.name && (using.mask === undefined || shapeKey(using.mask) === shapeKey(mask)));
+
+/** Some filter is there, or one with this text. */
+function compareTexts(
+  expect: CheckedExpect,
+  decisions: readonly Decision[],
+  what: string,
+  as: string | undefined,
+  texts: readonly string[],
+): Mismatch | undefined {
+  const isMet = as === undefined ? texts.length > 0 : texts.includes(as);
+  if (isMet !== expect.isNegated) return undefined;
+  const actual =
+    texts.length === 0
+      ? `no ${what.replace(/^filter /, "filter of ")}`
+      : `filter as ${texts.map((t) => JSON.stringify(t)).join(", ")}`;
+  const wanted = `${expect.isNegated ? "not " : ""}${what}${as === undefined ? "" : ` as ${JSON.stringify(as)}`}`;
+  return { expected: wanted, actual: withEffect(decisions, actual) };
 }

@@ -2,10 +2,10 @@
 import { unreachable } from "../lib/assert.ts";
 import { compareCodePoints } from "../lib/code-points.ts";
 import type { Json } from "../lib/json.ts";
+import { parseJsonPath } from "../lib/json-path.ts";
 import { andTruth, notTruth, orTruth, type Truth, Unknown } from "../lib/truth.ts";
 import type { ItemFilter } from "../model/decision.ts";
 import type { CompareOp, JsonScalar, RowPredicate, SqlLiteral } from "../model/row-predicate.ts";
-import { parseJsonPath } from "./json-path.ts";
 import { mapJson } from "./map-json.ts";
 
 /**

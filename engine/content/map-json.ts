@@ -1,6 +1,6 @@
 // a JSON document, a path -> the document with what stands at the path's places replaced
 import type { Json } from "../lib/json.ts";
-import type { JsonPath } from "./json-path.ts";
+import type { JsonPath } from "../lib/json-path.ts";
 
 type JsonObject = { readonly [key: string]: Json };
 

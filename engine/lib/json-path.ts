@@ -1,5 +1,5 @@
 // `$.items[*].iban` -> steps, and the places of a document that they name. The part of RFC 9535 that needs no expressions.
-import { err, ok, type Result } from "../lib/result.ts";
+import { err, ok, type Result } from "./result.ts";
 
 export type JsonStep =
   | { readonly kind: "field"; readonly name: string }

@@ -107,8 +107,29 @@ test("a `let` at the start of a line ends the rule above it, an indented one bel
   );
 });
 
+test("what is made of parts reaches from bracket to bracket", () => {
+  const texts = [
+    "(a) and (b)",
+    "(a or b) == (c)",
+    "not (a)",
+    "(a).b",
+    "(a as string) is absent",
+    "(a) as int",
+    "1 + (2)",
+    "- (1)",
+    "f(a)[(b)]",
+  ];
+  for (const text of texts) {
+    const whole = `package a\nlet x = ${text}\nlet y = 1\n`;
+    const [decl] = parsePolicy("a.policy", whole).file.decls;
+    const value = decl?.kind === "let" ? decl.value : undefined;
+    assert.equal(whole.slice(value?.span.start, value?.span.end), text);
+  }
+});
+
 const hostile: readonly (readonly [string, string, string])[] = [
   ["a file of 10 MB", "a".repeat(10_000_000), "P0016"],
+  ["a file of 400,000 characters that take three bytes each", "€".repeat(400_000), "P0016"],
   ["more words than a file may have", "a ".repeat(limits.policyTokensMax + 1), "P0017"],
   ["5,000 nested parentheses", `let x = ${"(".repeat(5_000)}1${")".repeat(5_000)}`, "P0018"],
   ["5,000 nested lists", `let x = ${"[".repeat(5_000)}1${"]".repeat(5_000)}`, "P0018"],
@@ -124,7 +145,7 @@ const hostile: readonly (readonly [string, string, string])[] = [
   ["100,000 closing brackets", ") ".repeat(100_000), "P0015"],
   ["60,000 unclosed placeholders", `let x = ${'"{" '.repeat(60_000)}`, "P0009"],
   ["300,000 nested quotes and braces", `let x = ${'"{'.repeat(300_000)}`, "P0017"],
-  ["500,000 hidden characters", "\u202e".repeat(500_000), "E0003"],
+  ["300,000 hidden characters", "\u202e".repeat(300_000), "E0003"],
 ];
 for (const [what, text, code] of hostile) {
   test(`answers ${what} with ${code}, soon`, () => {

@@ -14,7 +14,14 @@ export const shopCatalog: string = JSON.stringify({
             column("deleted_at", "timestamp without time zone"),
           ],
         },
-        customers: { columns: [column("id", "integer"), column("email", "text"), column("active", "boolean")] },
+        customers: {
+          columns: [
+            column("id", "integer"),
+            column("email", "text"),
+            column("active", "boolean"),
+            column("meta", "jsonb"),
+          ],
+        },
       },
     },
   },

@@ -22,6 +22,12 @@ const catalog = JSON.stringify({
             { name: "tenant", type: "text" },
           ],
         },
+        documents: {
+          columns: [
+            { name: "id", type: "integer" },
+            { name: "meta", type: "jsonb" },
+          ],
+        },
         customers: {
           columns: [
             { name: "id", type: "integer" },
@@ -272,5 +278,61 @@ test("a difference that permits more is found, with a witness", () => {
   assert.deepEqual(
     diffBundles(before, before, { analyzeSql: analyzerOf(before), seed: 1, cases: 500 }).differences,
     [],
+  );
+});
+
+test("what is expected of answers is compared: masks of json and text, filters of items", () => {
+  const report = run(`
+    allow items on http GET "/v1/items"
+    allow tools on mcp tool "*"
+    mask iban of json "$.items[*].iban" using partial(last: 4) on http
+    mask keys of text "api_key", "jwt" using redact on mcp
+    filter own of json "$.items" where item.owner as string == identity.sub and (item.size as int) < 5 on http
+    fixture bot: identity = { sub: "bot", kind: agent }
+    test "met" {
+      given identity bot
+      given http GET "/v1/items" at "api"
+      expect allow by items
+      expect mask json "$.items[*].iban" using partial(last: 4)
+      expect not mask json "$.items"
+      expect not mask text "jwt"
+      expect filter json "$.items" as "(item -> 'owner')::string = 'bot' AND (item -> 'size')::int < 5"
+    }
+    test "missed" {
+      given identity bot
+      given mcp tool "crm.get" at "tools"
+      expect mask text "jwt" using hash
+      expect not mask text "api_key"
+      expect filter json "$.items"
+    }`);
+  assert.deepEqual(
+    report.results.flatMap((r) => r.problems.map((p) => [r.title, p.expected, p.actual])),
+    [
+      ["missed", 'mask text "jwt" using hash', 'mask text "jwt" using redact by a.keys'],
+      ["missed", 'not mask text "api_key"', 'mask text "api_key" using redact by a.keys'],
+      ["missed", 'filter json "$.items"', 'no filter of json "$.items"'],
+    ],
+  );
+});
+
+test("a filter of rows looks into jsonb, and its condition is shown as it is asked", () => {
+  const report = run(`
+    allow read on sql read of public.documents
+    filter own of public.documents where (row.meta.owner.name as string) == identity.sub
+    filter open of public.documents where row.meta["tags"] is present and not (row.meta.hidden as bool)
+    test "t" {
+      given identity { sub: "bot", kind: agent }
+      given sql "select id from documents" at "pg"
+      expect filter public.documents as "other"
+    }`);
+  assert.deepEqual(
+    report.results.map((r) => r.problems.map((p) => p.actual)),
+    [
+      [
+        `filter as ${JSON.stringify(
+          `("meta" -> 'tags' IS NOT NULL AND NOT (("meta" -> 'hidden')::bool = true)) AND ("meta" -> 'owner' -> 'name')::string = 'bot'`,
+        )}`,
+      ],
+    ],
   );
 });
