@@ -34,7 +34,7 @@ export function openCounterLog(path: string): DatabaseSync {
     mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
     const database = new DatabaseSync(path);
     // As before a restart, counts may be lost in a power cut; a process that dies loses none.
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA busy_timeout = 1000;");
+    database.exec("PRAGMA busy_timeout = 1000; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;");
     database.exec(schema);
     database.exec("PRAGMA busy_timeout = 0;");
     return database;

@@ -34,7 +34,8 @@ export class Supervisor {
   #config: ClusterConfig = { text: "", workers: 0, lingerMs: 0 };
   #addresses = "";
   #restarts = 0;
-  #deaths = new Map<boolean, number>();
+  /** Short lives in a row, of leads and of others. */
+  readonly #deaths = new Map<boolean, number>();
   #round: ReloadRound | undefined;
   #beat: NodeJS.Timeout | undefined;
   #changeTimer: NodeJS.Timeout | undefined;
@@ -196,8 +197,10 @@ export class Supervisor {
     this.#live.delete(worker);
     this.#cancels.forget(worker);
     this.#round?.forget(worker);
-    this.#record(worker, hasEndedWell ? "ended" : "died");
     if (this.#live.size === 0) this.#whenEmpty?.();
+    // One that never served: whoever waits for it says so.
+    if (worker.state === "starting") return;
+    this.#record(worker, hasEndedWell ? "ended" : "died");
     if (hasEndedWell || this.#isStopping) return;
     const livedMs = this.#deps.clock.nowMs() - worker.startedAtMs;
     const { name, generation } = worker;
@@ -205,32 +208,39 @@ export class Supervisor {
       { code: "worker-died", worker: name, generation, how, livedMs, sessions: worker.sessions },
       "a worker died, and its sessions with it",
     );
-    if (worker.stoppedByUs || generation !== this.#generation) return;
-    const deaths = livedMs > limits.workerSettledMs ? 0 : (this.#deaths.get(worker.isLead) ?? 0);
-    this.#deaths.set(worker.isLead, deaths + 1);
-    const waitMs = Math.min(limits.workerBackoffMaxMs, limits.workerBackoffMs * 2 ** deaths);
-    setTimeout(() => this.#revive(worker.isLead, generation), waitMs);
+    if (!worker.stoppedByUs) this.#reviveLater(worker.isLead, generation, livedMs);
   }
 
-  #revive(isLead: boolean, generation: number): void {
+  /** At once after a long life, later and later after short ones. */
+  #reviveLater(isLead: boolean, generation: number, livedMs: number): void {
+    if (this.#isStopping || generation !== this.#generation) return;
+    const deaths = livedMs > limits.workerSettledMs ? 0 : (this.#deaths.get(isLead) ?? 0);
+    this.#deaths.set(isLead, deaths + 1);
+    const waitMs = Math.min(limits.workerBackoffMaxMs, limits.workerBackoffMs * 2 ** deaths);
+    setTimeout(() => void this.#revive(isLead, generation), waitMs);
+  }
+
+  async #revive(isLead: boolean, generation: number): Promise<void> {
     if (this.#isStopping || generation !== this.#generation) return;
     this.#restarts += 1;
     const worker = this.#fork(this.#config.text, isLead, generation);
-    worker.ready.then(
-      (ready) => {
-        if (generation !== this.#generation || JSON.stringify(ready.connections) !== this.#addresses) {
-          worker.kill();
-          return;
-        }
-        this.#serves(worker);
-        // The folder may have changed since the others read it.
-        void this.reload();
-      },
-      (error: unknown) => {
-        this.#deps.log.error({ code: causeCode(error), worker: worker.name }, "a worker could not start again");
+    try {
+      const ready = await worker.ready;
+      if (JSON.stringify(ready.connections) !== this.#addresses) {
+        throw new GatewayError("worker-failed", "it listens elsewhere than the others");
+      }
+      if (generation !== this.#generation) {
         worker.kill();
-      },
-    );
+        return;
+      }
+      this.#serves(worker);
+      // The files may have changed since the others read them.
+      await this.reload();
+    } catch (error) {
+      this.#deps.log.error({ code: causeCode(error), worker: worker.name }, "a worker could not start again");
+      worker.kill();
+      this.#reviveLater(isLead, generation, 0);
+    }
   }
 
   // Messages.

@@ -12,7 +12,7 @@ import {
   type WorkerStart,
 } from "./messages.ts";
 
-export type WorkerState = "starting" | "serving" | "retiring" | "stopping" | "gone";
+export type WorkerState = "starting" | "serving" | "retiring" | "stopping";
 
 export type WorkerEvents = {
   readonly onMessage: (worker: WorkerProcess, message: FromWorker) => void;
@@ -67,7 +67,6 @@ export class WorkerProcess {
       events.onMessage(this, message);
     });
     this.#process.on("exit", (code, signal) => {
-      this.state = "gone";
       const how = signal ?? `exit ${code}`;
       reject(new GatewayError("worker-failed", `\`${this.name}\` ended while it started: ${how}`));
       events.onGone(this, how);

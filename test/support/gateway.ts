@@ -154,6 +154,8 @@ export type GatewayProcess = {
   readonly child: ChildProcess;
   readonly ports: Readonly<Record<string, number>>;
   readonly printed: string;
+  /** The newest of what it has logged. */
+  readonly logged: () => string;
 };
 
 /** `gw serve` as a process, once it has said where it listens. Killed after the test file at the latest. */
@@ -170,10 +172,10 @@ export function spawnGateway(configPath: string): Promise<GatewayProcess> {
       printed += chunk.toString("utf8");
       if (!/^recording /m.test(printed)) return;
       const ports = [...printed.matchAll(/^(\S+) .*[:](\d+)$/gm)].map(([, name, port]) => [name, Number(port)]);
-      resolve({ child, ports: Object.fromEntries(ports), printed });
+      resolve({ child, ports: Object.fromEntries(ports), printed, logged: () => errors });
     });
     child.stderr.on("data", (chunk: Buffer) => {
-      errors = (errors + chunk.toString("utf8")).slice(-4_000);
+      errors = (errors + chunk.toString("utf8")).slice(-64_000);
     });
     child.once("exit", (code) => reject(new Error(`gw serve ended with ${code}: ${errors}`)));
   });
