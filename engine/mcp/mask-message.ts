@@ -1,30 +1,11 @@
 // an MCP server's message, masks -> the message with nothing unmasked in any of its places
 import type { Json } from "../lib/json.ts";
-import { field, isObject, type JsonObject, readJson, textField } from "../lib/read-json.ts";
+import { field, isObject, type JsonObject, textField } from "../lib/read-json.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import { limits } from "../limits.ts";
 import type { RpcMessage } from "./json-rpc.ts";
+import { type ContentMasker, readNested, TextMasker, UnmaskableError } from "./mask-text.ts";
 
-/** The masks of one decision, ready to use: engine/content makes them. */
-export type ContentMasker = {
-  /** Some mask names JSON paths: text that isn't JSON can't be read by it. */
-  readonly readsJson: boolean;
-  /** What stands at the paths. */
-  readonly maskPaths: (document: Json) => Json;
-  /** Every kind of text that is looked for. */
-  readonly maskText: (text: string) => string;
-};
-
-/** What no mask can look into. `what` is a few words for the refusal: `an image`. */
 export type Unmaskable = { readonly what: string };
-
-class UnmaskableError extends Error {
-  readonly what: string;
-  constructor(what: string) {
-    super(what);
-    this.what = what;
-  }
-}
 
 /**
  * Data can hide in content blocks (text, often JSON inside a string; embedded resources; links), `structuredContent`,
@@ -63,15 +44,16 @@ const contentTypes: ReadonlySet<string> = new Set(["text", "resource", "resource
 
 class Walker {
   readonly #masker: ContentMasker;
-  #nested = 0;
+  readonly #text: TextMasker;
 
   constructor(masker: ContentMasker) {
     this.#masker = masker;
+    this.#text = new TextMasker(masker);
   }
 
   /** A document that JSON paths are about. */
   document(value: Json): Json {
-    return this.#values(this.#masker.maskPaths(value));
+    return this.#text.values(this.#masker.maskPaths(value));
   }
 
   object(value: JsonObject): JsonObject {
@@ -94,26 +76,14 @@ class Walker {
   text(text: string): string {
     if (text.trim() === "") return text;
     const parsed = readNested(text);
-    if (parsed !== undefined) return this.#inner(() => JSON.stringify(this.document(parsed), null, indentOf(text)));
+    if (parsed !== undefined)
+      return this.#text.inner(() => JSON.stringify(this.document(parsed), null, indentOf(text)));
     const lines = readLines(text);
     if (lines !== undefined) {
-      return this.#inner(() => lines.map((line) => JSON.stringify(this.document(line))).join("\n"));
+      return this.#text.inner(() => lines.map((line) => JSON.stringify(this.document(line))).join("\n"));
     }
     if (this.#masker.readsJson) throw new UnmaskableError("text that is not JSON, which masks of JSON can't read");
-    return this.#plain(text);
-  }
-
-  #inner(mask: () => string): string {
-    this.#nested += 1;
-    if (this.#nested > limits.nestedJsonDepthMax) throw new UnmaskableError("JSON nested in too many strings");
-    const masked = mask();
-    this.#nested -= 1;
-    return masked;
-  }
-
-  #plain(text: string): string {
-    if (/^\s*data:[^,]{0,200};base64,/i.test(text)) throw new UnmaskableError("an encoded file in a URI");
-    return this.#masker.maskText(text);
+    return this.#text.plain(text);
   }
 
   #fields(value: JsonObject): JsonObject {
@@ -122,7 +92,7 @@ class Walker {
       throw new UnmaskableError(type === "image" ? "an image" : "a sound");
     }
     const isText = type === "text" || Object.hasOwn(value, "uri");
-    return this.#entries(value, (key, item) => {
+    return this.#text.entries(value, (key, item) => {
       if (documents.has(key)) return typeof item === "string" ? this.#dataText(item) : this.document(item);
       if (isText && key === "text" && typeof item === "string") return this.text(item);
       if (key === "content" || key === "contents") return this.#content(item);
@@ -156,62 +126,13 @@ class Walker {
     const text = decodeUtf8(Buffer.from(blob, "base64"));
     if (text === undefined) throw new UnmaskableError("a file that is not UTF-8 text");
     const masked = Buffer.from(this.text(text), "utf8").toString("base64");
-    return this.#entries(value, (key, item) => (key === "blob" ? masked : this.#value(item)));
+    return this.#text.entries(value, (key, item) => (key === "blob" ? masked : this.#value(item)));
   }
 
   #value(value: Json): Json {
-    if (typeof value === "string") return this.#string(value);
-    if (typeof value === "number") return this.#number(value);
     if (Array.isArray(value)) return value.map((item: Json) => this.#value(item));
-    return isObject(value) ? this.object(value) : value;
+    return isObject(value) ? this.object(value) : this.#text.values(value);
   }
-
-  /** Inside of a document: no member has a meaning of MCP's there, but a file is a file. */
-  #values(value: Json): Json {
-    if (typeof value === "string") return this.#string(value);
-    if (typeof value === "number") return this.#number(value);
-    if (Array.isArray(value)) return value.map((item: Json) => this.#values(item));
-    return isObject(value) ? this.#entries(value, (_, item) => this.#values(item)) : value;
-  }
-
-  /** A string somewhere: detectors look at it, and into it where it is JSON. */
-  #string(text: string): string {
-    const parsed = readNested(text);
-    if (parsed === undefined) return this.#plain(text);
-    return this.#inner(() => {
-      const masked = JSON.stringify(this.#values(parsed));
-      // Its own spelling is kept where nothing was found: a tool's ids and cursors may be JSON.
-      return masked === JSON.stringify(parsed) ? text : masked;
-    });
-  }
-
-  /** A card or account number without quotes: zero keeps the document's shape. */
-  #number(value: number): number {
-    if (!Number.isInteger(value) || Math.abs(value) < 1e7) return value;
-    const text = String(value);
-    return this.#masker.maskText(text) === text ? value : 0;
-  }
-
-  #entries(value: JsonObject, map: (key: string, item: Json) => Json): JsonObject {
-    const entries = Object.entries(value).map(([key, item]): readonly [string, Json] => [
-      this.#masker.maskText(key),
-      map(key, item),
-    ]);
-    if (new Set(entries.map(([key]) => key)).size < entries.length) {
-      throw new UnmaskableError("keys that are one after masking");
-    }
-    return Object.fromEntries(entries);
-  }
-}
-
-/** Objects and arrays only: a bare number or word is text like any other. */
-function readNested(text: string): Json | undefined {
-  const first = /^\s*([{["])/.exec(text)?.[1];
-  if (first === undefined) return undefined;
-  const parsed = readJson(text, limits.mcpJsonDepthMax);
-  if (parsed.ok) return parsed.value;
-  if (parsed.error.code !== "json-malformed") throw new UnmaskableError("JSON that can't be held exactly");
-  return undefined;
 }
 
 /** One JSON object a line. */

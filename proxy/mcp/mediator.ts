@@ -14,7 +14,8 @@ import {
   rpcCodes,
   rpcError,
 } from "../../engine/mcp/json-rpc.ts";
-import { type ContentMasker, maskMessage } from "../../engine/mcp/mask-message.ts";
+import { maskMessage } from "../../engine/mcp/mask-message.ts";
+import type { ContentMasker } from "../../engine/mcp/mask-text.ts";
 import { isFrom, methodOf } from "../../engine/mcp/methods.ts";
 import { modernVersion, versionMetaKey } from "../../engine/mcp/versions.ts";
 import type { ContentMask, Obligations } from "../../engine/model/decision.ts";
