@@ -47,7 +47,8 @@ export function protectionOf(relation: Relation, obligations: Obligations, catal
   for (const column of relation.columns) {
     const inputs = generatedInputs(relation, column.generated).filter((i) => masks.has(i));
     const own = masks.get(column.name);
-    if (inputs.length > 0 && !own) masks.set(column.name, { kind: "redact" });
+    // Whether the result is NULL may hang on the value: `CASE WHEN wage > 5000 THEN …`.
+    if (inputs.length > 0 && !own) masks.set(column.name, { kind: "nullify" });
     // What is computed from a value answers questions about it.
     if (own?.searchable && inputs.some((i) => !masks.get(i)?.searchable)) masks.set(column.name, withoutSearch(own));
   }

@@ -26,7 +26,8 @@ export function storedProtection(
     const [base] = bases;
     if (!base) return;
     const mask = r.protection(base.use.relation).masks.get(base.column);
-    if (!mask || bases.length > 1 || !isColumn(view, i)) masks.set(column.name, { kind: "redact" });
+    // Whether what was computed is NULL may hang on the value.
+    if (!mask || bases.length > 1 || !isColumn(view, i)) masks.set(column.name, { kind: "nullify" });
     else if (!masks.has(column.name)) masks.set(column.name, mask);
   });
   // A masked column that isn't shown took part in choosing, joining or ordering the rows.
