@@ -1,6 +1,6 @@
 // tape -> statements about the clinic that are nearly always valid, with a bias to protected columns
 import { unreachable } from "../../engine/lib/assert.ts";
-import { type ColumnShape, type Kind, tableShapes } from "./twin-shapes.ts";
+import { type ColumnShape, type Kind, type TableShape, tableShapes } from "./twin-shapes.ts";
 import type { Tape } from "./twin-tape.ts";
 
 /** A relation in scope under its alias. */
@@ -21,16 +21,24 @@ const nothing: Scope = { relations: [], ctes: [] };
 const kinds = ["int", "text", "date", "json", "bool"] as const;
 const anyKind = (tape: Tape): Kind => kinds[tape.below(12)] ?? (tape.chance(50) ? "text" : "int");
 
+export type GrammarOptions = {
+  readonly isUnqualified: boolean;
+  readonly parameters?: string[];
+  readonly shapes?: readonly [TableShape, ...TableShape[]];
+};
+
 /** Grammar state of one statement: fresh names and how deep it may still go. */
 export class Grammar {
   readonly #tape: Tape;
   readonly #isUnqualified: boolean;
   readonly #parameters: string[] | undefined;
+  readonly #shapes: readonly [TableShape, ...TableShape[]];
   #names = 0;
 
-  /** `parameters` collects arguments: some constants become `$n` then. */
-  constructor(tape: Tape, options: { readonly isUnqualified: boolean; readonly parameters?: string[] }) {
+  /** `parameters` collects arguments: some constants become `$n` then. `shapes`: other relations than the clinic's. */
+  constructor(tape: Tape, options: GrammarOptions) {
     this.#tape = tape;
+    this.#shapes = options.shapes ?? tableShapes;
     this.#isUnqualified = options.isUnqualified;
     this.#parameters = options.parameters;
   }
@@ -102,7 +110,7 @@ export class Grammar {
   }
 
   #tableCommand(): Query {
-    const table = this.#tape.pick(tableShapes);
+    const table = this.#tape.pick(this.#shapes);
     return { sql: `TABLE ${this.#tableName(table)}`, columns: table.columns };
   }
 
@@ -285,7 +293,7 @@ export class Grammar {
 
   #table(): { sql: string; relation: InScope } {
     const tape = this.#tape;
-    const table = tape.pick(tableShapes);
+    const table = tape.pick(this.#shapes);
     const alias = this.#fresh("t");
     const only = table.canOnly && tape.chance(15) ? "ONLY " : "";
     if (tape.chance(15)) {

@@ -6,6 +6,8 @@ import { Tape, tapes } from "./twin-tape.ts";
 
 export type Tally = {
   cases: number;
+  /** A case is a session's worth of statements. */
+  statements: number;
   refused: number;
   otherErrors: number;
   /** Refusals by code and message, most frequent first when printed. */
@@ -13,7 +15,7 @@ export type Tally = {
 };
 export type Counterexample = { readonly case: TwinCase; readonly oracle: string; readonly detail: string };
 
-export const newTally = (): Tally => ({ cases: 0, refused: 0, otherErrors: 0, reasons: new Map() });
+export const newTally = (): Tally => ({ cases: 0, statements: 0, refused: 0, otherErrors: 0, reasons: new Map() });
 
 /** Runs cases until one differs or `runs` are through; shrinks what it finds. `seed` makes it again. */
 export async function searchCases(
@@ -31,6 +33,7 @@ export async function searchCases(
     const made = caseOf(new Tape(numbers));
     const verdict = await checker.check(made);
     tally.cases += 1;
+    tally.statements += made.steps.length;
     if (verdict.kind === "refused") {
       tally.refused += 1;
       const reason = `${made.form}: ${verdict.code}: ${verdict.message}`;
