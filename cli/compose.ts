@@ -20,7 +20,7 @@ import type { Shadow } from "../proxy/gate/shadow.ts";
 import { taggedCatalog } from "../proxy/gate/tagged-catalog.ts";
 import { timeFactsOf } from "../proxy/gate/time-facts.ts";
 import type { GatewayConfig, PostgresConnectionConfig } from "../proxy/gateway-config.ts";
-import { createAuthenticate, createVerifyToken, type VerifyToken } from "../proxy/identity/authenticate.ts";
+import { createAuthenticate } from "../proxy/identity/authenticate.ts";
 import { silentLog } from "../proxy/log.ts";
 import { createNewId } from "../proxy/new-id.ts";
 import type { CompileBundle, PolicyHolder, PolicyStatus } from "../proxy/policy-holder.ts";
@@ -33,6 +33,7 @@ import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import type { Reloadable } from "../proxy/reload.ts";
 import { type Certificate, makeSelfSigned } from "../proxy/tls/self-signed.ts";
 import { type ServingHttp, serveHttp, type TrafficConnectionConfig } from "./compose-http.ts";
+import { boundPolicies, type IdentityParts, openIdentity } from "./compose-identity.ts";
 import { openPolicies } from "./compose-policies.ts";
 import { createSqlEngine } from "./sql-engine.ts";
 
@@ -76,7 +77,7 @@ export type SharedParts = {
   readonly allMetrics: (own: readonly Metric[]) => readonly Metric[];
 };
 
-type Parts = {
+type Parts = IdentityParts & {
   readonly config: GatewayConfig;
   readonly log: Log;
   readonly clock: Clock;
@@ -89,7 +90,6 @@ type Parts = {
   readonly approvals: ApprovalDesk;
   readonly counters: Counters;
   readonly shared: SharedParts | undefined;
-  readonly verify: VerifyToken;
   readonly metrics: GateMetrics;
 };
 
@@ -193,14 +193,14 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
     clock,
     newId,
     recorder,
-    policies,
+    policies: { ...policies, current: boundPolicies(config, policies.current) },
     shadow,
     operations,
     reloadables,
     approvals,
     counters,
     shared: overrides.shared,
-    verify: createVerifyToken({ ...config.identity, clock, log }),
+    ...openIdentity(config, clock, log),
     metrics: new GateMetrics(),
   };
 }
@@ -227,6 +227,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     recorder: parts.recorder,
     approvals: parts.approvals,
     approvalHoldMs: config.approvals.holdMs,
+    isRevoked: parts.isRevoked,
     timeFacts: timeFactsOf(policies.current),
     catalogVersion: () => catalog.current().version,
     onUnknownName: live.refreshSoon,
@@ -244,12 +245,13 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     tls: tlsOf(connection, clock),
     upstream: connection.upstream,
     gate,
-    authenticate: createAuthenticate(parts.verify, log),
+    authenticate: createAuthenticate(parts.verify, log, name),
     catalog,
     connection: facts,
     allowedFunctions: new Set(connection.allowedFunctions),
     limits,
     log,
+    isRevoked: parts.isRevoked,
     nowMs: clock.nowMs,
     newId,
     ...(shared === undefined

@@ -18,8 +18,9 @@ import {
 } from "./config-schema.ts";
 import { causeCode, GatewayError } from "./errors.ts";
 import { isTimeZone } from "./gate/time-facts.ts";
-import type { ClientTls, GatewayConfig, IssuerConfig, PostgresConnectionConfig, RegoConfig } from "./gateway-config.ts";
+import type { ClientTls, GatewayConfig, PostgresConnectionConfig, RegoConfig } from "./gateway-config.ts";
 import { buildHttpConnection, httpConnectionSchema, httpKeys } from "./http/config.ts";
+import { buildIdentity, identitySchema, issuerSchema } from "./identity/config.ts";
 import { logLevels } from "./log.ts";
 import { nearestKey } from "./nearest-key.ts";
 import { z } from "./schema.ts";
@@ -79,33 +80,6 @@ const functionName = z.string().regex(/^[^.\s]+\.[^.\s]+$/, "write a function as
 
 const timeZone = z.string().refine(isTimeZone, "this isn't a time zone: write one like `Europe/Berlin`").default("UTC");
 
-const issuerSchema = z.strictObject({
-  issuer: z.string().min(1),
-  audience: z.string().min(1),
-  jwks_url: z.url({ protocol: /^https?$/ }).optional(),
-  jwks_file: z.string().optional(),
-  discovery: z.literal(true).optional(),
-  algorithms: z
-    .array(
-      z.enum(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]),
-    )
-    .min(1)
-    .default(["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]),
-  default_kind: z.enum(["human", "agent", "service"]).optional(),
-  prefix: z.string().default(""),
-  claims: z
-    .strictObject({
-      sub: z.string().default("sub"),
-      kind: z.string().default("kind"),
-      groups: z.string().default("groups"),
-      email: z.string().default("email"),
-      mfa: z.string().default("mfa"),
-      on_behalf_of: z.string().default("on_behalf_of"),
-      purpose: z.string().default("purpose"),
-    })
-    .prefault({}),
-});
-
 const tlsSchema = z.union([
   z.literal("off"),
   z.literal("self-signed"),
@@ -161,7 +135,7 @@ const configSchema = z.strictObject({
   }),
   approvals: z.strictObject({ file: z.string().min(1).optional(), hold: durationSchema.optional() }).prefault({}),
   admin: z.strictObject({ listen: addressSchema }).optional(),
-  identity: z.strictObject({ issuers: z.array(issuerSchema).min(1), revoked: z.array(z.string()).default([]) }),
+  identity: identitySchema,
   connections: z.array(z.discriminatedUnion("kind", [connectionSchema, httpConnectionSchema])).min(1),
 });
 type Parsed = z.infer<typeof configSchema>;
@@ -197,10 +171,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
       holdMs: parsed.approvals.hold === undefined ? limits.approvalHoldMs : durationMs(parsed.approvals.hold),
     },
     admin: parsed.admin === undefined ? undefined : { listen: addressOf(parsed.admin.listen) },
-    identity: {
-      issuers: parsed.identity.issuers.map((issuer, i) => buildIssuer(issuer, ["identity", "issuers", i], at)),
-      revoked: new Set(parsed.identity.revoked),
-    },
+    identity: buildIdentity(parsed.identity, names, at),
     connections: parsed.connections.flatMap((c, i) =>
       c.kind === "postgres" ? [buildConnection(c, ["connections", i], at)] : [],
     ),
@@ -238,38 +209,6 @@ function buildRego(
         }),
     connections: parsed.connections,
   };
-}
-
-function buildIssuer(parsed: Parsed["identity"]["issuers"][number], path: Path, at: ConfigReader): IssuerConfig {
-  const given = [parsed.jwks_url, parsed.jwks_file, parsed.discovery].filter((x) => x !== undefined).length;
-  if (given !== 1) at.complain(path, "an issuer needs exactly one of `jwks_url`, `jwks_file`, `discovery: true`");
-  return {
-    issuer: parsed.issuer,
-    audience: parsed.audience,
-    keys:
-      parsed.jwks_url !== undefined
-        ? { kind: "jwks-url", url: parsed.jwks_url }
-        : parsed.jwks_file !== undefined
-          ? { kind: "jwks", jwks: readKeys(parsed.jwks_file, [...path, "jwks_file"], at) }
-          : { kind: "discovery" },
-    algorithms: parsed.algorithms,
-    claims: parsed.claims,
-    defaultKind: parsed.default_kind,
-    prefix: parsed.prefix,
-  };
-}
-
-const keysSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())) });
-
-function readKeys(file: string, path: Path, at: ConfigReader): z.infer<typeof keysSchema> {
-  try {
-    const parsed = keysSchema.safeParse(JSON.parse(at.file(file, path)));
-    if (parsed.success) return parsed.data;
-  } catch {
-    // Not JSON: the same complaint.
-  }
-  at.complain(path, `\`${file}\` isn't a JWK set: it needs a \`keys\` list`);
-  return { keys: [] };
 }
 
 function buildConnection(

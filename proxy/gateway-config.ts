@@ -4,6 +4,7 @@ import type { PolicySourceConfig, ShadowConfig } from "./bundle/config.ts";
 import type { SignatureAlgorithm } from "./bundle/signature.ts";
 import type { UpstreamTarget } from "./deps.ts";
 import type { HttpConnectionConfig } from "./http/config.ts";
+import type { IdentityConfig } from "./identity/config.ts";
 import type { LogLevel } from "./log.ts";
 
 export type Address = { readonly host: string; readonly port: number };
@@ -19,6 +20,8 @@ export type ClaimMapping = {
   readonly email: string;
   readonly mfa: string;
   readonly on_behalf_of: string;
+  /** Groups of the person in `on_behalf_of`. Default: `on_behalf_of_groups`. */
+  readonly on_behalf_of_groups?: string;
   readonly purpose: string;
 };
 
@@ -36,6 +39,12 @@ export type IssuerConfig = {
   readonly defaultKind: PrincipalKind | undefined;
   /** Put before `sub`, groups: keeps several issuers' names apart. */
   readonly prefix: string;
+  /** Claim → values, one of which it must have; `*`: any. */
+  readonly requiredClaims?: ReadonlyMap<string, readonly (string | number | boolean)[]>;
+  /** What the issuer calls a group (an id, often) → what policies call it, before the prefix. */
+  readonly groupNames?: ReadonlyMap<string, string>;
+  /** From `iat` to `exp`, seconds: a longer-lived token is refused. */
+  readonly lifetimeMaxS?: number;
 };
 
 export type ClientTls =
@@ -94,7 +103,7 @@ export type GatewayConfig = {
   readonly recording: { readonly directory: string; readonly durability: Durability };
   readonly approvals: { readonly file: string; readonly holdMs: number };
   readonly admin: { readonly listen: Address } | undefined;
-  readonly identity: { readonly issuers: readonly IssuerConfig[]; readonly revoked: ReadonlySet<string> };
+  readonly identity: IdentityConfig;
   readonly connections: readonly PostgresConnectionConfig[];
   /** Connections that are reached over HTTP. */
   readonly http: readonly HttpConnectionConfig[];

@@ -18,6 +18,10 @@ export type IdentityFacts = {
   /** `sub` of the person an agent acts for (RFC 8693 `act` chain), absent for people and services. */
   readonly on_behalf_of: Fact<string | undefined>;
   readonly claims: Fact<Readonly<Record<string, Json>>>;
+  /** Known of the one in `on_behalf_of`: what an agent's rights are held against. Absent for people and services. */
+  readonly owner?: { readonly groups: Fact<ReadonlySet<string>> };
+  /** `sub` of everyone behind the request: the one acted for first, the one who asks last. Absent outside of the gateway. */
+  readonly chain?: readonly string[];
 };
 
 /** The target as a policy sees it: the `connection` root. */

@@ -62,8 +62,9 @@ export function requesterOf(identity: IdentityFacts): Requester {
   return { sub: name, kind: isKnown(kind) ? kind : "unknown", onBehalfOf: [...owners] };
 }
 
-/** `act.sub` and those within (RFC 8693 section 4.1), outermost first. The token's size bounds the depth. */
-function actorsOf({ claims }: IdentityFacts): ReadonlySet<string> {
+/** Everyone behind the request. Where the token's chain was not read, `act.sub` and those within (RFC 8693 section 4.1), outermost first. The token's size bounds the depth. */
+function actorsOf({ claims, chain }: IdentityFacts): ReadonlySet<string> {
+  if (chain !== undefined) return new Set(chain);
   const actors = new Set<string>();
   let actor: unknown = isKnown(claims) ? claims.act : undefined;
   while (typeof actor === "object" && actor !== null) {

@@ -79,6 +79,9 @@ function judgedOf(deps: GateDeps, held: Held, verdict: SqlVerdict): Judged {
   if (deps.catalogVersion() !== held.context.catalog.version) {
     return { kind: "refuse", outcome: refuse(verdict, "approval-overtaken", catalogMoved) };
   }
+  if (deps.isRevoked?.(held.session)) {
+    return { kind: "refuse", outcome: refuse(verdict, "token-revoked", sessionRevoked) };
+  }
   const { expiresAtS } = held.session;
   if (expiresAtS !== undefined && expiresAtS * 1_000 <= deps.clock.nowMs()) {
     return { kind: "refuse", outcome: refuse(verdict, "token-expired", sessionEnded) };
@@ -97,6 +100,10 @@ const catalogMoved: Wording = {
 const sessionEnded: Wording = {
   message: "this session's token ended while the statement waited for approval",
   hint: "connect again with a fresh token and repeat the statement",
+};
+const sessionRevoked: Wording = {
+  message: "this session's token was revoked while the statement waited for approval",
+  hint: "talk to whoever runs the gateway",
 };
 const policyMoved: Wording = {
   message: "the policies changed while this statement waited for approval, and ask for another one",

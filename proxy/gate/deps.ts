@@ -7,6 +7,7 @@ import type { TimeFacts } from "../../engine/model/principal.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../../engine/sql/types.ts";
 import type { ApprovalDesk } from "../approvals/desk.ts";
 import type { Clock, Log, NewId } from "../deps.ts";
+import type { GateSession } from "../postgres/sql-gate.ts";
 import type { Recorder } from "../recording/recorder.ts";
 import type { Counters } from "./counters.ts";
 import type { GateMetrics } from "./gate-metrics.ts";
@@ -31,6 +32,8 @@ export type GateDeps = {
   readonly recorder: Recorder;
   readonly approvals: ApprovalDesk;
   readonly approvalHoldMs: number;
+  /** Asked again after a wait for people. */
+  readonly isRevoked?: (session: GateSession) => boolean;
   readonly timeFacts: (nowMs: number) => TimeFacts;
   /** Version of the catalog in force: what waited for people is not released against an older one. */
   readonly catalogVersion: () => string;

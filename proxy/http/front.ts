@@ -231,7 +231,7 @@ class Front implements HttpFront {
         challengeOf("", extra),
       );
     }
-    const verified = await verify(token, client);
+    const verified = await verify(token, client, route.name);
     if (!verified.ok) {
       const { code, message } = verified.error;
       const status = code === "issuer-unreachable" ? 503 : 401;

@@ -3,24 +3,33 @@ import { err, ok, type Result } from "../../engine/lib/result.ts";
 import { limits } from "../../engine/limits.ts";
 import type { Authenticate, Authenticated, Clock, Log, LoginFault } from "../deps.ts";
 import type { IssuerConfig } from "../gateway-config.ts";
+import { hasClaim } from "./claims.ts";
 import { identityOf } from "./identity-of.ts";
 import { issuerKeys } from "./issuer-keys.ts";
 import { type Claims, peekToken, type TokenFault, verifySignedToken } from "./jose.ts";
+import { type Revocation, revocable } from "./revocation.ts";
 
 export type AuthenticateDeps = {
   readonly issuers: readonly IssuerConfig[];
-  /** `jti` or `sub` values that are turned away. */
-  readonly revoked: ReadonlySet<string>;
+  readonly revocation: Revocation;
+  /** Connection → the audience that its tokens must be for, instead of the issuer's. */
+  readonly audiences?: ReadonlyMap<string, string>;
   readonly clock: Clock;
   readonly log: Log;
 };
 
-export type VerifyToken = (token: string, clientAddress: string) => Promise<Result<Authenticated, TokenFault>>;
+/** `connection`: whose audience counts; left out for the gateway's own pages and API. */
+export type VerifyToken = (
+  token: string,
+  clientAddress: string,
+  connection?: string,
+) => Promise<Result<Authenticated, TokenFault>>;
 
 /** Issuers are told apart by `iss` and audience: one issuer may be configured for several audiences. */
 export function createVerifyToken(deps: AuthenticateDeps): VerifyToken {
   const issuers = deps.issuers.map((config) => ({ config, keys: issuerKeys(config, deps.clock, deps.log) }));
-  return async (token, clientAddress) => {
+  return async (token, clientAddress, connection) => {
+    const audience = connection === undefined ? undefined : deps.audiences?.get(connection);
     if (token.length > limits.passwordBytesMax) return fault("token-malformed", "the token is too long");
     const peeked = peekToken(token);
     if (!peeked.ok) return peeked;
@@ -35,8 +44,8 @@ export function createVerifyToken(deps: AuthenticateDeps): VerifyToken {
         last = fault("token-algorithm-refused", "the token is signed with an algorithm that isn't accepted");
         continue;
       }
-      const claims = await verifyWith(token, config, keys, deps.clock);
-      last = claims.ok ? authenticated(claims.value, config, clientAddress, deps.revoked) : claims;
+      const claims = await verifyWith(token, config, audience ?? config.audience, keys, deps.clock);
+      last = claims.ok ? authenticated(claims.value, config, clientAddress, deps.revocation) : claims;
       if (claims.ok || claims.error.code !== "token-audience-wrong") return last;
     }
     return last;
@@ -46,12 +55,13 @@ export function createVerifyToken(deps: AuthenticateDeps): VerifyToken {
 async function verifyWith(
   token: string,
   config: IssuerConfig,
+  audience: string,
   keys: ReturnType<typeof issuerKeys>,
   clock: Clock,
 ): Promise<Result<Claims, TokenFault>> {
   const options = {
     issuer: config.issuer,
-    audience: config.audience,
+    audience,
     algorithms: config.algorithms,
     clockSkewS: limits.clockSkewMs / 1_000,
     nowMs: clock.nowMs(),
@@ -74,13 +84,24 @@ function authenticated(
   claims: Claims,
   config: IssuerConfig,
   clientAddress: string,
-  revoked: ReadonlySet<string>,
+  revocation: Revocation,
 ): Result<Authenticated, TokenFault> {
-  for (const value of [claims.jti, claims.sub]) {
-    if (typeof value === "string" && revoked.has(value)) return fault("token-revoked", "the token was revoked");
+  for (const [claim, values] of config.requiredClaims ?? []) {
+    if (!hasClaim(claims, claim, values)) {
+      return fault("token-claims-invalid", `the token's claim \`${claim}\` is not what this gateway requires`);
+    }
+  }
+  const { lifetimeMaxS } = config;
+  if (lifetimeMaxS !== undefined && !(Number(claims.exp) - Number(claims.iat) <= lifetimeMaxS)) {
+    return fault("token-claims-invalid", `the token lives longer than the ${lifetimeMaxS} s that are allowed here`);
   }
   const who = identityOf(claims, config, clientAddress);
   if (!who.ok) return who;
+  // By the issuer's names and by ours: either may stand in the list.
+  const { tokenId, subs } = revocable(who.value.identity);
+  const plain = typeof claims.sub === "string" ? [claims.sub] : [];
+  if (revocation.isRevoked({ tokenId, subs: [...subs, ...plain] }))
+    return fault("token-revoked", "the token was revoked");
   return ok({
     identity: who.value.identity,
     purpose: who.value.purpose,
@@ -91,9 +112,9 @@ function authenticated(
 const fault = (code: TokenFault["code"], message: string) => err<TokenFault>({ code, message });
 
 /** What the PostgreSQL listener asks: faults get the way to a good token. */
-export function createAuthenticate(verify: VerifyToken, log: Log): Authenticate {
+export function createAuthenticate(verify: VerifyToken, log: Log, connection?: string): Authenticate {
   return async (credentials) => {
-    const verified = await verify(credentials.password, credentials.clientAddress);
+    const verified = await verify(credentials.password, credentials.clientAddress, connection);
     if (verified.ok) return verified;
     const { code, message } = verified.error;
     log.warn({ code, client: credentials.clientAddress }, "login refused");
@@ -103,6 +124,6 @@ export function createAuthenticate(verify: VerifyToken, log: Log): Authenticate 
 
 function hintFor(code: string): string {
   if (code === "issuer-unreachable") return "try again in a minute; if it stays, tell whoever runs the gateway";
-  if (code === "token-expired") return "get a new token from your identity provider and use it as the password";
-  return "use a token (JWT) of an issuer that this gateway trusts as the password, e.g. in PGPASSWORD";
+  if (code === "token-expired") return "get a new token (`gw login`) and use it as the password";
+  return "use a token (JWT) of an issuer that this gateway trusts as the password: `gw login`, then `gw connect`";
 }

@@ -1,8 +1,10 @@
 // verified claims -> IdentityFacts
 import type { Json } from "../../engine/lib/json.ts";
 import { err, ok, type Result } from "../../engine/lib/result.ts";
+import { Unknown } from "../../engine/lib/truth.ts";
 import type { IdentityFacts, PrincipalKind } from "../../engine/model/principal.ts";
 import type { IssuerConfig } from "../gateway-config.ts";
+import { claimAt, isStrings } from "./claims.ts";
 import type { Claims, TokenFault } from "./jose.ts";
 
 const kinds: readonly PrincipalKind[] = ["human", "agent", "service"];
@@ -33,6 +35,11 @@ export function identityOf(
   if (purpose !== undefined && typeof purpose !== "string") return wrong(names.purpose, "a string");
   const owner = claimAt(claims, names.on_behalf_of);
   if (owner !== undefined && typeof owner !== "string") return wrong(names.on_behalf_of, "a string");
+  const ownerGroups =
+    actor === undefined ? claimAt(claims, names.on_behalf_of_groups ?? "on_behalf_of_groups") : groups;
+  if (ownerGroups !== undefined && !isStrings(ownerGroups)) {
+    return wrong(names.on_behalf_of_groups ?? "on_behalf_of_groups", "a list of strings");
+  }
   const kind = kindOf(claims, actor, issuer);
   if (kind === undefined) {
     return err({
@@ -41,30 +48,52 @@ export function identityOf(
     });
   }
   const named = (name: string): string => issuer.prefix + name;
+  const groupNamed = (name: string): string => named(issuer.groupNames?.get(name) ?? name);
   const onBehalfOf = actor !== undefined ? subject : owner;
+  const chain = actor === undefined ? (owner === undefined ? [subject] : [owner, subject]) : [subject, ...actor.chain];
   return ok({
     purpose,
     identity: {
       sub: named(actor?.sub ?? subject),
       kind,
-      groups: new Set(groups.map(named)),
+      groups: new Set(groups.map(groupNamed)),
       email,
       ip: plainAddress(clientAddress),
       mfa: hasSecondFactor(claims, names.mfa),
       on_behalf_of: onBehalfOf === undefined ? undefined : named(onBehalfOf),
+      ...(onBehalfOf === undefined
+        ? {}
+        : {
+            owner: {
+              groups:
+                ownerGroups === undefined
+                  ? new Unknown("the token doesn't say which groups the one acted for is in")
+                  : new Set(ownerGroups.map(groupNamed)),
+            },
+          }),
+      chain: chain.map(named),
       // Verified by signature; JSON by construction, it was parsed from JSON.
       claims: claims as Readonly<Record<string, Json>>,
     },
   });
 }
 
-type Actor = { readonly sub: string; readonly kind: unknown };
+/** `chain`: the actors from the first to the one who acts now. */
+type Actor = { readonly sub: string; readonly kind: unknown; readonly chain: readonly string[] };
 
+/** Depth is bounded by the token's own size. An actor without a name somewhere in it makes the whole unusable. */
 function actorOf(act: unknown): Actor | undefined {
-  if (typeof act !== "object" || act === null || !("sub" in act) || typeof act.sub !== "string" || act.sub === "") {
-    return undefined;
+  const chain: string[] = [];
+  let kind: unknown;
+  for (let at: unknown = act; at !== undefined; at = Reflect.get(at, "act")) {
+    if (typeof at !== "object" || at === null || !("sub" in at) || typeof at.sub !== "string" || at.sub === "") {
+      return undefined;
+    }
+    if (chain.length === 0) kind = "kind" in at ? at.kind : undefined;
+    chain.unshift(at.sub);
   }
-  return { sub: act.sub, kind: "kind" in act ? act.kind : undefined };
+  const sub = chain.at(-1);
+  return sub === undefined ? undefined : { sub, kind, chain };
 }
 
 /** Who acts for somebody else is an agent unless its own `kind` says service. */
@@ -80,20 +109,6 @@ function hasSecondFactor(claims: Claims, name: string): boolean {
   const methods = claims.amr;
   return isStrings(methods) && methods.some((method) => strongMethods.has(method));
 }
-
-/** The claim of that very name (URLs with dots are usual), else a path into objects. Own properties only. */
-function claimAt(claims: Claims, path: string): unknown {
-  if (Object.hasOwn(claims, path)) return claims[path];
-  let value: unknown = claims;
-  for (const part of path.split(".")) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) return undefined;
-    value = Reflect.get(value, part);
-  }
-  return value;
-}
-
-const isStrings = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.every((item) => typeof item === "string");
 
 /** `::ffff:10.0.0.1` is 10.0.0.1; a zone (`fe80::1%eth0`) names our own interface. */
 export const plainAddress = (address: string): string =>

@@ -37,12 +37,22 @@ export const holdFailed: Ending = {
   },
 };
 
+export const tokenRevoked: Ending = {
+  reason: "token-revoked",
+  end: {
+    severity: "FATAL",
+    sqlstate: sqlstate.invalidAuthorization,
+    message: "the token of this session was revoked",
+    hint: "Talk to whoever runs the gateway, or log in anew: `gw login`.",
+  },
+};
+
 export const tokenExpired: Ending = {
   reason: "token-expired",
   end: {
     severity: "FATAL",
     sqlstate: sqlstate.invalidAuthorization,
     message: "the token of this session has expired",
-    hint: "Connect again with a fresh token as the password.",
+    hint: "Connect again with a fresh token as the password: `gw login`, then `gw connect`.",
   },
 };

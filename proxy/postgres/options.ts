@@ -2,7 +2,7 @@
 import type { Limits } from "../../engine/limits.ts";
 import type { ConnectionFacts } from "../../engine/model/principal.ts";
 import type { Authenticate, CatalogSource, Log, NewId, UpstreamTarget } from "../deps.ts";
-import type { SqlGate } from "./sql-gate.ts";
+import type { GateSession, SqlGate } from "./sql-gate.ts";
 
 export type PostgresListenerOptions = {
   /** Name of the connection in the configuration: the client may ask for it as its database. */
@@ -22,6 +22,8 @@ export type PostgresListenerOptions = {
   readonly allowedFunctions: ReadonlySet<string>;
   readonly limits: Limits;
   readonly log: Log;
+  /** Asked before each message that runs something: a session whose token was revoked ends. */
+  readonly isRevoked?: (session: GateSession) => boolean;
   /** Wall clock, ms since the epoch. */
   readonly nowMs: () => number;
   readonly newId: NewId;

@@ -8,6 +8,7 @@ import { createApprovalDesk } from "../../proxy/approvals/desk.ts";
 import { openSqliteStore } from "../../proxy/approvals/sqlite-store.ts";
 import type { FaultCode } from "../../proxy/errors.ts";
 import { createVerifyToken } from "../../proxy/identity/authenticate.ts";
+import { openRevocation } from "../../proxy/identity/revocation.ts";
 import { silentLog } from "../../proxy/log.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -43,7 +44,7 @@ const server = await startAdminServer({
         prefix: "",
       },
     ],
-    revoked: new Set(),
+    revocation: openRevocation({ revoked: new Set() }, clock, silentLog),
     clock,
     log: silentLog,
   }),

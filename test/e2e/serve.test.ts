@@ -198,7 +198,7 @@ test("a bad token is turned away with the way to a good one", async () => {
   await assert.rejects(gw.connect({ ...olga, exp: 1 }), (error: Error & { code?: string; hint?: string }) => {
     assert.deepEqual(
       [error.code, error.hint],
-      ["28P01", "get a new token from your identity provider and use it as the password"],
+      ["28P01", "get a new token (`gw login`) and use it as the password"],
     );
     return true;
   });

@@ -1,16 +1,22 @@
 import assert from "node:assert/strict";
 import { createHmac, generateKeyPairSync } from "node:crypto";
+import { rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import { exportJWK, type JWK, SignJWT } from "jose";
 import Provider from "oidc-provider";
 import { startTokenIssuer } from "../../cli/demo/token-issuer.ts";
+import { Unknown } from "../../engine/lib/truth.ts";
 import { limits } from "../../engine/limits.ts";
+import { GatewayError } from "../../proxy/errors.ts";
 import type { IssuerConfig } from "../../proxy/gateway-config.ts";
 import { createVerifyToken } from "../../proxy/identity/authenticate.ts";
 import { plainAddress } from "../../proxy/identity/identity-of.ts";
+import { openRevocation } from "../../proxy/identity/revocation.ts";
 import { silentLog } from "../../proxy/log.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const claims = {
   sub: "sub",
@@ -32,10 +38,16 @@ const issuerConfig = (issuer: string, more: Partial<IssuerConfig> = {}): IssuerC
   ...more,
 });
 const verifier = (config: IssuerConfig, nowMs = () => Date.now(), revoked: readonly string[] = []) =>
-  createVerifyToken({ issuers: [config], revoked: new Set(revoked), clock: { nowMs }, log: silentLog });
+  createVerifyToken({
+    issuers: [config],
+    revocation: openRevocation({ revoked: new Set(revoked) }, { nowMs }, silentLog),
+    clock: { nowMs },
+    log: silentLog,
+  });
 
 const issuer = await startTokenIssuer({ audience: "gatewright" });
 after(() => issuer.stop());
+const clock = { nowMs: () => Date.now() };
 const human = { sub: "olga", kind: "human", groups: ["ops"] };
 
 test("claims become facts about who is asking", async () => {
@@ -60,6 +72,8 @@ test("claims become facts about who is asking", async () => {
     ip: "10.1.2.3",
     mfa: true,
     on_behalf_of: "nina",
+    owner: { groups: new Unknown("the token doesn't say which groups the one acted for is in") },
+    chain: ["nina", "bot-7"],
   });
   assert.equal(Reflect.get(all, "tenant"), "acme");
   assert.equal(verified.value.purpose, "ticket 7");
@@ -74,8 +88,150 @@ test("in a delegated token the actor asks, on behalf of the subject", async () =
   });
   const verified = await verifier(issuerConfig(issuer.issuer))(token, "127.0.0.1");
   assert.ok(verified.ok);
-  const { sub, kind, on_behalf_of } = verified.value.identity;
-  assert.deepEqual({ sub, kind, on_behalf_of }, { sub: "bot-7", kind: "agent", on_behalf_of: "nina" });
+  const { sub, kind, on_behalf_of, owner, chain } = verified.value.identity;
+  assert.deepEqual(
+    { sub, kind, on_behalf_of, owner, chain },
+    {
+      sub: "bot-7",
+      kind: "agent",
+      on_behalf_of: "nina",
+      owner: { groups: new Set(["support"]) },
+      chain: ["nina", "planner", "bot-7"],
+    },
+  );
+});
+
+test("a plain token may say which groups the one acted for is in, and everybody in the chain gets the issuer's prefix", async () => {
+  const config = issuerConfig(issuer.issuer, { prefix: "corp:", groupNames: new Map([["3f2a", "dba"]]) });
+  const token = await issuer.issue({
+    sub: "bot-7",
+    kind: "agent",
+    groups: ["3f2a"],
+    on_behalf_of: "nina",
+    on_behalf_of_groups: ["3f2a", "ops"],
+  });
+  const verified = await verifier(config)(token, "127.0.0.1");
+  assert.ok(verified.ok);
+  const { groups, owner, chain } = verified.value.identity;
+  assert.deepEqual(
+    { groups, owner, chain },
+    {
+      groups: new Set(["corp:dba"]),
+      owner: { groups: new Set(["corp:dba", "corp:ops"]) },
+      chain: ["corp:nina", "corp:bot-7"],
+    },
+  );
+});
+
+test("a connection with an audience of its own takes tokens for that one only, and the others go on", async () => {
+  const verify = createVerifyToken({
+    issuers: [issuerConfig(issuer.issuer)],
+    revocation: openRevocation({ revoked: new Set() }, clock, silentLog),
+    audiences: new Map([["crm", "urn:crm"]]),
+    clock,
+    log: silentLog,
+  });
+  const [general, forCrm] = [await issuer.issue(human), await issuer.issue(human, { audience: "urn:crm" })];
+  const outcome = async (token: string, connection?: string) => {
+    const verified = await verify(token, "127.0.0.1", connection);
+    return verified.ok ? "ok" : verified.error.code;
+  };
+  assert.deepEqual(
+    [
+      await outcome(general, "crm"),
+      await outcome(forCrm, "crm"),
+      await outcome(general, "prod-pg"),
+      await outcome(forCrm, "prod-pg"),
+      await outcome(forCrm),
+    ],
+    ["token-audience-wrong", "ok", "ok", "token-audience-wrong", "token-audience-wrong"],
+  );
+});
+
+test("of two issuers each vouches for its own names only", async () => {
+  const other = await startTokenIssuer({ audience: "gatewright" });
+  after(() => other.stop());
+  const verify = createVerifyToken({
+    issuers: [issuerConfig(issuer.issuer, { prefix: "a:" }), issuerConfig(other.issuer, { prefix: "b:" })],
+    revocation: openRevocation({ revoked: new Set() }, clock, silentLog),
+    clock,
+    log: silentLog,
+  });
+  for (const [from, name] of [
+    [issuer, "a:olga"],
+    [other, "b:olga"],
+  ] as const) {
+    const verified = await verify(await from.issue(human), "127.0.0.1");
+    assert.equal(verified.ok ? verified.value.identity.sub : verified.error.code, name);
+  }
+  const forged = await verify(await other.issue({ ...human, iss: issuer.issuer }), "127.0.0.1");
+  assert.equal(forged.ok ? "accepted" : forged.error.code, "token-signature-invalid");
+});
+
+const required: readonly (readonly [claims: Readonly<Record<string, unknown>>, isTaken: boolean])[] = [
+  [{ tenant: "acme", email_verified: true, scope: ["x", "gw"], level: 3 }, true],
+  [{ tenant: "evil", email_verified: true, scope: ["gw"], level: 3 }, false],
+  [{ tenant: "acme", email_verified: "true", scope: ["gw"], level: 3 }, false],
+  [{ tenant: "acme", email_verified: true, scope: [], level: 3 }, false],
+  [{ tenant: "acme", email_verified: true, scope: ["gw"] }, false],
+];
+for (const [more, isTaken] of required) {
+  test(`${isTaken ? "takes" : "refuses"} a token with ${JSON.stringify(more)} where claims are required`, async () => {
+    const config = issuerConfig(issuer.issuer, {
+      requiredClaims: new Map<string, readonly (string | number | boolean)[]>([
+        ["tenant", ["acme", "umbra"]],
+        ["email_verified", [true]],
+        ["scope", ["gw"]],
+        ["level", ["*"]],
+      ]),
+    });
+    const verified = await verifier(config)(await issuer.issue({ ...human, ...more }), "127.0.0.1");
+    assert.equal(verified.ok ? "ok" : verified.error.code, isTaken ? "ok" : "token-claims-invalid");
+  });
+}
+
+test("a token that lives longer than the issuer's may is refused, also one that doesn't say since when", async () => {
+  const verify = verifier(issuerConfig(issuer.issuer, { lifetimeMaxS: 900 }));
+  assert.equal((await verify(await issuer.issue(human, { ttlS: 900 }), "127.0.0.1")).ok, true);
+  assert.equal((await verify(await issuer.issue(human, { ttlS: 901 }), "127.0.0.1")).ok, false);
+  const timeless = await issuer.issue({ ...human, iat: undefined as unknown as number }, { ttlS: 60 });
+  assert.equal((await verify(timeless, "127.0.0.1")).ok, false);
+});
+
+test("the deny list in a file is read again when it changes, and its last content stays when it can't be read", async () => {
+  const path = join(temporaryFolder(), "revoked");
+  writeFileSync(path, "# nobody yet\n");
+  let nowMs = Date.now();
+  const moving = { nowMs: () => nowMs };
+  const revocation = openRevocation({ revoked: new Set(), revokedFile: path }, moving, silentLog);
+  const verify = createVerifyToken({ issuers: [issuerConfig(issuer.issuer)], revocation, clock, log: silentLog });
+  const token = await issuer.issue({ sub: "bot-7", kind: "agent", on_behalf_of: "nina", jti: "t-9" });
+  const outcome = async () => {
+    const verified = await verify(token, "127.0.0.1");
+    return verified.ok ? "ok" : verified.error.code;
+  };
+  const write = (text: string) => {
+    writeFileSync(path, text);
+    nowMs += 1_001;
+  };
+  assert.equal(await outcome(), "ok");
+  for (const line of ["jti:t-9", "t-9", "sub:bot-7", "sub:nina # whom it acts for", "nina"]) {
+    write(`${line}\n`);
+    assert.equal(await outcome(), "token-revoked", line);
+    write("sub:somebody-else\n");
+    assert.equal(await outcome(), "ok", line);
+  }
+  write("jti:t-9\nsession:ses_1\n");
+  assert.equal(await outcome(), "token-revoked");
+  assert.equal(revocation.isRevoked({ tokenId: undefined, subs: [], session: "ses_1" }), true);
+  assert.equal(revocation.isRevoked({ tokenId: "session:ses_1", subs: ["jti:t-9"], session: "ses_2" }), false);
+  rmSync(path);
+  nowMs += 1_001;
+  assert.equal(await outcome(), "token-revoked");
+  assert.throws(
+    () => openRevocation({ revoked: new Set(), revokedFile: path }, moving, silentLog),
+    (error: unknown) => error instanceof GatewayError && error.code === "config-unreadable",
+  );
 });
 
 test("an issuer's prefix keeps its names apart from another issuer's", async () => {
