@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
 import { Contexts } from "./contexts.ts";
 import { encodeRefusal, failingNamedParse, failingQuery, failingUnnamedParse, refusalOf, refusals } from "./deny.ts";
-import { type Ending, type Handled, holdFailed, tokenExpired } from "./handled.ts";
+import { type Ending, type Handled, holdFailed, tokenExpired, tokenRevoked } from "./handled.ts";
 import { askPeople, type HoldAnswer } from "./hold.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
@@ -24,6 +24,8 @@ export type ClientGateParts = {
   readonly flush: () => void;
   /** What runs at the server lost its approval: ends it. */
   readonly endRunning: () => void;
+  /** All that was sent so far is on record and may be written, or can't be recorded and never will be. */
+  readonly recorded: (isRecorded: boolean) => void;
   /** A hold is over. `failure` ends the session. */
   readonly resume: (failure?: Ending) => void;
 };
@@ -42,6 +44,7 @@ export class ClientGate {
   readonly #contexts: Contexts;
   /** Released Parse messages of this batch that nothing recorded yet: a Bind of the same batch records more. */
   #unrecorded: { readonly prepared: Prepared; readonly verdict: SqlVerdict; readonly answer: ParseAnswer }[] = [];
+  #recordsPending = 0;
   #holding: AbortController | undefined;
 
   constructor(parts: ClientGateParts) {
@@ -68,6 +71,7 @@ export class ClientGate {
 
   expiry(): Ending | undefined {
     const { session, options } = this.parts;
+    if (options.isRevoked?.(session)) return tokenRevoked;
     if (session.expiresAtS === undefined || options.nowMs() < session.expiresAtS * 1000) return undefined;
     return tokenExpired;
   }
@@ -88,14 +92,46 @@ export class ClientGate {
 
   /** False when the record can't be written: then nothing of the message may go on. */
   record(verdicts: readonly SqlVerdict[], parameters: Parameters): boolean {
-    const { options, session } = this.parts;
     try {
-      options.gate.record(session, verdicts, parameters);
+      this.parts.options.gate.record(this.parts.session, verdicts, parameters);
       return true;
     } catch {
-      options.log.error({ session: session.id, code: "record-failed" }, "a decision could not be recorded");
+      this.#logUnrecorded();
       return false;
     }
+  }
+
+  /** `record`, with what other sessions record in this turn: the batch waits for `parts.recorded`. */
+  recordTogether(verdicts: readonly SqlVerdict[], parameters: Parameters): boolean {
+    try {
+      this.#recordInTurn(verdicts, parameters);
+      return true;
+    } catch {
+      this.#logUnrecorded();
+      return false;
+    }
+  }
+
+  /** Something that was sent waits for its record. */
+  get isAwaitingRecord(): boolean {
+    return this.#recordsPending > 0;
+  }
+
+  #recordInTurn(verdicts: readonly SqlVerdict[], parameters: Parameters): void {
+    const { options, session } = this.parts;
+    options.gate.record(session, verdicts, parameters, this.#onWritten);
+    this.#recordsPending += 1;
+  }
+
+  readonly #onWritten = (isRecorded: boolean): void => {
+    this.#recordsPending -= 1;
+    if (!isRecorded) this.#logUnrecorded();
+    if (!isRecorded || this.#recordsPending === 0) this.parts.recorded(isRecorded);
+  };
+
+  #logUnrecorded(): void {
+    const { log } = this.parts.options;
+    log.error({ session: this.parts.session.id, code: "record-failed" }, "a decision could not be recorded");
   }
 
   /** A released Parse: recorded by a Bind of the same batch, or before the batch is written. */
@@ -114,8 +150,7 @@ export class ClientGate {
     const waiting = this.#unrecorded;
     this.#unrecorded = [];
     for (const { verdict, answer } of waiting) answer.decisionId = verdict.decisionId;
-    this.parts.options.gate.record(
-      this.parts.session,
+    this.#recordInTurn(
       waiting.map((u) => u.verdict),
       [],
     );

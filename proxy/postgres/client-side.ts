@@ -33,6 +33,11 @@ export class ClientSide {
     this.#gate.recordRest();
   }
 
+  /** What was sent may not be written yet: its record comes with the end of this turn. */
+  get isAwaitingRecord(): boolean {
+    return this.#gate.isAwaitingRecord;
+  }
+
   handle(type: number, frame: Buffer): Handled {
     const state = this.#state;
     if (state.copy === "in") return this.#duringCopy(type, frame);

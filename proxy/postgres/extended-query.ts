@@ -65,7 +65,7 @@ export class ExtendedQuery {
     this.#state.statements.announce(name, prepared, this.#state.segment);
     const answer: ParseAnswer = { kind: "parse", name, prepared, isHidden, decisionId: undefined };
     this.#state.sent(answer);
-    if (sent.maskedOrigins.size === 0) return answer;
+    if (sent.maskedOrigins.size === 0 && !(sent.touchesProtected && sent.shape)) return answer;
     // The server's own word on where the columns come from, before anything can run.
     this.#toUpstream.add(encodeDescribe({ of: "statement", name }));
     this.#state.sent({ kind: "describe", rewritten: sent, isHidden: true });
@@ -98,7 +98,8 @@ export class ExtendedQuery {
       const then = (releases: readonly Release[]): Handled => this.#releaseBind(message, copy, prepared, releases);
       return this.#gate.hold(own, [verdict], again, then, "named");
     }
-    if (!this.#gate.record([verdict], message.parameters)) return this.#gate.refuse(refusals.notRecorded, "named");
+    if (!this.#gate.recordTogether([verdict], message.parameters))
+      return this.#gate.refuse(refusals.notRecorded, "named");
     this.#gate.isRecordedByBind(prepared);
     return this.#releaseBind(message, frame, prepared, [verdict]);
   }

@@ -16,13 +16,15 @@ export class Outbox {
   #open: Buffer | undefined;
   #openBytes = 0;
   #bytes = 0;
+  /** All of `#parts` is memory of the outbox's own. */
+  #isKept = false;
 
   constructor(socket: Writable) {
     this.#socket = socket;
   }
 
   get isEmpty(): boolean {
-    return this.#open === undefined;
+    return this.#open === undefined && this.#parts.length === 0;
   }
 
   add(bytes: Buffer): void {
@@ -46,11 +48,19 @@ export class Outbox {
     this.#open = undefined;
   }
 
+  /** It is written later than the memory that it lies in is used again: copied. */
+  keep(): void {
+    this.#close();
+    this.#parts = this.#bytes <= pageBytes ? [Buffer.concat(this.#parts, this.#bytes)] : this.#parts.map(kept);
+    this.#isKept = true;
+  }
+
   /** Forgets what wasn't written. */
   clear(): void {
     this.#parts = [];
     this.#open = undefined;
     this.#bytes = 0;
+    this.#isKept = false;
   }
 
   /** Writes it all at once. False when the socket's buffer is full: read no more from the other side until `drain`. */
@@ -59,8 +69,11 @@ export class Outbox {
     const parts = this.#parts;
     if (parts.length === 0) return !this.#socket.writableNeedDrain;
     const bytes = this.#bytes;
+    const [first] = parts;
+    const isKept = this.#isKept && parts.length === 1;
     this.clear();
     if (!this.#socket.writable) return true;
+    if (isKept && first) return this.#socket.write(first);
     if (bytes <= page.length) return this.#writeJoined(parts, bytes);
     this.#socket.cork();
     let canTakeMore = true;

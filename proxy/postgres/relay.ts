@@ -80,6 +80,7 @@ export class Relay {
       toUpstream: this.#toUpstream,
       tellClient: (bytes) => this.#tellClient(bytes),
       flush: () => this.#flushUpstream(),
+      recorded: (isRecorded) => this.#guarded(this.#onRecorded, isRecorded),
       endRunning: () => void cancelUpstream(options.upstream, this.#upstreamKey, cancelTimeoutMs),
       resume: (failure) => this.#resume(failure),
     });
@@ -236,11 +237,25 @@ export class Relay {
       this.#clientSide.recordRest();
     } catch {
       // INVARIANT: nothing is forwarded before it is recorded.
-      this.#toUpstream.clear();
-      this.#end(endings.notRecorded);
+      this.#onRecorded(false);
       return;
     }
+    if (this.#clientSide.isAwaitingRecord) this.#toUpstream.keep();
+    else this.#writeUpstream();
+  }
+
+  #onRecorded(isRecorded: boolean): void {
+    if (this.#isClosed) return;
+    if (isRecorded) this.#writeUpstream();
+    else {
+      this.#toUpstream.clear();
+      this.#end(endings.notRecorded);
+    }
+  }
+
+  #writeUpstream(): void {
     if (!this.#toUpstream.flush()) this.#client.pause();
+    if (this.#isTerminating) this.#upstream.end();
   }
 
   #resume(failure?: Ending): void {
@@ -266,11 +281,10 @@ export class Relay {
 
   #terminate(): void {
     if (this.#isTerminating) return;
+    this.#isTerminating = true;
     this.#toUpstream.add(encodeTerminate());
     this.#flushUpstream();
-    this.#isTerminating = true;
     if (this.#isClosed) return;
-    this.#upstream.end();
     this.#upstream.resume();
     this.#client.resume();
     this.#probe = probeClient(this.#client, () => this.#isClientDone && !this.#isMidMessage);

@@ -26,7 +26,7 @@ export function handleQuery(gate: ClientGate, bytes: Buffer): Handled {
   if (verdicts.some((v) => v.kind === "hold")) {
     return gate.hold(context, verdicts, [], (releases) => releaseQuery(gate, releases), "query");
   }
-  if (!gate.record(verdicts, [])) return gate.refuse(refusals.notRecorded, "query");
+  if (!gate.recordTogether(verdicts, [])) return gate.refuse(refusals.notRecorded, "query");
   return releaseQuery(gate, releasesOf(verdicts));
 }
 

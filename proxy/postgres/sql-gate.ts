@@ -87,11 +87,16 @@ export type SqlGate = {
   ) => SqlVerdict;
   /** The policies that gave the verdict are still those in force: what it released may go on without being asked about. */
   readonly isCurrent: (verdict: SqlVerdict) => boolean;
-  /** Writes the intent of each verdict, refusals included, before anything moves. */
+  /**
+   * Writes the intent of each verdict, refusals included, before anything moves: before it returns, or, where `written` is
+   * given, together with what others record in this turn of the event loop. Then nothing of the message may be forwarded
+   * before `written` was called with true; it isn't called where this throws.
+   */
   readonly record: (
     session: GateSession,
     verdicts: readonly SqlVerdict[],
     parameters: readonly (Uint8Array | null)[],
+    written?: (isRecorded: boolean) => void,
   ) => void;
   /**
    * Waits for people. `signal` aborts it when the client cancels or goes away; `client` is spoken to while it waits and

@@ -16,6 +16,12 @@ export type Recorder = {
    * @throws GatewayError `record-failed`: then nothing of what they announce may happen
    */
   readonly recordIntent: (events: readonly (SessionEvent | EventText)[]) => void;
+  /**
+   * `recordIntent`, with what others give in this turn of the event loop: one write for all. `written` is called at the end
+   * of the turn; what the events announce may happen once it was called with true.
+   * @throws GatewayError `record-failed` where the recording doesn't work: `written` isn't called then
+   */
+  readonly recordTogether: (events: readonly (SessionEvent | EventText)[], written: Written) => void;
   /** Writes an event about something that has happened already: with the next intent, at the latest at the end of this turn. */
   readonly recordOutcome: (event: SessionEvent | EventText) => void;
   /** Undefined while the recording works, else the system's code. */
@@ -23,6 +29,8 @@ export type Recorder = {
   readonly head: () => ChainHead;
   readonly close: () => Promise<void>;
 };
+
+export type Written = (isRecorded: boolean) => void;
 
 export type RecorderOptions = {
   readonly directory: string;
@@ -53,6 +61,14 @@ function recordFailed(directory: string, error: unknown): GatewayError {
   );
 }
 
+/** Intents among what waits, and who may go on once they are written. */
+type Pledge = {
+  readonly first: number;
+  readonly count: number;
+  readonly written: Written;
+  state: "waits" | "written" | "lost";
+};
+
 class FileRecorder implements Recorder {
   readonly #options: RecorderOptions;
   readonly #unlock: () => void;
@@ -62,6 +78,8 @@ class FileRecorder implements Recorder {
   /** Events about the past that wait for the next write: their numbers are given when they are written. */
   #waiting: (SessionEvent | EventText)[] = [];
   #waitingBytes = 0;
+  /** Who waits for the intents among them. */
+  #pledges: Pledge[] = [];
   #flush: NodeJS.Immediate | undefined;
   #syncTimer: NodeJS.Timeout | undefined;
   #failure: string | undefined;
@@ -98,16 +116,30 @@ class FileRecorder implements Recorder {
       if (this.#options.durability === "sync" || this.#failure !== undefined) this.#sink.syncNow();
       else this.#scheduleSync();
     } catch (error) {
+      this.#losePledges();
       throw this.#fail(error);
     }
     this.#recovered();
+  }
+
+  recordTogether(events: readonly (SessionEvent | EventText)[], written: Written): void {
+    if (this.#isClosed || this.#failure !== undefined) {
+      this.recordIntent(events);
+      setImmediate(written, true);
+      return;
+    }
+    for (const event of events) this.#waiting.push(event);
+    this.#waitingBytes += 512 * events.length;
+    this.#pledges.push({ first: this.#waiting.length - events.length, count: events.length, written, state: "waits" });
+    if (this.#waitingBytes > limits.recordPendingBytesMax) this.#flushNow();
+    this.#flush ??= setImmediate(this.#endTurn);
   }
 
   recordOutcome(event: SessionEvent | EventText): void {
     this.#waiting.push(event);
     this.#waitingBytes += 512;
     if (this.#waitingBytes > limits.recordPendingBytesMax && this.#failure === undefined) this.#flushNow();
-    this.#flush ??= setImmediate(() => this.#flushNow());
+    this.#flush ??= setImmediate(this.#endTurn);
   }
 
   readonly failure = (): string | undefined => this.#failure;
@@ -121,22 +153,53 @@ class FileRecorder implements Recorder {
       this.#writeAll([this.#own("closed")]);
       this.#sink.syncNow();
     } catch (error) {
+      this.#losePledges();
       this.#fail(error);
     }
     this.#isClosed = true;
+    this.#tellPledges();
     await this.#sink.close();
     this.#unlock();
   }
 
-  /** What waits and then `events`, as one write. What waits is kept when it fails. */
+  /** What waits and then `events`, as one write. When it fails, outcomes are kept, and intents are given up. */
   #writeAll(events: readonly (SessionEvent | EventText)[]): void {
     if (this.#waiting.length === 0) {
       if (events.length > 0) this.#write(events);
       return;
     }
-    this.#write(events.length === 0 ? this.#waiting : [...this.#waiting, ...events]);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    try {
+      this.#write(events.length === 0 ? this.#waiting : [...this.#waiting, ...events]);
+      this.#waiting = [];
+      for (const pledge of this.#pledges) if (pledge.state === "waits") pledge.state = "written";
+    } catch (error) {
+      const given = this.#pledges.filter((pledge) => pledge.state === "waits");
+      const isIntent = (at: number): boolean => given.some(({ first, count }) => at >= first && at < first + count);
+      this.#waiting = this.#waiting.filter((_, at) => !isIntent(at));
+      for (const pledge of given) pledge.state = "lost";
+      throw error;
+    } finally {
+      this.#waitingBytes = 512 * this.#waiting.length;
+    }
+  }
+
+  /** Who waits is told here, never in the middle of somebody's work. */
+  readonly #endTurn = (): void => {
+    this.#flush = undefined;
+    this.#flushNow();
+    this.#tellPledges();
+  };
+
+  #tellPledges(): void {
+    const pledges = this.#pledges;
+    if (pledges.length === 0) return;
+    this.#pledges = [];
+    for (const { written, state } of pledges) written(state === "written");
+  }
+
+  /** Written, perhaps, but not known to be durable: nothing that they announce may happen. */
+  #losePledges(): void {
+    for (const pledge of this.#pledges) pledge.state = "lost";
   }
 
   #write(events: readonly (SessionEvent | EventText)[]): void {
@@ -165,14 +228,15 @@ class FileRecorder implements Recorder {
   }
 
   #flushNow(): void {
-    clearImmediate(this.#flush);
-    this.#flush = undefined;
     if (this.#isClosed) return;
     try {
+      const isAwaited = this.#pledges.length > 0;
       this.#writeAll([]);
-      this.#scheduleSync();
+      if (isAwaited && this.#options.durability === "sync") this.#sink.syncNow();
+      else this.#scheduleSync();
       this.#recovered();
     } catch (error) {
+      this.#losePledges();
       this.#fail(error);
       this.#retryLater();
     }

@@ -137,6 +137,33 @@ test("a full disk refuses intents, leaves no torn line, and work resumes by itse
   disk.remove();
 });
 
+test("intents of one turn are one write, in order, and each is told whether it is on record", {
+  skip: !canMakeSmallDisk,
+}, async () => {
+  const directory = temporaryFolder();
+  const disk = makeSmallDisk(directory, "64k");
+  const recorder = open(directory);
+  const together = (reason: string): Promise<boolean> =>
+    new Promise((resolve) => recorder.recordTogether([end(reason)], resolve));
+  const told = [together("a"), together("b")];
+  recorder.recordOutcome(end("c"));
+  recorder.recordIntent([end("d")]);
+  told.push(together("e"));
+  assert.deepEqual(await Promise.all(told), [true, true, true]);
+  assert.deepEqual(await reasonsIn(directory), ["a", "b", "c", "d", "e"]);
+  const lost = together("x".repeat(100_000));
+  recorder.recordOutcome(end("kept"));
+  assert.equal(await lost, false);
+  assert.equal(recorder.failure(), "ENOSPC");
+  assert.throws(() => recorder.recordTogether([end("y".repeat(100_000))], () => assert.fail("told")));
+  disk.grow("1m");
+  assert.equal(await together("f"), true);
+  assert.deepEqual(await reasonsIn(directory), ["a", "b", "c", "d", "e", "kept", "f"]);
+  await recorder.close();
+  assert.deepEqual((await verifyRecording(directory)).damage, []);
+  disk.remove();
+});
+
 test("lines cut off at the end are found by a line that was noted earlier", async () => {
   const directory = temporaryFolder();
   const recorder = open(directory);

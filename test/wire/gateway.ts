@@ -49,6 +49,8 @@ export type TestGateway = {
   /** Rules of the moment: a test may exchange them between two messages. */
   rule: (text: string) => Ruling;
   recordFails: boolean;
+  /** What was accepted to be recorded with the end of the turn can't be written then. */
+  writeFails: boolean;
   expiresAtS: number | undefined;
   refreshes: number;
 };
@@ -199,11 +201,12 @@ export async function startGateway(
     },
     redecide: (_session, _context, statement) => verdictFor(statement),
     isCurrent: () => true,
-    record: (_session, verdicts, parameters) => {
+    record: (_session, verdicts, parameters, written) => {
       if (gateway.recordFails) throw new Error("disk full");
       for (const v of verdicts) {
         journal.recorded.push({ kind: v.kind, text: textOf.get(v.decisionId) ?? "?", parameters: parameters.length });
       }
+      if (written) setImmediate(() => written(!gateway.writeFails));
     },
     hold: async (_session, _context, verdict, _parameters, signal, client) => {
       client.tell("waiting for approval");
@@ -291,6 +294,7 @@ export async function startGateway(
     listener,
     rule: () => ({ kind: "release" }),
     recordFails: false,
+    writeFails: false,
     expiresAtS: undefined,
     refreshes: 0,
   };

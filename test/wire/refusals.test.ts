@@ -12,6 +12,7 @@ const gateway = await startGateway(await testDatabase("create table t (id int); 
 beforeEach(() => {
   gateway.rule = (text) => (text.includes("secret") ? { kind: "refuse", message: "not for you" } : { kind: "release" });
   gateway.recordFails = false;
+  gateway.writeFails = false;
   gateway.journal.recorded.length = 0;
   gateway.journal.completed.length = 0;
 });
@@ -290,6 +291,18 @@ test("runs nothing that could not be recorded", async () => {
   gateway.recordFails = false;
   const other = await connectRaw(gateway);
   other.send(say.query("select 1 from t where id = 77"));
+  assert.equal(describeAll(await other.until("Z")), "T | C:SELECT 0 | Z:I");
+  other.socket.destroy();
+});
+
+test("runs nothing whose record is lost at the end of the turn, and ends the session", async () => {
+  const client = await connectRaw(gateway);
+  gateway.writeFails = true;
+  client.send(say.query("insert into t values (78)"), say.query("select 1"));
+  assert.equal(describeAll(await client.untilEnd()), "E:XX000 the decision could not be recorded, so nothing was run");
+  gateway.writeFails = false;
+  const other = await connectRaw(gateway);
+  other.send(say.query("select 1 from t where id = 78"));
   assert.equal(describeAll(await other.until("Z")), "T | C:SELECT 0 | Z:I");
   other.socket.destroy();
 });
