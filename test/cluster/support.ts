@@ -7,7 +7,12 @@ import { eventually } from "../support/eventually.ts";
 /** Process ids of the workers of `primary`, as the system has them. */
 export function workersOf(primary: number | undefined): readonly number[] {
   const children = readFileSync(`/proc/${primary}/task/${primary}/children`, "utf8").trim();
-  return children === "" ? [] : children.split(" ").map(Number);
+  // One that has ended stays in the list until the primary has taken note.
+  return children
+    .split(" ")
+    .filter((pid) => pid !== "")
+    .map(Number)
+    .filter(isRunning);
 }
 
 /** Same, once there are `count` of them. */

@@ -1,6 +1,9 @@
-/** Asks `find` until it gives something. @throws after ten seconds */
-export async function eventually<T>(find: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  for (let i = 0; i < 500; i += 1) {
+/** Asks `find` until it gives something. @throws after ten seconds, or `patienceMs` */
+export async function eventually<T>(
+  find: () => Promise<T | undefined> | T | undefined,
+  patienceMs = 10_000,
+): Promise<T> {
+  for (let i = 0; i < patienceMs / 20; i += 1) {
     const found = await find();
     if (found !== undefined) return found;
     await new Promise((resolve) => setTimeout(resolve, 20));
