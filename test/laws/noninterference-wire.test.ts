@@ -4,16 +4,16 @@ import { test } from "node:test";
 import { acceptance, topReasons } from "../support/twin-law.ts";
 import { tellWire, WireLaw } from "../support/wire-law.ts";
 
-/** Cases of one run, a hundred in each world; `GW_SEED` repeats a run. */
-const runs = Number(process.env.GW_LAW_RUNS ?? 1_200);
-const perWorld = 100;
+/** Statements of one run, 150 cases in each world; `GW_SEED` repeats a run. */
+const statements = Number(process.env.GW_LAW_RUNS ?? 2_000);
+const casesPerWorld = 150;
 const firstSeed = Number(process.env.GW_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 test("behind the gateway, two databases that differ in what a policy hides answer every message alike", async (t) => {
   const law = await WireLaw.start();
   try {
-    for (let seed = firstSeed; law.tally.cases < runs; seed += 1) {
-      const found = await law.search(seed, Math.min(perWorld, runs - law.tally.cases));
+    for (let seed = firstSeed; law.tally.statements < statements; seed += 1) {
+      const found = await law.search(seed, casesPerWorld);
       assert.equal(found && tellWire(found), undefined);
     }
   } finally {

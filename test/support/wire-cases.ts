@@ -455,7 +455,7 @@ function catalogs(m: Maker): WireCase {
     `SELECT pg_column_size(t), pg_column_compression(t::text) FROM ${nameOf(m.table())} t`,
     "SELECT count(*) FROM pg_locks",
     "SELECT pg_current_xact_id_if_assigned(), txid_current()",
-    `SELECT ctid, xmin FROM ${nameOf(m.table())}`,
+    `SELECT ctid, cmin FROM ${nameOf(m.table())}`,
     "SELECT lo_get(loid) FROM pg_largeobject",
     "SELECT * FROM pg_sequences",
     `SELECT query_to_xml('TABLE ${nameOf(m.table()).replaceAll("'", "''")}', true, false, '')`,
