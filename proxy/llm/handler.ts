@@ -1,0 +1,662 @@
+// The model channel: requests decided, tool uses of answers decided, in both forms of an answer. Anthropic Messages API.
+import { EventReader, writeEvent } from "../../engine/lib/event-stream.ts";
+import type { Json } from "../../engine/lib/json.ts";
+import {
+  canonicalJson,
+  field,
+  isObject,
+  type JsonObject,
+  readJson,
+  textField,
+  withField,
+} from "../../engine/lib/read-json.ts";
+import { Unknown } from "../../engine/lib/truth.ts";
+import { limits } from "../../engine/limits.ts";
+import {
+  AnswerStream,
+  type AnswerSummary,
+  denyUse,
+  type ModelEvent,
+  refusalStream,
+  replayUse,
+  summaryOfMessage,
+  type ToolUse,
+  usesOf,
+  withDenied,
+} from "../../engine/llm/answer-stream.ts";
+import { maskRequest } from "../../engine/llm/mask-request.ts";
+import {
+  factsAtProvider,
+  factsOfRequest,
+  type LlmFault,
+  type ModelRequest,
+  readModelRequest,
+  restoreDenied,
+} from "../../engine/llm/request.ts";
+import { costUsd, inputTokens, type PriceTable, totalTokens } from "../../engine/llm/usage.ts";
+import { refusalText } from "../../engine/mcp/deny.ts";
+import type { ContentMasker } from "../../engine/mcp/mask-text.ts";
+import type { ContentMask, Obligations } from "../../engine/model/decision.ts";
+import type { LlmFacts } from "../../engine/model/request.ts";
+import type { Clock, Log, NewId } from "../deps.ts";
+import type { Refusal, Subject, TrafficVerdict, Unable } from "../gate/traffic.ts";
+import type { HttpExchange, ResponseSink, UpstreamResponse } from "../http/exchange.ts";
+import { ownerOf } from "../mcp/sessions.ts";
+import { errorAnswer, refusedAnswer } from "./answers.ts";
+import type { Denials } from "./denials.ts";
+
+export type LlmEndpoint = {
+  /** `llm.provider` in policies. */
+  readonly provider: string;
+  readonly prices: PriceTable;
+  readonly makeMasker: (masks: readonly ContentMask[]) => ContentMasker;
+  readonly whyUnable: (masks: readonly ContentMask[]) => Unable | undefined;
+  readonly denials: Denials;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly log: Log;
+};
+
+type Released = TrafficVerdict & { readonly kind: "release" };
+
+export function createLlmHandler(endpoint: LlmEndpoint): (exchange: HttpExchange) => Promise<void> {
+  return async (exchange) => {
+    const { method, path } = exchange.request;
+    // Clients look whether somebody is there; nothing of it goes on.
+    if (method === "HEAD") return exchange.answer({ status: 200, headers: [], body: "" });
+    const run = new LlmExchange(endpoint, exchange);
+    if (method === "POST" && path === "/v1/messages") return run.messages();
+    if (method === "POST" && path === "/v1/messages/count_tokens") return run.countTokens();
+    if (method === "GET" && path === "/v1/models") return run.models();
+    if (method === "GET" && /^\/v1\/models\/[^/]+$/.test(path)) return run.model(path.slice("/v1/models/".length));
+    if (/^\/v1\/messages\/batches(?:\/|$)/.test(path)) return run.atProvider("batches");
+    if (/^\/v1\/files(?:\/|$)/.test(path)) return run.atProvider("files");
+    return run.refuse({
+      code: "llm-path-unknown",
+      message: "this part of the model's API isn't passed",
+      help: "messages, count_tokens and models are; batches and files where a rule names them",
+    });
+  };
+}
+
+class LlmExchange {
+  readonly #endpoint: LlmEndpoint;
+  readonly #exchange: HttpExchange;
+  readonly #startedAtMs: number;
+
+  constructor(endpoint: LlmEndpoint, exchange: HttpExchange) {
+    this.#endpoint = endpoint;
+    this.#exchange = exchange;
+    this.#startedAtMs = endpoint.clock.nowMs();
+  }
+
+  // ---- what is asked
+
+  async messages(): Promise<void> {
+    const request = await this.#read();
+    if (request === undefined) return;
+    const verdict = this.#decideRequest(request, "messages");
+    if (verdict.kind === "refuse") return this.#answerRefusal(verdict);
+    const atProvider = this.#decideAtProvider(request);
+    if (atProvider !== undefined) return this.#answerRefusal(atProvider);
+    if (verdict.kind === "hold") return this.#hold(request, verdict);
+    this.#exchange.gate.record(this.#exchange.session, [verdict]);
+    return this.#ask(request, verdict, undefined);
+  }
+
+  async countTokens(): Promise<void> {
+    const request = await this.#read();
+    if (request === undefined) return;
+    const verdict = this.#decideRequest(request, "count_tokens");
+    if (verdict.kind === "hold") return this.refuse(cannotWait);
+    const atProvider = verdict.kind === "release" ? this.#decideAtProvider(request) : undefined;
+    if (verdict.kind === "refuse" || atProvider !== undefined) {
+      const refused = verdict.kind === "refuse" ? verdict : atProvider;
+      return refused && this.#answerRefusal(refused);
+    }
+    this.#exchange.gate.record(this.#exchange.session, [verdict]);
+    const body = this.#maskedBody(request, verdict);
+    if (body === undefined) return;
+    return this.#passThrough(verdict, Buffer.from(JSON.stringify(body), "utf8"));
+  }
+
+  async models(): Promise<void> {
+    const verdict = this.#decide(modelFacts(this.#endpoint.provider, ""), "models", []);
+    if (verdict.kind === "hold") return this.refuse(cannotWait);
+    this.#exchange.gate.record(this.#exchange.session, [verdict]);
+    if (verdict.kind === "refuse") return this.#exchange.answer(refusedAnswer(verdict.refusal));
+    return this.#passThrough(verdict, undefined, (body) => {
+      const list = field(body, "data");
+      if (!Array.isArray(list)) return body;
+      return withField(
+        body,
+        "data",
+        list.filter(isObject).filter((model) => this.#mayUse(textField(model, "id"))),
+      );
+    });
+  }
+
+  async model(id: string): Promise<void> {
+    const verdict = this.#decide(modelFacts(this.#endpoint.provider, id), `models ${id}`, []);
+    if (verdict.kind === "hold") return this.refuse(cannotWait);
+    this.#exchange.gate.record(this.#exchange.session, [verdict]);
+    if (verdict.kind === "refuse") return this.#exchange.answer(refusedAnswer(verdict.refusal));
+    return this.#passThrough(verdict, undefined);
+  }
+
+  /** Batches and files do their work before any answer is seen: the request is all there is to decide. */
+  async atProvider(what: "batches" | "files"): Promise<void> {
+    const { request, body, gate, session } = this.#exchange;
+    const verdict = this.#decide(
+      factsAtProvider(what, this.#endpoint.provider),
+      `${request.method} ${request.target}`,
+      [],
+    );
+    if (verdict.kind === "hold") return this.refuse(cannotWait);
+    gate.record(session, [verdict]);
+    if (verdict.kind === "refuse") return this.#exchange.answer(refusedAnswer(verdict.refusal));
+    if ((verdict.obligations.content ?? []).length > 0) return this.#withhold(verdict, unmaskable("a batch or file"));
+    const bytes = request.contentLength.kind === "none" ? undefined : await body.bytes(limits.llmRequestBytesMax);
+    if (bytes !== undefined && !bytes.ok) return this.#withhold(verdict, { ...bytes.error });
+    return this.#passThrough(verdict, bytes?.value);
+  }
+
+  refuse(fault: LlmFault): void {
+    const { gate, session, request } = this.#exchange;
+    const facts = modelFacts(this.#endpoint.provider, "");
+    const verdict = gate.refuse(session, this.#subject(facts, `${request.method} ${request.path}`, []), fault);
+    gate.record(session, [verdict]);
+    this.#exchange.answer(verdict.kind === "refuse" ? refusedAnswer(verdict.refusal) : errorAnswer(fault.message));
+  }
+
+  async #read(): Promise<ModelRequest | undefined> {
+    const bytes = await this.#exchange.body.bytes(limits.llmRequestBytesMax);
+    if (!bytes.ok) {
+      this.refuse(bytes.error);
+      return undefined;
+    }
+    const coding = this.#exchange.request.headers.find(([name]) => name === "content-encoding")?.[1];
+    const text = coding === undefined || coding === "identity" ? decodeUtf8(bytes.value) : undefined;
+    if (text === undefined) {
+      this.refuse({
+        code: "llm-request-malformed",
+        message: "the body is JSON in UTF-8, without an encoding",
+        help: undefined,
+      });
+      return undefined;
+    }
+    const value = readJson(text, limits.llmJsonDepthMax);
+    if (!value.ok) {
+      this.refuse({ ...value.error, help: undefined });
+      return undefined;
+    }
+    const owner = ownerOf(this.#exchange.session);
+    const restored = isObject(value.value)
+      ? restoreDenied(value.value, (id) => this.#endpoint.denials.get(owner, id))
+      : value.value;
+    const request = readModelRequest(restored);
+    if (request.ok) return request.value;
+    this.refuse(request.error);
+    return undefined;
+  }
+
+  // ---- decisions
+
+  #subject(
+    facts: LlmFacts,
+    text: string,
+    binding: readonly string[],
+    refs: Readonly<Record<string, string>> = {},
+  ): Subject {
+    return {
+      facts: { protocol: "llm", llm: facts },
+      text,
+      access:
+        facts.toolUse === undefined || facts.toolUse instanceof Unknown
+          ? `model ${facts.model}`
+          : `tool ${facts.toolUse}`,
+      binding: [text, ...binding],
+      shown: [],
+      refs: { trace: this.#exchange.traceId, ...refs },
+      whyUnable: (obligations) => this.#whyUnable(obligations, facts.model),
+    };
+  }
+
+  #whyUnable({ content = [], limits: owed }: Obligations, model: string): Unable | undefined {
+    if (content.some((mask) => mask.content.format === "json")) {
+      return {
+        code: "llm-mask-json",
+        message: "masks of JSON paths say nothing about the text that a model reads",
+        help: 'mask kinds of text on `llm`: `mask x of text "email" using tokenize on llm`',
+      };
+    }
+    const hasBudget = owed.some(({ unit }) => unit === "usd");
+    if (
+      hasBudget &&
+      model !== "" &&
+      costUsd({ input: 0, cacheWrite: 0, cacheRead: 0, output: 0 }, model, this.#endpoint.prices) === undefined
+    ) {
+      return {
+        code: "llm-price-unknown",
+        message: `a budget in US dollars needs the price of \`${model}\``,
+        help: "add it to `prices` of the connection",
+      };
+    }
+    return this.#endpoint.whyUnable(content);
+  }
+
+  #decide(
+    facts: LlmFacts,
+    text: string,
+    binding: readonly string[],
+    refs?: Readonly<Record<string, string>>,
+  ): TrafficVerdict {
+    return this.#exchange.gate.decide(this.#exchange.session, this.#subject(facts, text, binding, refs));
+  }
+
+  #decideRequest(request: ModelRequest, what: string): TrafficVerdict {
+    const { provider } = this.#endpoint;
+    const results = request.results.map(({ id }) => id).join(",");
+    return this.#decide(
+      factsOfRequest(request, provider),
+      `${what} ${request.model}: ${request.summary}`,
+      [canonicalJson(request.body)],
+      results === "" ? {} : { toolResults: results },
+    );
+  }
+
+  /** Each thing that runs at the provider needs a rule that names it. */
+  #decideAtProvider(request: ModelRequest): (TrafficVerdict & { readonly kind: "refuse" }) | undefined {
+    for (const what of request.atProvider) {
+      const verdict = this.#decide(factsAtProvider(what, this.#endpoint.provider), `at the provider: ${what}`, [
+        canonicalJson(request.body),
+      ]);
+      if (verdict.kind === "refuse") return verdict;
+      if (verdict.kind === "hold") {
+        const refused = this.#exchange.gate.refuse(this.#exchange.session, verdict.subject, cannotWait);
+        if (refused.kind === "refuse") return refused;
+      }
+      this.#exchange.gate.record(this.#exchange.session, [verdict]);
+      this.#complete(verdict.decisionId, "ok", undefined);
+    }
+    return undefined;
+  }
+
+  #mayUse(model: string | undefined): boolean {
+    if (model === undefined) return false;
+    const subject = this.#subject(modelFacts(this.#endpoint.provider, model), `model ${model}`, []);
+    const decision = this.#exchange.gate.preview(this.#exchange.session, subject, "optimistic");
+    return decision !== undefined && decision.effect !== "deny";
+  }
+
+  #answerRefusal(verdict: TrafficVerdict & { readonly kind: "refuse" }): void {
+    this.#exchange.gate.record(this.#exchange.session, [verdict]);
+    this.#exchange.answer(refusedAnswer(verdict.refusal));
+  }
+
+  /** Released, and yet it can't go on. */
+  #withhold(verdict: Released, why: Unable, sink?: ResponseSink): void {
+    const refusal: Refusal = {
+      decisionId: verdict.decisionId,
+      code: why.code,
+      reason: why.message,
+      rules: verdict.decision.rules,
+      help: why.help,
+      approvalId: undefined,
+      retry: "never",
+    };
+    this.#complete(verdict.decisionId, "refused", why.code);
+    if (sink === undefined) this.#exchange.answer(refusedAnswer(refusal));
+    else void this.#sendRefusal(sink, "", refusal);
+  }
+
+  // ---- waiting for people
+
+  async #hold(request: ModelRequest, verdict: TrafficVerdict & { readonly kind: "hold" }): Promise<void> {
+    const { gate, session, signal } = this.#exchange;
+    const sink = request.isStream ? this.#exchange.stream(streamHead) : undefined;
+    const stop = beat(sink);
+    const outcome = await gate.hold(session, verdict, signal, { waitMs: limits.trafficHoldMsMax }).finally(stop);
+    if (outcome.kind === "granted") return this.#ask(request, outcome.verdict, sink);
+    if (outcome.kind === "withdrawn") return sink === undefined ? this.#exchange.destroy() : sink.end();
+    if (sink === undefined) return this.#exchange.answer(refusedAnswer(outcome.refusal));
+    return this.#sendRefusal(sink, request.model, outcome.refusal);
+  }
+
+  async #sendRefusal(sink: ResponseSink, model: string, refusal: Refusal): Promise<void> {
+    const id = this.#endpoint.newId("msg_gateway");
+    for (const event of refusalStream(model, refusalText(refusal), id)) await sink.write(eventText(event));
+    sink.end();
+  }
+
+  // ---- to the model and back
+
+  #maskedBody(request: ModelRequest, verdict: Released): JsonObject | undefined {
+    const masks = verdict.obligations.content ?? [];
+    if (masks.length === 0) return request.body;
+    const masked = maskRequest(request.body, this.#endpoint.makeMasker(masks));
+    if (masked.ok) return masked.value;
+    this.#withhold(verdict, unmaskable(masked.error.what));
+    return undefined;
+  }
+
+  /** INVARIANT: the verdict is on record. */
+  async #ask(request: ModelRequest, verdict: Released, held: ResponseSink | undefined): Promise<void> {
+    const masks = verdict.obligations.content ?? [];
+    const masked = masks.length === 0 ? undefined : maskRequest(request.body, this.#endpoint.makeMasker(masks));
+    if (masked !== undefined && !masked.ok) return this.#withhold(verdict, unmaskable(masked.error.what), held);
+    const body = masked?.ok ? masked.value : request.body;
+    const answered = await this.#forward(Buffer.from(JSON.stringify(body), "utf8"));
+    if (!answered.ok) {
+      this.#complete(verdict.decisionId, this.#exchange.signal.aborted ? "aborted" : "error", answered.error.code);
+      if (held !== undefined) return held.end();
+      return this.#exchange.answer(overloaded(answered.error.message));
+    }
+    const response = answered.value;
+    if (response.status !== 200) return this.#relayError(verdict, response, held);
+    const type = (headerIn(response, "content-type") ?? "").split(";")[0]?.trim().toLowerCase();
+    if (type === "text/event-stream") return this.#relayStream(request, verdict, response, held);
+    return this.#relayMessage(request, verdict, response, held);
+  }
+
+  #forward(body: Uint8Array | undefined) {
+    const { request } = this.#exchange;
+    const headers = request.headers.filter(([name]) => !ownHeaders.has(name));
+    return this.#exchange.forward({
+      method: request.method,
+      target: request.target,
+      headers: [...headers, ["accept-encoding", "identity"]],
+      body,
+    });
+  }
+
+  /** The provider's own words, as they are; but a client must not try the gateway's login again. */
+  async #relayError(verdict: Released, response: UpstreamResponse, held: ResponseSink | undefined): Promise<void> {
+    const body = await readAll(response, limits.llmAnswerBytesMax);
+    this.#complete(verdict.decisionId, "error", String(response.status));
+    if (held !== undefined) return held.end();
+    if (response.status === 401 || body === undefined) {
+      return this.#exchange.answer(
+        errorAnswer("the provider refused the gateway's own key: tell whoever runs the gateway"),
+      );
+    }
+    this.#exchange.answer({ status: response.status, headers: passedBack(response), body });
+  }
+
+  async #relayStream(
+    request: ModelRequest,
+    verdict: Released,
+    response: UpstreamResponse,
+    held: ResponseSink | undefined,
+  ): Promise<void> {
+    const sink = held ?? this.#exchange.stream({ status: 200, headers: passedBack(response) });
+    const stream = new AnswerStream();
+    const reader = new EventReader(limits.llmEventBytesMax);
+    let outcome: "ok" | "error" | "aborted" | "refused" = "ok";
+    try {
+      for await (const chunk of response.body) {
+        const events = reader.push(chunk);
+        if (!events.ok) throw new BrokenAnswer(events.error);
+        for (const event of events.value) {
+          if (event.data === undefined) continue;
+          await this.#passEvent(request, verdict, stream, modelEvent(event.event, event.data), sink);
+        }
+      }
+      if (!stream.summary().isEnded) outcome = "error";
+      sink.end();
+    } catch (error) {
+      outcome = this.#exchange.signal.aborted ? "aborted" : error instanceof BrokenAnswer ? "refused" : "error";
+      // A cut stream makes a client ask again in the other form, where the same is decided again.
+      this.#exchange.destroy();
+    } finally {
+      response.discard();
+      this.#completeAnswer(verdict, request, stream.summary(), outcome, sink.bytes());
+    }
+  }
+
+  async #passEvent(
+    request: ModelRequest,
+    verdict: Released,
+    stream: AnswerStream,
+    event: ModelEvent,
+    sink: ResponseSink,
+  ): Promise<void> {
+    const step = stream.push(event);
+    switch (step?.kind) {
+      case undefined:
+        return;
+      case "pass":
+        return sink.write(eventText(step.event));
+      case "broken":
+        throw new BrokenAnswer(step.fault.code);
+      case "tool-use": {
+        const stop = beat(sink);
+        const denial = await this.#decideUse(request, verdict, step.use, stream.summary()).finally(stop);
+        const events = denial === undefined ? replayUse(step.use) : denyUse(step.use, denial);
+        return sink.write(events.map(eventText).join(""));
+      }
+    }
+  }
+
+  async #relayMessage(
+    request: ModelRequest,
+    verdict: Released,
+    response: UpstreamResponse,
+    held: ResponseSink | undefined,
+  ): Promise<void> {
+    const bytes = await readAll(response, limits.llmAnswerBytesMax);
+    const text = bytes && decodeUtf8(bytes);
+    const value = text === undefined ? undefined : readJson(text, limits.llmJsonDepthMax);
+    const message = value?.ok && isObject(value.value) ? value.value : undefined;
+    const uses = message === undefined ? malformedAnswer : usesOf(message);
+    if (message === undefined || !Array.isArray(uses))
+      return this.#withhold(verdict, "code" in uses ? uses : malformedAnswer, held);
+    const summary = summaryOfMessage(message);
+    const denied = new Map<number, string>();
+    for (const use of uses) {
+      const denial = await this.#decideUse(request, verdict, use, summary);
+      if (denial !== undefined) denied.set(use.index, denial);
+    }
+    const shown = JSON.stringify(withDenied(message, denied));
+    this.#completeAnswer(verdict, request, summary, "ok", Buffer.byteLength(shown));
+    if (held === undefined) this.#exchange.answer({ status: 200, headers: passedBack(response), body: shown });
+    else held.end();
+  }
+
+  /** @returns what the model is told when its tool use is denied */
+  async #decideUse(
+    request: ModelRequest,
+    asked: Released,
+    use: ToolUse,
+    answer: AnswerSummary,
+  ): Promise<string | undefined> {
+    const { gate, session, signal } = this.#exchange;
+    const owner = ownerOf(session);
+    const refs = {
+      toolUse: use.id,
+      request: asked.decisionId,
+      ...(answer.messageId === undefined ? {} : { message: answer.messageId }),
+    };
+    const facts: LlmFacts = {
+      provider: this.#endpoint.provider,
+      model: request.model,
+      tools: request.tools,
+      toolUse: use.name,
+      toolInput: use.input ?? new Unknown("the input is not JSON"),
+      inputTokens: inputTokens(answer.usage),
+      maxTokens: request.maxTokens,
+    };
+    const text = `tool_use ${use.name} ${use.input === undefined ? "(unreadable input)" : canonicalJson(use.input)}`;
+    const subject = { ...this.#subject(facts, text, [], refs), whyUnable: () => undefined };
+    const deny = (refusal: Refusal): string => {
+      const told = refusalText(refusal);
+      this.#endpoint.denials.put(owner, use.id, { name: use.name, input: use.input ?? {}, text: told });
+      return told;
+    };
+    let verdict =
+      use.input === undefined ? gate.refuse(session, subject, unreadableInput) : gate.decide(session, subject);
+    if (verdict.kind === "hold") {
+      const outcome = await gate.hold(session, verdict, signal, { waitMs: limits.trafficHoldMsMax });
+      if (outcome.kind === "withdrawn") throw new BrokenAnswer("gone");
+      if (outcome.kind === "refused") return deny(outcome.refusal);
+      verdict = outcome.verdict;
+    } else gate.record(session, [verdict]);
+    if (verdict.kind === "refuse") return deny(verdict.refusal);
+    this.#complete(verdict.decisionId, "ok", undefined);
+    return undefined;
+  }
+
+  // ---- passing on what has no tool uses in it
+
+  async #passThrough(
+    verdict: Released,
+    body: Uint8Array | undefined,
+    show: (body: JsonObject) => JsonObject = (b) => b,
+  ): Promise<void> {
+    const answered = await this.#forward(body);
+    if (!answered.ok) {
+      this.#complete(verdict.decisionId, "error", answered.error.code);
+      return this.#exchange.answer(overloaded(answered.error.message));
+    }
+    const response = answered.value;
+    if (response.status !== 200) return this.#relayError(verdict, response, undefined);
+    const bytes = await readAll(response, limits.llmAnswerBytesMax);
+    const text = bytes && decodeUtf8(bytes);
+    const value = text === undefined ? undefined : readJson(text, limits.llmJsonDepthMax);
+    const shown = value?.ok && isObject(value.value) ? JSON.stringify(show(value.value)) : bytes;
+    if (shown === undefined) return this.#withhold(verdict, malformedAnswer);
+    this.#complete(verdict.decisionId, "ok", "200");
+    this.#exchange.answer({ status: 200, headers: passedBack(response), body: shown });
+  }
+
+  #complete(decisionId: string, outcome: "ok" | "error" | "refused" | "aborted", tag: string | undefined): void {
+    const durationUs = Math.max(0, this.#endpoint.clock.nowMs() - this.#startedAtMs) * 1_000;
+    this.#exchange.gate.complete(this.#exchange.session, decisionId, { outcome, tag, rows: 0, bytes: 0, durationUs });
+  }
+
+  #completeAnswer(
+    verdict: Released,
+    request: ModelRequest,
+    answer: AnswerSummary,
+    outcome: "ok" | "error" | "refused" | "aborted",
+    bytes: number,
+  ): void {
+    const usd = costUsd(answer.usage, request.model, this.#endpoint.prices);
+    this.#exchange.gate.complete(this.#exchange.session, verdict.decisionId, {
+      outcome,
+      tag: answer.stopReason,
+      rows: 0,
+      bytes,
+      durationUs: Math.max(0, this.#endpoint.clock.nowMs() - this.#startedAtMs) * 1_000,
+      tokens: totalTokens(answer.usage),
+      ...(usd === undefined ? {} : { usd }),
+      refs: answer.messageId === undefined ? {} : { message: answer.messageId },
+    });
+  }
+}
+
+/** What came can't be followed any more, or nobody is there. */
+class BrokenAnswer extends Error {
+  override readonly name = "BrokenAnswer";
+}
+
+const modelFacts = (provider: string, model: string): LlmFacts => ({
+  provider,
+  model,
+  tools: new Set(),
+  toolUse: undefined,
+  inputTokens: 0,
+  maxTokens: undefined,
+});
+
+const cannotWait: LlmFault = {
+  code: "llm-cannot-wait",
+  message: "this part of the model's API can't wait for approval",
+  help: "ask for approval of requests to models and of tool uses",
+};
+const unmaskable = (what: string): Unable => ({
+  code: "llm-unmaskable",
+  message: `the request holds ${what}: what a mask can't read doesn't reach the model`,
+  help: "leave it out, or ask the policy's owner",
+});
+const unreadableInput: LlmFault = {
+  code: "llm-input-malformed",
+  message: "the input of this tool use is not complete JSON",
+  help: undefined,
+};
+const malformedAnswer: LlmFault = {
+  code: "llm-answer-malformed",
+  message: "the provider's answer can't be read",
+  help: undefined,
+};
+
+/** The client tries again by itself, as it does when the provider is busy. */
+const overloaded = (message: string) => ({
+  status: 529,
+  headers: [["content-type", "application/json"]] as const,
+  body: JSON.stringify({ type: "error", error: { type: "overloaded_error", message } }),
+});
+
+const ownHeaders: ReadonlySet<string> = new Set(["accept-encoding", "x-gw-session", "content-length"]);
+
+const streamHead = {
+  status: 200,
+  headers: [
+    ["content-type", "text/event-stream; charset=utf-8"],
+    ["cache-control", "no-cache"],
+  ],
+} as const;
+
+const passedBack = (response: UpstreamResponse) =>
+  response.headers.filter(
+    ([name]) => name !== "content-length" && name !== "content-encoding" && name !== "set-cookie",
+  );
+
+const headerIn = (response: UpstreamResponse, name: string): string | undefined =>
+  response.headers.find(([key]) => key === name)?.[1];
+
+const eventText = ({ event, data }: ModelEvent): string => writeEvent({ event, data: JSON.stringify(data) });
+
+/** @throws BrokenAnswer for what isn't an event of the API */
+function modelEvent(event: string | undefined, data: string): ModelEvent {
+  const read = readJson(data, limits.llmJsonDepthMax);
+  const value: Json | undefined = read.ok ? read.value : undefined;
+  if (!isObject(value)) throw new BrokenAnswer("llm-answer-malformed");
+  return { event: event ?? textField(value, "type") ?? "", data: value };
+}
+
+/** `ping` while people decide. Returns how to stop. */
+function beat(sink: ResponseSink | undefined): () => void {
+  if (sink === undefined) return () => undefined;
+  const ping = eventText({ event: "ping", data: { type: "ping" } });
+  const timer = setInterval(() => void sink.write(ping).catch(() => undefined), limits.holdBeatMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+async function readAll(response: UpstreamResponse, bytesMax: number): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of response.body) {
+      length += chunk.length;
+      if (length > bytesMax) return undefined;
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  } catch {
+    return undefined;
+  } finally {
+    response.discard();
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
