@@ -47,6 +47,8 @@ export type GuardedList = {
   /** Rules found by a value, by it. */
   readonly buckets: ReadonlyMap<string, readonly Candidate[]>;
   readonly scanned: readonly Candidate[];
+  /** Rules in it. */
+  readonly size: number;
 };
 
 export type Guarded = { readonly candidate: Candidate; readonly guards: readonly Guard[] };
@@ -54,7 +56,8 @@ export type Guarded = { readonly candidate: Candidate; readonly guards: readonly
 export function guardList(items: readonly Guarded[]): GuardedList {
   const all = items.map((item) => item.candidate);
   const attribute = items.length < guardedListMin ? undefined : bestAttribute(items);
-  if (attribute === undefined) return { attribute, select: () => all, buckets: new Map(), scanned: all };
+  if (attribute === undefined)
+    return { attribute, select: () => all, buckets: new Map(), scanned: all, size: all.length };
   const buckets = new Map<string, Candidate[]>();
   const scanned: Candidate[] = [];
   for (const { candidate, guards } of items) {
@@ -66,7 +69,7 @@ export function guardList(items: readonly Guarded[]): GuardedList {
       else buckets.set(value, [candidate]);
     }
   }
-  return { attribute, buckets, scanned, select: selector(attribute, buckets, scanned, all) };
+  return { attribute, buckets, scanned, size: all.length, select: selector(attribute, buckets, scanned, all) };
 }
 
 function selector(

@@ -6,10 +6,13 @@ import type { SqlAccess, SqlVerb } from "../engine/model/statement.ts";
 import type { Candidates, EvaluationContext, ExecutableRule, Program } from "../engine/program.ts";
 import type { Checked, CheckedRule, TablePattern } from "./checked.ts";
 import { compileCore, Frame } from "./compile.ts";
-import { type Guarded, type GuardedList, guardList, guardsOf } from "./compile-guards.ts";
-import { type CompiledRule, compileRule } from "./compile-rule.ts";
+import { guardsOf } from "./compile-guards.ts";
+import { compileRule } from "./compile-rule.ts";
 import { type CodeChoice, CodeMaker } from "./generate-code.ts";
 import { anyMatches } from "./glob.ts";
+import { candidatesOf, type Entry, entryOf, type Found, type Indexed } from "./index/entry.ts";
+import { RouteIndex } from "./index/routes.ts";
+import { SelectorIndex } from "./index/selectors.ts";
 import {
   columnHasTag,
   isRestricting,
@@ -19,11 +22,6 @@ import {
   payloadConcerns,
   tableHasTag,
 } from "./matching.ts";
-
-type Indexed = CompiledRule & { readonly guards: Guarded["guards"] };
-
-/** Candidate lists of one place; alerts apart. */
-type Entry = { readonly rules: GuardedList; readonly alerts: GuardedList };
 
 export function compileProgram(checked: Checked, code: CodeChoice = "automatic"): Program {
   const maker = CodeMaker.open(code);
@@ -59,18 +57,20 @@ function compileDefaults(checked: Checked): { readonly message: Program["default
   return { message, locals: frame.size };
 }
 
-/** Rules of one connection. SQL is found by verb and relation, the rest by protocol. */
+/** Rules of one connection: SQL by verb and relation, HTTP by method and route, MCP and models by the names they select. */
 class ConnectionIndex {
   readonly #rules: readonly Indexed[];
   readonly #sql = new Map<SqlVerb, { none: Entry | undefined; readonly relations: WeakMap<Relation, Entry> }>();
-  readonly #other = new Map<Protocol, readonly Indexed[]>();
+  #http: RouteIndex | undefined;
+  #mcp: SelectorIndex | undefined;
+  #llm: SelectorIndex | undefined;
 
   constructor(rules: readonly Indexed[]) {
     this.#rules = rules;
   }
 
   candidates(request: PolicyRequest, access: SqlAccess | undefined): Candidates {
-    if (access === undefined) return this.#byProtocol(request);
+    if (access === undefined) return candidatesOf(this.#byProtocol(request), request);
     const entry = this.#bySql(access);
     return { rules: entry.rules.select(request), alerts: entry.alerts.select(request) };
   }
@@ -92,36 +92,41 @@ class ConnectionIndex {
 
   /** Lists hold for every access of this verb to this relation; what depends on its columns is asked each time. */
   #build(access: SqlAccess): Entry {
-    const found = this.#rules.flatMap((indexed): { readonly guarded: Guarded; readonly isAlert: boolean }[] => {
-      const how = couldHold(indexed.checked, access);
-      if (how === "never") return [];
-      const rule = how === "always" ? indexed.rule : checkedPerAccess(indexed.rule, indexed.checked);
-      const guarded = { candidate: { rule, params: undefined }, guards: indexed.guards };
-      return [{ guarded, isAlert: rule.effect === "alert" }];
-    });
-    return {
-      rules: guardList(found.filter((f) => !f.isAlert).map((f) => f.guarded)),
-      alerts: guardList(found.filter((f) => f.isAlert).map((f) => f.guarded)),
-    };
+    return entryOf(
+      this.#rules.flatMap(({ rule, checked, guards }) => {
+        const how = couldHold(checked, access);
+        if (how === "never") return [];
+        return [{ rule: how === "always" ? rule : checkedPerAccess(rule, checked), guards }];
+      }),
+    );
   }
 
-  #byProtocol(request: PolicyRequest): Candidates {
-    const { protocol } = request;
-    let rules = this.#other.get(protocol);
-    if (!rules) {
-      rules = this.#rules.filter(
-        ({ checked }) => checked.scope.protocol === "any" || checked.scope.protocol === protocol,
-      );
-      this.#other.set(protocol, rules);
+  #byProtocol(request: PolicyRequest): readonly Found[] {
+    switch (request.protocol) {
+      case "http":
+        this.#http ??= new RouteIndex(this.#of("http"));
+        return this.#http.find(request.http.method, request.http.path);
+      case "mcp":
+        this.#mcp ??= new SelectorIndex("mcp", this.#of("mcp"));
+        return this.#mcp.find(request);
+      case "llm":
+        this.#llm ??= new SelectorIndex("llm", this.#of("llm"));
+        return this.#llm.find(request);
+      case "sql":
+        return [];
+      default:
+        return request satisfies never;
     }
-    const candidates: Candidates = { rules: [], alerts: [] };
-    for (const { rule, checked } of rules) {
-      for (const params of matchScope(checked.scope, request, undefined, isRestricting(checked))) {
-        const list = rule.effect === "alert" ? candidates.alerts : candidates.rules;
-        (list as (typeof list)[number][]).push({ rule, params });
-      }
-    }
-    return candidates;
+  }
+
+  /** Masks of columns and filters of rows concern accesses, which only SQL has. */
+  #of(protocol: Protocol): readonly Indexed[] {
+    return this.#rules.filter(
+      ({ checked: { scope, payload } }) =>
+        (scope.protocol === "any" || scope.protocol === protocol) &&
+        payload.effect !== "mask" &&
+        payload.effect !== "filter",
+    );
   }
 }
 

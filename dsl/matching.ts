@@ -120,7 +120,8 @@ function holdsSelector(selector: Selector, request: PolicyRequest, isGuard: bool
   return value !== undefined && anyMatches(selector.patterns, value);
 }
 
-function selectedName(name: string, request: PolicyRequest): string | undefined | Unknown {
+/** What the request names under a selector; undefined: nothing. */
+export function selectedName(name: string, request: PolicyRequest): string | undefined | Unknown {
   if (request.protocol === "mcp") {
     return name === "tool" ? request.mcp.tool : name === "resource" ? request.mcp.resource : request.mcp.prompt;
   }

@@ -41,8 +41,11 @@ export function parseRoute(text: string): Result<Route, string> {
 }
 
 /** The values of the placeholders, or undefined when the path is not of this route. */
-export function matchRoute(route: Route, path: string): RouteParams | undefined {
-  const pieces = path.split("/").slice(1);
+export const matchRoute = (route: Route, path: string): RouteParams | undefined =>
+  matchPieces(route, path.split("/").slice(1));
+
+/** The same for a path that is in pieces already. */
+export function matchPieces(route: Route, pieces: readonly string[]): RouteParams | undefined {
   const params: Record<string, string | number> = Object.create(null);
   for (const [i, segment] of route.segments.entries()) {
     if (segment.kind === "rest") return params;

@@ -119,7 +119,39 @@ export function knowLess(request: PolicyRequest, isHidden: (name: string) => boo
     time: { ...time, hour: hide("hour", time.hour) },
     counter: (name: string, key: string): Fact<number> => hide("counter", request.counter(name, key)),
   };
-  if (request.protocol !== "sql") return { ...request, ...common };
+  if (request.protocol === "http") {
+    const { query, headers, body, bodySize } = request.http;
+    const http = {
+      ...request.http,
+      query: hide("query", query),
+      headers: hide("headers", headers),
+      body: hide("body", body),
+      bodySize: hide("size", bodySize),
+    };
+    return { ...request, ...common, http };
+  }
+  if (request.protocol === "mcp") {
+    const { tool, resource, prompt, args } = request.mcp;
+    const mcp = {
+      ...request.mcp,
+      tool: hide("tool", tool),
+      resource: hide("resource", resource),
+      prompt: hide("prompt", prompt),
+      args: hide("args", args),
+    };
+    return { ...request, ...common, mcp };
+  }
+  if (request.protocol === "llm") {
+    const { tools, toolUse, inputTokens, maxTokens } = request.llm;
+    const llm = {
+      ...request.llm,
+      tools: hide("tools", tools),
+      toolUse: hide("toolUse", toolUse),
+      inputTokens: hide("tokens", inputTokens),
+      maxTokens: hide("max", maxTokens),
+    };
+    return { ...request, ...common, llm };
+  }
   const accesses = request.sql.accesses.map((a) => ({ ...a, whereAlwaysTrue: hide("where", a.whereAlwaysTrue) }));
   return {
     ...request,

@@ -17,6 +17,7 @@ import { prepare } from "../../dsl/testing/given.ts";
 import { evaluate } from "../../engine/evaluate.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 import { anyRules, filesOf, testCatalog } from "../arbitraries/policy-rules.ts";
+import { protocolWorlds } from "../arbitraries/protocol-rules.ts";
 import { anySqlRequest, knowLess } from "../arbitraries/request.ts";
 import { shopCatalog } from "../dsl/shop-catalog.ts";
 import { languageDocument } from "../dsl/write-language-tables.ts";
@@ -39,9 +40,14 @@ function sourcesOf(checked: Checked): readonly string[] {
 }
 
 test("generated functions decide as closures and the interpreter do, whatever is known", () => {
-  const requests = fc.array(anySqlRequest(testCatalog()), { minLength: 1, maxLength: 5 });
+  const sql = { rules: anyRules, request: anySqlRequest(testCatalog()) };
+  const anyCase = fc.oneof(
+    ...[sql, sql, ...protocolWorlds].map(({ rules, request }) =>
+      fc.tuple(rules, fc.array(request, { minLength: 1, maxLength: 5 })),
+    ),
+  );
   fc.assert(
-    fc.property(anyRules, requests, fc.func(fc.boolean()), (rules, some, isHidden) => {
+    fc.property(anyCase, fc.func(fc.boolean()), ([rules, some], isHidden) => {
       const { checked } = compileBundle(filesOf(rules), options);
       sameDecisions(checked, [...some, ...some.map((r) => knowLess(r, (name) => isHidden(name)))]);
     }),

@@ -1,6 +1,7 @@
 // Section 6 of docs/language.md as laws, over generated bundles and requests. GW_RUNS raises the number of cases.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { compileBundle } from "../../dsl/bundle.ts";
 import type { Checked } from "../../dsl/checked.ts";
@@ -13,10 +14,25 @@ import type { PolicySet } from "../../engine/model/policy.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 import { renderRowPredicate } from "../../engine/model/row-predicate.ts";
 import { anyDeny, anyRestriction, anyRules, filesOf, testCatalog } from "../arbitraries/policy-rules.ts";
+import { protocolWorlds } from "../arbitraries/protocol-rules.ts";
 import { anySqlRequest, knowLess } from "../arbitraries/request.ts";
 
 const runs = { numRuns: Number(process.env.GW_RUNS ?? 200) };
-const request = anySqlRequest(testCatalog());
+const sqlWorld = { rules: anyRules, restriction: anyRestriction, deny: anyDeny, request: anySqlRequest(testCatalog()) };
+
+/** Rules, two that could be added, and requests that they are about. */
+const anyCase = fc.oneof(
+  ...[sqlWorld, sqlWorld, ...protocolWorlds].map((world) =>
+    fc.record({
+      rules: world.rules,
+      extra: world.restriction,
+      deny: world.deny,
+      r: world.request,
+      requests: fc.array(world.request, { minLength: 1, maxLength: 5 }),
+    }),
+  ),
+);
+const request = sqlWorld.request;
 
 function load(rules: readonly string[]): { readonly policySet: PolicySet; readonly checked: Checked } {
   const files = filesOf(rules);
@@ -37,7 +53,7 @@ const obligations = (d: Decision): Obligations | undefined => (d.effect === "den
 
 test("compiled equals interpreted", () => {
   fc.assert(
-    fc.property(anyRules, fc.array(request, { minLength: 1, maxLength: 5 }), (rules, requests) => {
+    fc.property(anyCase, ({ rules, requests }) => {
       const { policySet, checked } = load(rules);
       const naive = interpretProgram(checked);
       for (const r of requests) assert.deepEqual(policySet.decide(r), evaluate(naive, r));
@@ -82,7 +98,7 @@ test("rules that are found by the guard index are those that scanning finds", ()
 
 test("nothing is allowed without an allow", () => {
   fc.assert(
-    fc.property(anyRules, request, (rules, r) => {
+    fc.property(anyCase, ({ rules, r }) => {
       const d = decide(
         rules.filter((text) => !/^(@.*\n)?allow/.test(text)),
         r,
@@ -97,8 +113,8 @@ test("nothing is allowed without an allow", () => {
 
 test("deny beats allow", () => {
   fc.assert(
-    fc.property(anyRules, request, (rules, r) => {
-      const d = decide([...rules, "allow everything on any\n", 'deny extra on sql because "closed"\n'], r);
+    fc.property(anyCase, ({ rules, r }) => {
+      const d = decide([...rules, "allow everything on any\n", 'deny extra on any because "closed"\n'], r);
       assert.equal(d.effect, "deny");
       assert.ok(d.effect === "deny" && d.causes.some((c) => c.kind === "rule" && c.rule === "gen.extra"));
     }),
@@ -108,7 +124,7 @@ test("deny beats allow", () => {
 
 test("the order of rules and accesses does not matter", () => {
   fc.assert(
-    fc.property(anyRules, request, fc.infiniteStream(fc.nat()), (rules, r, numbers) => {
+    fc.property(anyCase, fc.infiniteStream(fc.nat()), ({ rules, r }, numbers) => {
       const shuffled = <T>(list: readonly T[]): readonly T[] =>
         list
           .map((item) => ({ item, at: numbers.next().value ?? 0 }))
@@ -124,7 +140,7 @@ test("the order of rules and accesses does not matter", () => {
 
 test("adding a deny, mask, filter, limit or approval never allows more", () => {
   fc.assert(
-    fc.property(anyRules, anyRestriction, request, (rules, extra, r) => {
+    fc.property(anyCase, ({ rules, extra, r }) => {
       const [before, after] = [decide(rules, r), decide([...rules, extra], r)];
       assert.ok(strictness[after.effect] >= strictness[before.effect], `${before.effect} → ${after.effect}`);
     }),
@@ -134,7 +150,7 @@ test("adding a deny, mask, filter, limit or approval never allows more", () => {
 
 test("adding a restriction never reveals more", () => {
   fc.assert(
-    fc.property(anyRules, anyRestriction, request, (rules, extra, r) => {
+    fc.property(anyCase, ({ rules, extra, r }) => {
       const [before, after] = [obligations(decide(rules, r)), obligations(decide([...rules, extra], r))];
       if (!before || !after) return;
       for (const [table, columns] of before.masks) {
@@ -157,6 +173,11 @@ test("adding a restriction never reveals more", () => {
             `${renderRowPredicate(old)} is gone from ${[...texts].join(" | ")}`,
           );
       }
+      for (const item of before.items ?? []) assert.ok(after.items?.some((i) => isDeepStrictEqual(i, item)));
+      for (const { content, mask, rule } of before.content ?? [])
+        assert.ok(
+          after.content?.some((c) => c.rule === rule && isDeepStrictEqual([c.content, c.mask], [content, mask])),
+        );
       const rows = (o: Obligations): number =>
         Math.min(...o.limits.filter((l) => l.unit === "rows").map((l) => l.max), Number.POSITIVE_INFINITY);
       assert.ok(rows(after) <= rows(before));
@@ -167,7 +188,7 @@ test("adding a restriction never reveals more", () => {
 
 test("adding a deny leaves what was denied denied by the same causes", () => {
   fc.assert(
-    fc.property(anyRules, anyDeny, request, (rules, extra, r) => {
+    fc.property(anyCase, ({ rules, deny: extra, r }) => {
       const [before, after] = [decide(rules, r), decide([...rules, extra], r)];
       if (before.effect !== "deny") return;
       assert.equal(after.effect, "deny");
@@ -180,7 +201,7 @@ test("adding a deny leaves what was denied denied by the same causes", () => {
 
 test("knowing less never allows more", () => {
   fc.assert(
-    fc.property(anyRules, request, fc.func(fc.boolean()), (rules, r, isHidden) => {
+    fc.property(anyCase, fc.func(fc.boolean()), ({ rules, r }, isHidden) => {
       const { policySet } = load(rules);
       const [before, after] = [policySet.decide(r), policySet.decide(knowLess(r, (name) => isHidden(name)))];
       assert.ok(strictness[after.effect] >= strictness[before.effect], `${before.effect} → ${after.effect}`);
@@ -191,7 +212,7 @@ test("knowing less never allows more", () => {
 
 test("every decision names a cause", () => {
   fc.assert(
-    fc.property(anyRules, request, (rules, r) => {
+    fc.property(anyCase, ({ rules, r }) => {
       const d = decide(rules, r);
       if (d.effect === "deny") assert.ok(d.causes.every((c) => c.message.length > 0));
       else assert.ok(d.rules.length > 0);
@@ -202,7 +223,7 @@ test("every decision names a cause", () => {
 
 test("a shadow rule changes no decision", () => {
   fc.assert(
-    fc.property(anyRules, anyRestriction, request, (rules, extra, r) => {
+    fc.property(anyCase, ({ rules, extra, r }) => {
       const shadowed = extra.startsWith("@mode") ? extra : `@mode(shadow)\n${extra}`;
       const [before, after] = [decide(rules, r), decide([...rules, shadowed], r)];
       assert.deepEqual({ ...after, shadow: [] }, { ...before, shadow: [] });
