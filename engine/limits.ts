@@ -92,6 +92,14 @@ export const limits = {
   recordSyncIntervalMs: 50,
   /** Events that may wait in memory between two writes (`async` durability, completions): past it the next one writes. */
   recordPendingBytesMax: 1_048_576,
+  /** One fetch of a secret: a request to Vault, a command. Below `upstreamConnectTimeoutMs`. */
+  secretTimeoutMs: 5_000,
+  /** An answer that holds a secret, bytes. */
+  secretBytesMax: 65_536,
+  /** Between two fetches after one that failed, or whose result was refused. */
+  secretRetryMs: 2_000,
+  /** A secret is not renewed more often. */
+  secretRenewMinMs: 1_000,
   /** Client skew that a token's times may have. */
   clockSkewMs: 60_000,
   /** An issuer's keys are fetched again after this. */
@@ -152,6 +160,15 @@ export const limits = {
   regoWorkerWaitMs: 500,
   /** JavaScript heap of such a thread, MB: the policy's data as objects while it is loaded, and one answer. */
   regoWorkerHeapMbMax: 1_024,
+  /** A failed login is answered after this, twice as late each time up to the second: guesses at one name from one address. */
+  loginDelayMs: 100,
+  loginDelayMaxMs: 10_000,
+  /** A failed login is forgotten after this. */
+  loginFailureMemoryMs: 600_000,
+  /** Pairs of address and name whose failures are remembered, about 300 bytes each; the oldest is forgotten first. */
+  loginFailureKeysMax: 20_000,
+  /** Attempts at one name from one address that wait for their turn after a failure; more are refused unheard. */
+  loginAttemptsWaitingMax: 16,
   /** Worker processes of one gateway. */
   workersMax: 64,
   /** A worker must be ready by then: it compiles the policies and reads every catalog. */
@@ -241,6 +258,8 @@ export const limits = {
   jsonScalarCharsMax: 4_194_304,
   /** One line of text, cell of CSV or server-sent event that is masked, UTF-16 units. */
   contentLineCharsMax: 1_048_576,
+  /** A JSON answer whose items are filtered, UTF-16 units: it is held whole. */
+  contentDocumentCharsMax: 16_777_216,
   /** What an answer may grow to when its content coding is undone, for one byte of it. A bomb of gzip does 1,000. */
   contentExpansionMax: 200,
   /** An answer that is masked or counted is held back up to this, so that what can't be read is a clean refusal. Bytes. */
