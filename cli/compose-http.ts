@@ -7,26 +7,26 @@ import { causeCode, GatewayError } from "../proxy/errors.ts";
 import { timeFactsOf } from "../proxy/gate/time-facts.ts";
 import type { TrafficGate } from "../proxy/gate/traffic.ts";
 import { createTrafficGate, type TrafficGateDeps } from "../proxy/gate/traffic-gate.ts";
-import type { Address, ClientTls } from "../proxy/gateway-config.ts";
+import type { Address, ClientTls, TrafficConnectionConfig } from "../proxy/gateway-config.ts";
 import { createApiHandler } from "../proxy/http/api.ts";
-import type { HttpConnectionBase, HttpConnectionConfig } from "../proxy/http/config.ts";
+import type { HttpConnectionBase } from "../proxy/http/config.ts";
 import type { HttpRoute, HttpUpstream, RouteBehaviour } from "../proxy/http/exchange.ts";
 import { createHttpFront, type HttpFront } from "../proxy/http/front.ts";
 import { HttpSessions } from "../proxy/http/sessions.ts";
 import { openHttpUpstream } from "../proxy/http/upstream.ts";
 import type { VerifyToken } from "../proxy/identity/authenticate.ts";
 import { makeSelfSigned } from "../proxy/tls/self-signed.ts";
+import { llmBehaviour } from "./compose-llm.ts";
+import { type McpParts, mcpBehaviour } from "./compose-mcp.ts";
 
-/** Every kind of connection that is reached over HTTP. */
-export type TrafficConnectionConfig = HttpConnectionConfig;
-
-export type HttpParts = Omit<TrafficGateDeps, "connection" | "timeFacts" | "approvals"> & {
-  readonly approvals: ApprovalDesk;
-  readonly verify: VerifyToken;
-  readonly clock: Clock;
-  readonly newId: NewId;
-  readonly log: Log;
-};
+export type HttpParts = Omit<TrafficGateDeps, "connection" | "timeFacts" | "approvals"> &
+  McpParts & {
+    readonly approvals: ApprovalDesk;
+    readonly verify: VerifyToken;
+    readonly clock: Clock;
+    readonly newId: NewId;
+    readonly log: Log;
+  };
 
 export type ServingHttp = {
   readonly connection: TrafficConnectionConfig;
@@ -112,7 +112,8 @@ function placeOf(connection: HttpConnectionBase): Omit<HttpRoute, keyof RouteBeh
   return { name, hosts, prefix, connection: facts, bodyBytesMax, isCaseInsensitive, passCookies };
 }
 
-function behaviourOf(connection: TrafficConnectionConfig, { clock, log }: HttpParts): RouteBehaviour {
+function behaviourOf(connection: TrafficConnectionConfig, parts: HttpParts): RouteBehaviour {
+  const { clock, log } = parts;
   switch (connection.kind) {
     case "http":
       return {
@@ -120,8 +121,12 @@ function behaviourOf(connection: TrafficConnectionConfig, { clock, log }: HttpPa
         tokenHeaders: [],
         sessionHeaders: [],
       };
+    case "mcp":
+      return mcpBehaviour(connection, parts);
+    case "llm":
+      return llmBehaviour(connection, parts);
     default:
-      return connection.kind satisfies never;
+      return connection satisfies never;
   }
 }
 

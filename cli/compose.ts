@@ -2,6 +2,8 @@
 import { hostname } from "node:os";
 import { httpCapabilities } from "../engine/http/capabilities.ts";
 import { limits } from "../engine/limits.ts";
+import { llmCapabilities } from "../engine/llm/capabilities.ts";
+import { mcpCapabilities } from "../engine/mcp/capabilities.ts";
 import type { Capabilities, ConnectionCapabilities } from "../engine/model/capabilities.ts";
 import type { ConnectionFacts } from "../engine/model/principal.ts";
 import { postgresCapabilities } from "../engine/sql/capabilities.ts";
@@ -19,9 +21,10 @@ import { GateMetrics } from "../proxy/gate/gate-metrics.ts";
 import type { Shadow } from "../proxy/gate/shadow.ts";
 import { taggedCatalog } from "../proxy/gate/tagged-catalog.ts";
 import { timeFactsOf } from "../proxy/gate/time-facts.ts";
-import type { GatewayConfig, PostgresConnectionConfig } from "../proxy/gateway-config.ts";
+import type { GatewayConfig, PostgresConnectionConfig, TrafficConnectionConfig } from "../proxy/gateway-config.ts";
 import { createAuthenticate } from "../proxy/identity/authenticate.ts";
 import { silentLog } from "../proxy/log.ts";
+import type { SqlJudge } from "../proxy/mcp/sql-arguments.ts";
 import { createNewId } from "../proxy/new-id.ts";
 import type { CompileBundle, PolicyHolder, PolicyStatus } from "../proxy/policy-holder.ts";
 import { loadCatalog } from "../proxy/postgres/catalog-loader.ts";
@@ -31,9 +34,11 @@ import type { PostgresListener } from "../proxy/postgres/options.ts";
 import type { ChainHead } from "../proxy/recording/chain.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import type { Reloadable } from "../proxy/reload.ts";
+import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
 import { type Certificate, makeSelfSigned } from "../proxy/tls/self-signed.ts";
-import { type ServingHttp, serveHttp, type TrafficConnectionConfig } from "./compose-http.ts";
+import { type ServingHttp, serveHttp } from "./compose-http.ts";
 import { boundPolicies, type IdentityParts, openIdentity } from "./compose-identity.ts";
+import { sqlJudge } from "./compose-mcp.ts";
 import { openPolicies } from "./compose-policies.ts";
 import { createSqlEngine } from "./sql-engine.ts";
 
@@ -111,7 +116,13 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
     const connections = await Promise.all(config.connections.map((connection) => serve(connection, parts, undo)));
     const http = await serveHttp(
       config.http,
-      { ...parts, policies: parts.policies.current, approvalHoldMs: config.approvals.holdMs },
+      {
+        ...parts,
+        policies: parts.policies.current,
+        approvalHoldMs: config.approvals.holdMs,
+        issuers: config.identity.issuers.map(({ issuer }) => issuer),
+        sqlJudgeOf: (name) => connections.find((connection) => connection.name === name)?.judge,
+      },
       undo,
     );
     const metrics = (): readonly Metric[] => metricsOf(parts, connections);
@@ -147,6 +158,8 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
 const adapters: Readonly<Record<"postgres" | TrafficConnectionConfig["kind"], Capabilities>> = {
   postgres: postgresCapabilities,
   http: httpCapabilities,
+  mcp: mcpCapabilities,
+  llm: llmCapabilities,
 };
 
 /** One listener may serve several connections. */
@@ -211,12 +224,16 @@ type Serving = {
   readonly port: number;
   readonly database: string;
   readonly listener: PostgresListener;
+  /** For SQL that comes by another way than this connection's own. */
+  readonly judge: SqlJudge;
 };
 
 async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: Undo): Promise<Serving> {
   const { log, clock, newId, policies, config, shared } = parts;
   const { name } = connection;
-  const live = await openCatalogSource({ name, target: connection.upstream, load: loadCatalog, clock, log });
+  const upstream = openUpstreamSecrets(connection.upstream, clock, log);
+  undo.push(() => upstream.close());
+  const live = await openCatalogSource({ name, target: upstream.target, load: loadCatalog, clock, log });
   undo.push(() => live.close());
   const catalog = taggedCatalog(live, name, policies.current);
   const gate = createSqlGate({
@@ -243,7 +260,8 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     name,
     listen: connection.listen,
     tls: tlsOf(connection, clock),
-    upstream: connection.upstream,
+    upstream: upstream.target,
+    upstreamFor: ({ identity }) => upstream.targetFor(identity),
     gate,
     authenticate: createAuthenticate(parts.verify, log, name),
     catalog,
@@ -267,7 +285,8 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     );
   });
   undo.push((drainMs) => listener.close(drainMs));
-  return { name, host, port: listening.port, database: connection.upstream.database, listener };
+  const judge = sqlJudge(gate, catalog, facts, connection);
+  return { name, host, port: listening.port, database: connection.upstream.target.database, listener, judge };
 }
 
 function tlsOf(

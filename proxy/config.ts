@@ -18,12 +18,29 @@ import {
 } from "./config-schema.ts";
 import { causeCode, GatewayError } from "./errors.ts";
 import { isTimeZone } from "./gate/time-facts.ts";
-import type { ClientTls, GatewayConfig, PostgresConnectionConfig, RegoConfig } from "./gateway-config.ts";
+import type {
+  ClientTls,
+  GatewayConfig,
+  PostgresConnectionConfig,
+  RegoConfig,
+  TrafficConnectionConfig,
+} from "./gateway-config.ts";
 import { buildHttpConnection, httpConnectionSchema, httpKeys } from "./http/config.ts";
 import { buildIdentity, identitySchema, issuerSchema } from "./identity/config.ts";
+import { buildLlmConnection, llmConfigKeys, llmConnectionSchema } from "./llm/config.ts";
 import { logLevels } from "./log.ts";
+import { buildMcpConnection, mcpConfigKeys, mcpConnectionSchema } from "./mcp/config.ts";
 import { nearestKey } from "./nearest-key.ts";
 import { z } from "./schema.ts";
+import {
+  buildUpstreamSecrets,
+  buildVault,
+  credentialSchema,
+  principalsSchema,
+  secretsKeys,
+  vaultSchema,
+} from "./secrets/config.ts";
+import type { Vault } from "./secrets/vault.ts";
 
 /** @throws GatewayError `config-unreadable` or `config-invalid`; its message has one line per mistake. */
 export async function readConfig(path: string, environment: Environment): Promise<GatewayConfig> {
@@ -101,8 +118,9 @@ const connectionSchema = z.strictObject({
     host: z.string().min(1),
     port: z.int().min(1).max(65_535).default(5432),
     database: z.string().min(1),
-    user: z.string().min(1),
-    password: secretSchema.optional(),
+    user: z.string().min(1).optional(),
+    password: credentialSchema.optional(),
+    principals: principalsSchema.optional(),
     sslmode: z.enum(["disable", "prefer", "require", "verify-ca", "verify-full"]).default("verify-full"),
     ca: z.string().optional(),
   }),
@@ -122,6 +140,7 @@ const workerCount = z.int().min(1).max(limits.workersMax);
 
 const configSchema = z.strictObject({
   node: nameSchema.optional(),
+  vault: vaultSchema.optional(),
   workers: z
     .union([workerCount, z.strictObject({ count: workerCount, linger: durationSchema.default("10m") })], {
       error: `give a number from 1 to ${limits.workersMax}, or { count: …, linger: … }`,
@@ -136,7 +155,11 @@ const configSchema = z.strictObject({
   approvals: z.strictObject({ file: z.string().min(1).optional(), hold: durationSchema.optional() }).prefault({}),
   admin: z.strictObject({ listen: addressSchema }).optional(),
   identity: identitySchema,
-  connections: z.array(z.discriminatedUnion("kind", [connectionSchema, httpConnectionSchema])).min(1),
+  connections: z
+    .array(
+      z.discriminatedUnion("kind", [connectionSchema, httpConnectionSchema, mcpConnectionSchema, llmConnectionSchema]),
+    )
+    .min(1),
 });
 type Parsed = z.infer<typeof configSchema>;
 
@@ -145,6 +168,7 @@ type Parsed = z.infer<typeof configSchema>;
 function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
   const recordingDirectory = at.path(parsed.recording.directory);
   const names = new Set<string>();
+  const vault = buildVault(parsed.vault, at);
   parsed.connections.forEach((c, i) => {
     if (names.has(c.name)) at.complain(["connections", i, "name"], `two connections are called \`${c.name}\``);
     names.add(c.name);
@@ -173,12 +197,35 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     admin: parsed.admin === undefined ? undefined : { listen: addressOf(parsed.admin.listen) },
     identity: buildIdentity(parsed.identity, names, at),
     connections: parsed.connections.flatMap((c, i) =>
-      c.kind === "postgres" ? [buildConnection(c, ["connections", i], at)] : [],
+      c.kind === "postgres" ? [buildConnection(c, vault, ["connections", i], at)] : [],
     ),
-    http: parsed.connections.flatMap((c, i) =>
-      c.kind === "http" ? [buildHttpConnection(c, ["connections", i], at)] : [],
-    ),
+    http: parsed.connections.flatMap((c, i) => buildTraffic(c, ["connections", i], recordingDirectory, names, at)),
   };
+}
+
+/** `folder`: where files of the gateway's own lie. */
+function buildTraffic(
+  parsed: Parsed["connections"][number],
+  path: Path,
+  folder: string,
+  names: ReadonlySet<string>,
+  at: ConfigReader,
+): readonly TrafficConnectionConfig[] {
+  switch (parsed.kind) {
+    case "postgres":
+      return [];
+    case "http":
+      return [buildHttpConnection(parsed, path, at)];
+    case "mcp":
+      parsed.sql.forEach(({ connection }, i) => {
+        if (!names.has(connection)) at.complain([...path, "sql", i], `there is no connection \`${connection}\``);
+      });
+      return [buildMcpConnection(parsed, path, at, folder)];
+    case "llm":
+      return [buildLlmConnection(parsed, path, at)];
+    default:
+      return parsed satisfies never;
+  }
 }
 
 function workersOf(parsed: NonNullable<Parsed["workers"]>): NonNullable<GatewayConfig["workers"]> {
@@ -213,14 +260,15 @@ function buildRego(
 
 function buildConnection(
   parsed: z.infer<typeof connectionSchema>,
+  vault: Vault | undefined,
   path: Path,
   at: ConfigReader,
 ): PostgresConnectionConfig {
   const upstream = parsed.upstream;
-  const password = upstream.password;
   if (upstream.ca !== undefined && (upstream.sslmode === "disable" || upstream.sslmode === "prefer")) {
     at.complain([...path, "upstream", "ca"], "`ca` is of no use with this `sslmode`: use `verify-full`");
   }
+  const { target: named, secret, principals } = buildUpstreamSecrets(upstream, vault, [...path, "upstream"], at);
   return {
     kind: "postgres",
     name: parsed.name,
@@ -229,15 +277,18 @@ function buildConnection(
     tags: parsed.tags,
     tls: buildTls(parsed.tls, [...path, "tls"], at),
     upstream: {
-      host: upstream.host,
-      port: upstream.port,
-      database: upstream.database,
-      user: upstream.user,
-      password: password === undefined ? async () => "" : at.secret(password, [...path, "upstream", "password"]),
-      tls: {
-        mode: upstream.sslmode,
-        ca: upstream.ca === undefined ? undefined : at.file(upstream.ca, [...path, "upstream", "ca"]),
+      target: {
+        host: upstream.host,
+        port: upstream.port,
+        database: upstream.database,
+        user: named.user,
+        tls: {
+          mode: upstream.sslmode,
+          ca: upstream.ca === undefined ? undefined : at.file(upstream.ca, [...path, "upstream", "ca"]),
+        },
       },
+      secret,
+      ...(principals === undefined ? {} : { principals }),
     },
     allowedFunctions: parsed.allowed_functions,
     maskKey: maskKeyOf(parsed.mask_key, [...path, "mask_key"], at),
@@ -287,7 +338,10 @@ const knownKeys: readonly string[] = [
     ].flatMap(keysIn),
   ),
   ...bundleKeys,
+  ...secretsKeys,
   ...httpKeys,
+  ...mcpConfigKeys,
+  ...llmConfigKeys,
   "hold",
   "count",
   "linger",

@@ -2,10 +2,12 @@
 import type { PrincipalKind } from "../engine/model/principal.ts";
 import type { PolicySourceConfig, ShadowConfig } from "./bundle/config.ts";
 import type { SignatureAlgorithm } from "./bundle/signature.ts";
-import type { UpstreamTarget } from "./deps.ts";
 import type { HttpConnectionConfig } from "./http/config.ts";
 import type { IdentityConfig } from "./identity/config.ts";
+import type { LlmConnectionConfig } from "./llm/config.ts";
 import type { LogLevel } from "./log.ts";
+import type { UpstreamRecipe } from "./secrets/upstream.ts";
+import type { McpConnectionConfig } from "./mcp/config.ts";
 
 export type Address = { readonly host: string; readonly port: number };
 
@@ -60,7 +62,7 @@ export type PostgresConnectionConfig = {
   readonly env: string;
   readonly tags: readonly string[];
   readonly tls: ClientTls;
-  readonly upstream: UpstreamTarget;
+  readonly upstream: UpstreamRecipe;
   /** `schema.name` of functions beyond the built-in list. */
   readonly allowedFunctions: readonly string[];
   /** Key of the `hash` and `tokenize` masks: at least 16 bytes. */
@@ -93,6 +95,9 @@ export type PoliciesConfig = {
   readonly shadow?: ShadowConfig;
 };
 
+/** Every kind of connection that is reached over HTTP. */
+export type TrafficConnectionConfig = HttpConnectionConfig | McpConnectionConfig | LlmConnectionConfig;
+
 export type GatewayConfig = {
   /** Name of this gateway in records. */
   readonly node: string;
@@ -106,5 +111,5 @@ export type GatewayConfig = {
   readonly identity: IdentityConfig;
   readonly connections: readonly PostgresConnectionConfig[];
   /** Connections that are reached over HTTP. */
-  readonly http: readonly HttpConnectionConfig[];
+  readonly http: readonly TrafficConnectionConfig[];
 };

@@ -1,10 +1,14 @@
 // What MCP connections do with obligations: mask-message.ts, and the gate's windows.
+import { httpCapabilities } from "../http/capabilities.ts";
 import type { Capabilities } from "../model/capabilities.ts";
+
+/** The maskers are the same ones. */
+const answerMasks = httpCapabilities.contentMasks;
 
 export const mcpCapabilities: Capabilities = {
   protocol: "mcp",
   columnMasks: new Set(),
-  contentMasks: new Set(["partial", "hash", "tokenize", "constant", "redact", "nullify"]),
+  contentMasks: answerMasks,
   filtersRows: false,
   resultLimits: new Set(["bytes"]),
   windowLimits: new Set(["requests", "calls", "bytes"]),

@@ -1,0 +1,28 @@
+// `kind: llm` -> what answers its requests
+import type { Clock, Log, NewId } from "../proxy/deps.ts";
+import type { RouteBehaviour } from "../proxy/http/exchange.ts";
+import { errorAnswer } from "../proxy/llm/answers.ts";
+import type { LlmConnectionConfig } from "../proxy/llm/config.ts";
+import { createDenials } from "../proxy/llm/denials.ts";
+import { createLlmHandler } from "../proxy/llm/handler.ts";
+import { maskersFor } from "./compose-mcp.ts";
+
+export type LlmParts = { readonly clock: Clock; readonly newId: NewId; readonly log: Log };
+
+export function llmBehaviour(connection: LlmConnectionConfig, { clock, newId, log }: LlmParts): RouteBehaviour {
+  return {
+    handler: createLlmHandler({
+      provider: connection.provider,
+      prices: connection.prices,
+      ...maskersFor(connection.maskKey),
+      denials: createDenials(),
+      clock,
+      newId,
+      log,
+    }),
+    tokenHeaders: ["x-api-key"],
+    sessionHeaders: ["x-claude-code-session-id"],
+    // Clients try 401 up to eleven times, and show what a 403 says.
+    showFault: ({ message, help }) => errorAnswer(help === undefined ? message : `${message}: ${help}`),
+  };
+}
