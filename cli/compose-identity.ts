@@ -25,7 +25,8 @@ export function openIdentity(config: GatewayConfig, clock: Clock, log: Log): Ide
       clock,
       log,
     }),
-    isRevoked: (session) => revocation.isRevoked({ ...revocable(session.identity), session: session.id }),
+    isRevoked: (session) =>
+      !revocation.isEmpty() && revocation.isRevoked({ ...revocable(session.identity), session: session.id }),
   };
 }
 

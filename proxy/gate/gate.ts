@@ -301,9 +301,11 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       }
     },
     complete: (session, decisionId, completion) => {
-      running.get(decisionId)?.();
-      running.delete(decisionId);
-      const windows = measured.get(decisionId);
+      if (running.size > 0) {
+        running.get(decisionId)?.();
+        running.delete(decisionId);
+      }
+      const windows = measured.size === 0 ? undefined : measured.get(decisionId);
       if (windows !== undefined) {
         for (const window of windows) {
           const amount = window.unit === "rows" ? completion.rows : completion.bytes;

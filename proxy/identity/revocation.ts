@@ -6,6 +6,8 @@ import type { Clock, Log } from "../deps.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 
 export type Revocation = {
+  /** Nobody is turned away: asked before each statement, so that it costs nothing where there is no list. */
+  readonly isEmpty: () => boolean;
   /** `subs`: everyone behind the request. */
   readonly isRevoked: (who: {
     readonly tokenId: string | undefined;
@@ -74,6 +76,10 @@ export function openRevocation(
     return names.some((name) => revoked.has(name) || fromFile.has(name));
   };
   return {
+    isEmpty: () => {
+      look();
+      return revoked.size === 0 && fromFile.size === 0;
+    },
     isRevoked: ({ tokenId, subs, session }) => {
       look();
       return (

@@ -1,5 +1,7 @@
 // event -> line of the recording: {"seq":…,"prev":…, …event…,"hash":…}
 import { hash as digestOf } from "node:crypto";
+import type { SessionEvent } from "../../engine/model/session-event.ts";
+import { type EventText, eventText } from "./event-text.ts";
 
 /** Where a chain stands: the number and the hash of its last line. */
 export type ChainHead = { readonly seq: number; readonly hash: string };
@@ -10,15 +12,38 @@ export const chainStart: ChainHead = { seq: 0, hash: "0".repeat(64) };
 /** Length of `,"hash":"<64 hex>"}`. */
 const tailLength = 75;
 
+/** What lines are put together in: written out before the next ones are made. */
+let page = Buffer.allocUnsafeSlow(65_536);
+/** Around the fields of an event: number, two hashes, names. */
+const aroundBytes = 256;
+
 /**
- * One line without its line feed. The hash covers every byte before `,"hash":`, the previous line's hash among them:
- * so one changed, lost or moved line breaks the chain from there on. `rest`: the fields as JSON, without braces.
+ * Lines of the recording. A line's hash covers every byte before `,"hash":`, the previous line's hash among them: so one
+ * changed, lost or moved line breaks the chain from there on. `bytes` is good until the next call.
  */
-export function chainLine(head: ChainHead, rest: string): { readonly line: string; readonly head: ChainHead } {
-  const seq = head.seq + 1;
-  const body = `{"seq":${seq},"prev":"${head.hash}"${rest === "" ? "" : `,${rest}`}`;
-  const hash = sha256(body);
-  return { line: `${body},"hash":"${hash}"}`, head: { seq, hash } };
+export function chainLines(
+  head: ChainHead,
+  events: readonly (SessionEvent | EventText)[],
+): { readonly head: ChainHead; readonly bytes: Buffer } {
+  let { seq, hash } = head;
+  let at = 0;
+  for (const event of events) {
+    const rest = typeof event === "string" ? event : eventText(event);
+    makeRoom(at, at + rest.length * 3 + aroundBytes);
+    seq += 1;
+    const start = at;
+    at += page.write(`{"seq":${seq},"prev":"${hash}"${rest === "" ? "" : `,${rest}`}`, at, "utf8");
+    hash = sha256(page.subarray(start, at));
+    at += page.write(`,"hash":"${hash}"}\n`, at, "latin1");
+  }
+  return { head: { seq, hash }, bytes: page.subarray(0, at) };
+}
+
+function makeRoom(used: number, needed: number): void {
+  if (needed <= page.length) return;
+  const grown = Buffer.allocUnsafeSlow(Math.max(needed, page.length * 2));
+  page.copy(grown, 0, 0, used);
+  page = grown;
 }
 
 export type LineFault = "not-a-record" | "hash-wrong" | "sequence-broken" | "link-broken";

@@ -5,8 +5,8 @@ import type { SessionEvent } from "../../engine/model/session-event.ts";
 import type { Clock, Log } from "../deps.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 import type { Durability } from "../gateway-config.ts";
-import { type ChainHead, chainLine } from "./chain.ts";
-import { type EventText, eventText } from "./event-text.ts";
+import { type ChainHead, chainLines } from "./chain.ts";
+import type { EventText } from "./event-text.ts";
 import { FileSink } from "./file-sink.ts";
 import { lockDirectory, reopenChain, segmentPath } from "./segments.ts";
 
@@ -204,14 +204,8 @@ class FileRecorder implements Recorder {
 
   #write(events: readonly (SessionEvent | EventText)[]): void {
     if (this.#sink.length > (this.#options.segmentBytesMax ?? limits.recordSegmentBytesMax)) this.#nextSegment();
-    let head = this.#head;
-    let text = "";
-    for (const event of events) {
-      const next = chainLine(head, typeof event === "string" ? event : eventText(event));
-      text += `${next.line}\n`;
-      head = next.head;
-    }
-    this.#sink.append(Buffer.from(text, "utf8"));
+    const { head, bytes } = chainLines(this.#head, events);
+    this.#sink.append(bytes);
     // INVARIANT: the head moves only over bytes that are in the file.
     this.#head = head;
   }
