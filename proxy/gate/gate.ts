@@ -134,6 +134,10 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       const refusal = refusalOfFault(fault, decisionId);
       return remember({ kind: "refuse", decisionId, statement, decision, fault, refusal }, state);
     }
+    if (isUncounted(statement, decision)) {
+      const refusal = refusalOfFault(uncounted, decisionId);
+      return remember({ kind: "refuse", decisionId, statement, decision, fault: uncounted, refusal }, state);
+    }
     const released = {
       decisionId,
       statement,
@@ -337,6 +341,19 @@ function withValues(
   if (values.parameters === undefined) return { sql: facts, isProbe: true };
   return { sql: { ...facts, parameters: parameterFact(awaited, values.parameters, values.context) } };
 }
+
+/** Rows are counted with the statement that a limit is on; those of a cursor come with FETCH, which names no table. */
+const isUncounted = (statement: AnalyzedStatement, decision: Exclude<Decision, { readonly effect: "deny" }>): boolean =>
+  statement.facts.verb === "declare" &&
+  decision.obligations.limits.some(({ unit, window }) => window !== undefined && (unit === "rows" || unit === "bytes"));
+
+const uncounted: SqlFault = {
+  code: "limit-not-applicable",
+  sqlstate: "42501",
+  message: "the rows of a cursor can't be counted, and a limit per time is on them",
+  help: "use SELECT in place of a cursor",
+  position: undefined,
+};
 
 function effectOf(verdict: SqlVerdict): "allow" | "deny" | "approval" | "fault" {
   if (verdict.kind === "release") return "allow";

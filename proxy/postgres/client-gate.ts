@@ -160,21 +160,44 @@ export class ClientGate {
    * A portal lives on after its Bind. The refusal, where the policies that it was released under are gone and those of now
    * would not release it, or not with these masks and filters.
    */
-  overtaken(release: Release): Handled | undefined {
+  overtaken(release: Release, as: RefusedAs = "named"): Handled | undefined {
     const { statement } = release;
     if (this.parts.options.gate.isCurrent(release) || !statement) return undefined;
     const context = this.context();
     if (!context) return "again";
     const now = this.redecide(context, statement, []);
-    if (now.kind === "refuse") return this.recordAndRefuse([now], refusalOf(now.refusal), "named");
+    if (now.kind === "refuse") return this.recordAndRefuse([now], refusalOf(now.refusal), as);
     if (now.kind === "release" && now.obligationsKey === release.obligationsKey) return undefined;
-    return this.refuse(refusals.portalOvertaken, "named");
+    return this.refuse(refusals.portalOvertaken, as);
+  }
+
+  /** The same for what FETCH, or an Execute of a cursor's name, may read: any cursor that may be open. */
+  cursorOvertaken(as: RefusedAs): Handled | undefined {
+    for (const release of this.parts.state.cursors.releases()) {
+      const handled = this.overtaken(release, as);
+      if (handled !== undefined) return handled;
+    }
+    return undefined;
+  }
+
+  /** Why a message with these statements can't be sent although each is released. */
+  hindrance(verdicts: readonly SqlVerdict[], as: RefusedAs): Handled | undefined {
+    const { state, options } = this.parts;
+    const verbs = verdicts.map((verdict) => verdict.statement?.facts.verb);
+    const namesMax = options.limits.preparedStatementsMax;
+    if (verbs.includes("declare") && state.cursors.size >= namesMax)
+      return this.refuse(refusals.tooManyNames(namesMax), as);
+    if (verbs.includes("prepare") && state.statements.size >= namesMax) {
+      return this.refuse(refusals.tooManyNames(namesMax), as);
+    }
+    return verbs.includes("fetch") && state.cursors.size > 0 ? this.cursorOvertaken(as) : undefined;
   }
 
   announce(release: Release): void {
     const { statement } = release;
     if (!statement) return;
     const { state } = this.parts;
+    state.cursors.sent(release, state.segment);
     if (statement.effects.length > 0) state.announce(statement.effects);
     if (statement.facts.verb === "listen") state.isListening = true;
   }

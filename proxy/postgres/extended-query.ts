@@ -90,6 +90,8 @@ export class ExtendedQuery {
     const own = contextOf(context, prepared, message);
     const verdict = this.#decideAgain(own, prepared, prepared.statement, message.parameters);
     if (verdict.kind === "refuse") return this.#gate.recordAndRefuse([verdict], refusalOf(verdict.refusal), "named");
+    const hindrance = this.#gate.hindrance([verdict], "named");
+    if (hindrance !== undefined) return hindrance;
     if (verdict.kind === "hold") {
       this.#gate.isRecordedByBind(prepared);
       // Collected chunks are reused by nobody, but they would be kept alive for as long as people think.
@@ -181,7 +183,8 @@ export class ExtendedQuery {
     const expired = this.#gate.expiry();
     if (expired) return expired;
     const run = slot.kind === "holds" ? slot.value : undefined;
-    const overtaken = run && this.#gate.overtaken(run.release);
+    const mayBeCursor = run === undefined || run.release.statement?.facts.verb === "fetch";
+    const overtaken = mayBeCursor ? this.#gate.cursorOvertaken("named") : this.#gate.overtaken(run.release);
     if (overtaken) return overtaken;
     this.#toUpstream.add(frame);
     // A portal that isn't ours is a cursor that a decided DECLARE made, or an error at the server.

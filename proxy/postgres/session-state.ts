@@ -1,6 +1,7 @@
 // What the gateway knows of one session at the server: names, settings, and the answers it still owes.
 import type { AnalyzedStatement, SessionEffect } from "../../engine/sql/types.ts";
 import { Fifo } from "./fifo.ts";
+import { OpenCursors } from "./open-cursors.ts";
 import type { TransactionStatus } from "./protocol/backend.ts";
 import type { ErrorText } from "./protocol/encode.ts";
 import type { Named } from "./protocol/frontend.ts";
@@ -83,6 +84,7 @@ export type CopyState = "none" | "expected" | "in";
 export class SessionState {
   readonly statements = new Slots<Prepared>();
   readonly portals = new Slots<Run>();
+  readonly cursors = new OpenCursors();
   readonly answers = new Fifo<Answer>();
   /** Recorded and released, not yet completed. */
   readonly openRuns = new Set<Run>();
@@ -173,6 +175,7 @@ export class SessionState {
       } else if (effect.kind === "deallocate" && effect.name !== undefined) {
         this.statements.confirm(effect.name, undefined);
       } else if (effect.kind === "deallocate" || effect.kind === "discard-all") {
+        if (effect.kind === "discard-all") this.cursors.discarded();
         this.statements.confirmClear();
       } else if (effect.kind === "catalog-changed") {
         this.isCatalogStale = true;
@@ -208,6 +211,7 @@ export class SessionState {
       this.#pathSegment = 0;
     }
     if (status === "idle") {
+      this.cursors.transactionEnded(segment);
       this.portals.reset();
       this.hasProtectedWrite = false;
     }

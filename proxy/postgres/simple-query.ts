@@ -23,6 +23,8 @@ export function handleQuery(gate: ClientGate, bytes: Buffer): Handled {
   const refused = verdicts.filter((v) => v.kind === "refuse");
   const [first] = refused;
   if (first) return gate.recordAndRefuse(refused, refusalOf(first.refusal), "query");
+  const hindrance = gate.hindrance(verdicts, "query");
+  if (hindrance !== undefined) return hindrance;
   if (verdicts.some((v) => v.kind === "hold")) {
     return gate.hold(context, verdicts, [], (releases) => releaseQuery(gate, releases), "query");
   }

@@ -125,3 +125,40 @@ test("a portal goes on where the policies that changed say the same of it", asyn
   assert.deepEqual(lastColumn(await client.until("Z")), ["Ana"]);
   client.socket.destroy();
 });
+
+const cursors: readonly { readonly name: string; readonly fetch: readonly Buffer[] }[] = [
+  { name: "FETCH", fetch: [say.query("fetch all from c")] },
+  { name: "MOVE and FETCH in one text", fetch: [say.query("move 1 from c; fetch all from c")] },
+  {
+    name: "FETCH by the extended protocol",
+    fetch: [say.parse("fetch all from c"), say.bind(), say.execute(), say.sync()],
+  },
+  { name: "Execute of the cursor's name", fetch: [say.execute("c"), say.sync()] },
+];
+for (const { name, fetch } of cursors) {
+  for (const hold of ["", " with hold"]) {
+    test(`a cursor${hold} that was declared before the policies changed doesn't show what they now mask: ${name}`, async () => {
+      const client = await connect();
+      client.send(
+        say.query("select 1"),
+        say.query("begin"),
+        say.query(`declare c cursor${hold} for select name from people`),
+      );
+      await client.until("Z", 3);
+      await usePolicy(masked);
+      client.send(...fetch);
+      const answer = await client.until("Z");
+      assert.match(describeAll(answer), /E:42501 the policies changed since this portal was bound \| Z:E$/);
+      assert.deepEqual(lastColumn(answer), []);
+      client.socket.destroy();
+    });
+  }
+}
+
+test("a limit per time isn't passed by with a cursor", async () => {
+  const client = await connect();
+  await usePolicy(`${open}\nlimit rows to 3 rows per 1h by identity.sub on sql select of public.people at "test-pg"\n`);
+  client.send(say.query("begin"), say.query("declare c cursor for select name from people"));
+  assert.match(describeAll(await client.until("Z", 2)), /E:42501 the rows of a cursor can't be counted/);
+  client.socket.destroy();
+});
