@@ -17,6 +17,7 @@ import type {
 } from "./model/decision.ts";
 import { noObligations } from "./model/decision.ts";
 import type { Mask } from "./model/mask.ts";
+import type { PolicyRequest } from "./model/request.ts";
 import type { RowPredicate } from "./model/row-predicate.ts";
 import type { SqlAccess } from "./model/statement.ts";
 import { conjoin, joinMasksOf, leastLimits, sortItems } from "./obligations.ts";
@@ -31,6 +32,12 @@ export const isSystemCatalogRead = (access: SqlAccess): boolean =>
 
 /** What keeps an MCP connection alive, and lists whose entries are decided one by one. Denies still see them. */
 export const builtinMcpRule = "gw.builtin.mcp" as RuleId;
+
+/** Which models there are: a list whose entries are decided one by one. Denies still see it. */
+export const builtinLlmRule = "gw.builtin.llm" as RuleId;
+
+const isListOfModels = (request: PolicyRequest): boolean =>
+  request.protocol === "llm" && request.llm.model === "" && request.llm.toolUse === undefined;
 
 /** What one decision has found so far. Lists stay unmade until something is found: most are not needed. */
 export class Findings {
@@ -82,6 +89,10 @@ export class Findings {
     if (!isCovered && c.request.protocol === "mcp" && needsNoAllow(c.request.mcp.method)) {
       isCovered = true;
       this.#allows.add(builtinMcpRule);
+    }
+    if (!isCovered && isListOfModels(c.request)) {
+      isCovered = true;
+      this.#allows.add(builtinLlmRule);
     }
     // The server reaches an implied relation by itself (constraints, partitions): only restricting rules speak of it.
     if (isCovered || access?.implied !== undefined) return;
