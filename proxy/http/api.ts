@@ -14,7 +14,7 @@ import { statusUrlOf } from "./approval-status.ts";
 import type { ExchangeHandler, HttpAnswer, HttpExchange, UpstreamRequest } from "./exchange.ts";
 import { HttpFaultError } from "./incoming.ts";
 import { acceptedForApproval, problemOfFault, problemOfRefusal } from "./problem.ts";
-import { readBodyFacts } from "./request-body.ts";
+import { type ReadBody, readRequestBody } from "./request-body.ts";
 
 export type ApiDeps = {
   readonly maskKey: Uint8Array;
@@ -22,9 +22,6 @@ export type ApiDeps = {
   readonly clock: Clock;
   readonly log: Log;
 };
-
-/** A body that was read because a rule asks for it, or because people must see it. */
-type ReadBody = { readonly bytes: Uint8Array; readonly facts: BodyFacts };
 
 const unread: BodyFacts = {
   body: new Unknown("the body has not been read"),
@@ -150,8 +147,7 @@ async function readBody(
 ): Promise<Result<ReadBody, HttpFault>> {
   const bytes = await body.bytes(Math.max(bytesMax, deps.limits.httpReadBodyBytesMax));
   if (!bytes.ok) return bytes;
-  const facts = await readBodyFacts(bytes.value, request.headers, deps.limits);
-  return facts.ok ? ok({ bytes: bytes.value, facts: facts.value }) : facts;
+  return readRequestBody(bytes.value, request.headers, deps.limits);
 }
 
 /** Headers that differ from one sending of a request to the next, or say nothing about what is asked. */
@@ -255,7 +251,7 @@ function upstreamRequestOf(
 ): UpstreamRequest {
   const { method, target, contentLength } = request;
   const headers = plan
-    .requestHeaders(request.headers)
+    .requestHeaders(body?.headers ?? request.headers)
     .filter(([name]) => name !== "prefer" || !/respond-async/i.test(headerOf(request, "prefer") ?? ""));
   if (contentLength.kind === "none") return { method, target, headers, body: undefined };
   if (body !== undefined) return { method, target, headers, body: body.bytes };
