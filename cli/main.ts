@@ -31,9 +31,12 @@ const commands: readonly Entry[] = [
   },
   { name: "lsp", summary: "the language server of policies, for editors", load: () => import("./commands/lsp.ts") },
   { name: "schema", summary: "print the shapes that policies see", load: () => import("./commands/schema.ts") },
+  { name: "init", summary: "a gateway in front of your database", load: () => import("./commands/init.ts") },
+  { name: "health", summary: "is the gateway here ready?", load: () => import("./commands/health.ts") },
   { name: "whoami", summary: "how the gateway sees your token", load: () => import("./commands/whoami.ts") },
   { name: "token", summary: "your token in the form that a client takes", load: () => import("./commands/token.ts") },
   { name: "connect", summary: "psql with everything set", load: () => import("./commands/connect.ts") },
+  { name: "user", summary: "users for tools without tokens", load: () => import("./commands/user.ts") },
   { name: "audit", summary: "verify the recording", load: () => import("./commands/audit.ts") },
 ];
 

@@ -61,7 +61,7 @@ export async function pullCatalog(
   return exitCodes.ok;
 }
 
-async function readDatabase(target: UpstreamTarget): Promise<Catalog> {
+export async function readDatabase(target: UpstreamTarget): Promise<Catalog> {
   const connection = await connectCatalog(target, limits.upstreamConnectTimeoutMs).catch((error: unknown) => {
     throw new GatewayError(
       "catalog-unavailable",
@@ -98,8 +98,9 @@ async function targetOf(url: URL | undefined, flags: Flags): Promise<UpstreamTar
   );
 }
 
-function targetOfUrl(url: URL): UpstreamTarget {
-  const mode = url.searchParams.get("sslmode") ?? "prefer";
+/** @throws GatewayError for an unknown `sslmode` */
+export function targetOfUrl(url: URL, otherwise = "prefer"): UpstreamTarget {
+  const mode = url.searchParams.get("sslmode") ?? otherwise;
   const modes = ["disable", "prefer", "require", "verify-ca", "verify-full"] as const;
   const known = modes.find((m) => m === mode);
   if (!known)
