@@ -27,6 +27,11 @@ export class ConfigReader {
     this.#environment = environment;
   }
 
+  /** What commands that the configuration names are run with. */
+  get environment(): Environment {
+    return this.#environment;
+  }
+
   complain(path: Path, message: string): void {
     this.complainAt(this.#offsetOf(path), message);
   }

@@ -48,7 +48,14 @@ export type UpstreamTarget = {
   readonly port: number;
   readonly database: string;
   readonly user: string;
+  /** @throws GatewayError `secret-unavailable` */
   readonly password: () => Promise<string>;
+  /** Where the source of the secret makes up the user too: both at once, instead of `user` and `password`. */
+  readonly login?: () => Promise<{ readonly user: string; readonly password: string }>;
+  /** What a session becomes at the server. Part of its login, so that RESET ROLE and DISCARD ALL lead back to it. */
+  readonly role?: string;
+  /** The server refused what `password` or `login` gave last. */
+  readonly refused?: () => void;
   readonly tls: {
     readonly mode: "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
     readonly ca: string | undefined;

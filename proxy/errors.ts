@@ -26,6 +26,8 @@ export const faultCodes = {
   "token-claims-invalid": "a claim that the gateway needs is missing or of the wrong type",
   "token-revoked": "the token's `jti` or `sub` is in the deny list of the configuration",
   "issuer-unreachable": "the issuer's keys can't be fetched and no cached ones are young enough",
+  "secret-unavailable": "a secret can't be fetched and no fetched one is good any more",
+  "session-role-missing": "no row of `principals` fits who logs in, so the database gives them no role",
   // statements
   "internal-error": "an invariant of the gateway broke: the statement was refused and the cause recorded",
   "record-failed": "the recording can't be written: nothing runs until it can",

@@ -4,6 +4,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { err, ok, type Result } from "../../engine/lib/result.ts";
 import type { UpstreamTarget } from "../deps.ts";
+import { GatewayError } from "../errors.ts";
 import { ByteSource, readMessage } from "./byte-source.ts";
 import {
   backendType,
@@ -27,6 +28,8 @@ import { answerScram, isServerProven, type ScramFinal, type ScramStart, startScr
 
 export type UpstreamSession = {
   readonly socket: Socket | TLSSocket;
+  /** What the server calls `current_user`. */
+  readonly user: string;
   readonly processId: number;
   readonly secret: Buffer;
   /** As the server reported them during login. */
@@ -59,6 +62,21 @@ export async function openUpstream(
   settings: readonly (readonly [string, string])[],
   signal: AbortSignal,
 ): Promise<Result<UpstreamSession, UpstreamFault>> {
+  const first = await openOnce(target, settings, signal);
+  if (first.ok || target.refused === undefined || !isAboutPassword(first.error)) return first;
+  // It may have been rotated a moment ago: once more with what is good now.
+  target.refused();
+  return openOnce(target, settings, signal);
+}
+
+const isAboutPassword = ({ code }: UpstreamFault): boolean =>
+  code === "upstream-refused-28p01" || code === "upstream-refused-28000";
+
+async function openOnce(
+  target: UpstreamTarget,
+  settings: readonly (readonly [string, string])[],
+  signal: AbortSignal,
+): Promise<Result<UpstreamSession, UpstreamFault>> {
   const socket = await connectUpstream(target, signal);
   if (!socket.ok) return socket;
   const abort = () => socket.value.destroy();
@@ -71,6 +89,7 @@ export async function openUpstream(
   } catch (fault) {
     socket.value.destroy();
     if (fault instanceof LayoutFault) return err(unreachableFault("upstream-protocol"));
+    if (fault instanceof GatewayError) return err(unreachableFault(fault.code));
     throw fault;
   } finally {
     signal.removeEventListener("abort", abort);
@@ -149,7 +168,11 @@ async function login(
   settings: readonly (readonly [string, string])[],
 ): Promise<Result<UpstreamSession, UpstreamFault>> {
   const source = new ByteSource(socket);
-  socket.write(encodeStartup([["user", target.user], ["database", target.database], ...settings, ...pinnedSettings]));
+  const made = await target.login?.();
+  const user = made?.user ?? target.user;
+  const passwordOf = async (): Promise<string> => made?.password ?? (await target.password());
+  const role = target.role === undefined ? [] : [["role", target.role] as const];
+  socket.write(encodeStartup([["user", user], ["database", target.database], ...settings, ...pinnedSettings, ...role]));
   const parameters = new Map<string, string>();
   const greeting: Buffer[] = [];
   let key: { readonly processId: number; readonly secret: Buffer } = { processId: 0, secret: Buffer.alloc(0) };
@@ -180,7 +203,7 @@ async function login(
         if (pinnedSettings.some(([name, value]) => parameters.get(name) !== value)) {
           return err(unreachableFault("upstream-settings"));
         }
-        return ok({ socket, ...key, parameters, greeting, rest: source.detach() });
+        return ok({ socket, user: target.role ?? user, ...key, parameters, greeting, rest: source.detach() });
       case backendType.authentication: {
         const request = decodeAuthentication(frame);
         switch (request.kind) {
@@ -188,10 +211,10 @@ async function login(
             if (final && !isProven) return err(unreachableFault("upstream-unproven"));
             break;
           case "cleartext":
-            socket.write(encodePassword(await target.password()));
+            socket.write(encodePassword(await passwordOf()));
             break;
           case "md5":
-            socket.write(encodePassword(md5Password(target.user, await target.password(), request.salt)));
+            socket.write(encodePassword(md5Password(user, await passwordOf(), request.salt)));
             break;
           case "sasl": {
             scram = startScram(request.mechanisms, serverCertificate(socket));
@@ -201,7 +224,7 @@ async function login(
           }
           case "sasl-continue": {
             if (!scram) return err(unreachableFault("upstream-protocol"));
-            const answer = await answerScram(scram, request.data.toString("utf8"), await target.password());
+            const answer = await answerScram(scram, request.data.toString("utf8"), await passwordOf());
             if (!answer.ok) return err(unreachableFault("upstream-protocol"));
             final = answer.value;
             socket.write(encodeSaslResponse(Buffer.from(final.message)));

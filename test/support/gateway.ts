@@ -41,6 +41,8 @@ export type TestGatewayOptions = {
   /** Role that the gateway uses upstream; default: the server's superuser. */
   readonly role?: { readonly user: string; readonly password: string };
   readonly policy: string;
+  /** Where the upstream's password comes from, as in gw.yaml; default: the role's, from a file. */
+  readonly password?: string;
   /** Lines for gw.yaml: at the top, and in the connection. */
   readonly config?: string;
   readonly connection?: string;
@@ -85,7 +87,7 @@ connections:
       port: ${database.port}
       database: ${database.database}
       user: ${role.user}
-      password: { file: password }
+      password: ${options.password ?? "{ file: password }"}
       sslmode: disable
 ${options.connection ?? ""}
 `,
