@@ -23,6 +23,7 @@ import { taggedCatalog } from "../proxy/gate/tagged-catalog.ts";
 import { timeFactsOf } from "../proxy/gate/time-facts.ts";
 import type { GatewayConfig, PostgresConnectionConfig, TrafficConnectionConfig } from "../proxy/gateway-config.ts";
 import { createAuthenticate } from "../proxy/identity/authenticate.ts";
+import { LoginDelay } from "../proxy/identity/login-delay.ts";
 import { silentLog } from "../proxy/log.ts";
 import type { SqlJudge } from "../proxy/mcp/sql-arguments.ts";
 import { createNewId } from "../proxy/new-id.ts";
@@ -33,11 +34,13 @@ import { createPostgresListener } from "../proxy/postgres/listener.ts";
 import type { PostgresListener } from "../proxy/postgres/options.ts";
 import type { ChainHead } from "../proxy/recording/chain.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
-import type { Reloadable } from "../proxy/reload.ts";
+import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
 import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
-import { type Certificate, makeSelfSigned } from "../proxy/tls/self-signed.ts";
+import { makeSelfSigned } from "../proxy/tls/self-signed.ts";
+import type { TlsMaterial } from "../proxy/tls/server-tls.ts";
 import { type ServingHttp, serveHttp } from "./compose-http.ts";
 import { boundPolicies, type IdentityParts, openIdentity } from "./compose-identity.ts";
+import { clientProofs, reloadedCertificate } from "./compose-login.ts";
 import { sqlJudge } from "./compose-mcp.ts";
 import { openPolicies } from "./compose-policies.ts";
 import { createSqlEngine } from "./sql-engine.ts";
@@ -91,7 +94,8 @@ type Parts = IdentityParts & {
   readonly policies: PolicyHolder;
   readonly shadow: Shadow | undefined;
   readonly operations: PolicyOperations;
-  readonly reloadables: readonly Reloadable[];
+  readonly reloadables: Reloadable[];
+  readonly loginDelay: LoginDelay;
   readonly approvals: ApprovalDesk;
   readonly counters: Counters;
   readonly shared: SharedParts | undefined;
@@ -209,12 +213,13 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
     policies: { ...policies, current: boundPolicies(config, policies.current) },
     shadow,
     operations,
-    reloadables,
+    reloadables: [...reloadables],
     approvals,
     counters,
     shared: overrides.shared,
     ...openIdentity(config, clock, log),
     metrics: new GateMetrics(),
+    loginDelay: new LoginDelay(clock),
   };
 }
 
@@ -231,7 +236,7 @@ type Serving = {
 async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: Undo): Promise<Serving> {
   const { log, clock, newId, policies, config, shared } = parts;
   const { name } = connection;
-  const upstream = openUpstreamSecrets(connection.upstream, clock, log);
+  const upstream = openUpstreamSecrets(connection.upstream, connection.login, clock, log);
   undo.push(() => upstream.close());
   const live = await openCatalogSource({ name, target: upstream.target, load: loadCatalog, clock, log });
   undo.push(() => live.close());
@@ -264,6 +269,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     upstreamFor: ({ identity }) => upstream.targetFor(identity),
     gate,
     authenticate: createAuthenticate(parts.verify, log, name),
+    proofs: clientProofs(connection, config.users, parts.loginDelay),
     catalog,
     connection: facts,
     allowedFunctions: new Set(connection.allowedFunctions),
@@ -285,16 +291,27 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     );
   });
   undo.push((drainMs) => listener.close(drainMs));
+  const certificate = reloadedCertificate(connection, listener, clock, (reloadable) => {
+    if (shared === undefined) void reloadAll([reloadable]).then((report) => logReload(log, report));
+    else shared.onChange();
+  });
+  if (certificate !== undefined) {
+    undo.push(certificate.close);
+    parts.reloadables.push(certificate.reloadable);
+  }
   const judge = sqlJudge(gate, catalog, facts, connection);
-  return { name, host, port: listening.port, database: connection.upstream.target.database, listener, judge };
+  return { name, host, port: listening.port, database: connection.upstream.database, listener, judge };
 }
 
 function tlsOf(
   { tls, listen }: PostgresConnectionConfig,
   clock: Clock,
-): (Certificate & { readonly required: boolean }) | undefined {
+): (TlsMaterial & { readonly required: boolean }) | undefined {
   if (tls.kind === "off") return undefined;
-  if (tls.kind === "files") return { cert: tls.certificate, key: tls.key, required: tls.isRequired };
+  if (tls.kind === "files") {
+    const { certificate, key, isRequired, clients } = tls;
+    return { cert: certificate, key, required: isRequired, ...(clients === undefined ? {} : { clients }) };
+  }
   const isAny = listen.host === "0.0.0.0" || listen.host === "::";
   const hosts = new Set(["localhost", "127.0.0.1", isAny ? hostname() : listen.host]);
   return { ...makeSelfSigned([...hosts], clock.nowMs()), required: tls.isRequired };

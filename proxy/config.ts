@@ -18,15 +18,10 @@ import {
 } from "./config-schema.ts";
 import { causeCode, GatewayError } from "./errors.ts";
 import { isTimeZone } from "./gate/time-facts.ts";
-import type {
-  ClientTls,
-  GatewayConfig,
-  PostgresConnectionConfig,
-  RegoConfig,
-  TrafficConnectionConfig,
-} from "./gateway-config.ts";
+import type { GatewayConfig, PostgresConnectionConfig, RegoConfig, TrafficConnectionConfig } from "./gateway-config.ts";
 import { buildHttpConnection, httpConnectionSchema, httpKeys } from "./http/config.ts";
 import { buildIdentity, identitySchema, issuerSchema } from "./identity/config.ts";
+import { buildUsers, usersSchema } from "./identity/users-config.ts";
 import { buildLlmConnection, llmConfigKeys, llmConnectionSchema } from "./llm/config.ts";
 import { logLevels } from "./log.ts";
 import { buildMcpConnection, mcpConfigKeys, mcpConnectionSchema } from "./mcp/config.ts";
@@ -40,7 +35,9 @@ import {
   secretsKeys,
   vaultSchema,
 } from "./secrets/config.ts";
+import { withRecipe } from "./secrets/upstream.ts";
 import type { Vault } from "./secrets/vault.ts";
+import { buildTls, clientsSchema, tlsSchema } from "./tls/config.ts";
 
 /** @throws GatewayError `config-unreadable` or `config-invalid`; its message has one line per mistake. */
 export async function readConfig(path: string, environment: Environment): Promise<GatewayConfig> {
@@ -97,16 +94,6 @@ const functionName = z.string().regex(/^[^.\s]+\.[^.\s]+$/, "write a function as
 
 const timeZone = z.string().refine(isTimeZone, "this isn't a time zone: write one like `Europe/Berlin`").default("UTC");
 
-const tlsSchema = z.union([
-  z.literal("off"),
-  z.literal("self-signed"),
-  z.strictObject({
-    certificate: z.string().optional(),
-    key: z.string().optional(),
-    required: z.boolean().default(true),
-  }),
-]);
-
 const connectionSchema = z.strictObject({
   name: nameSchema,
   kind: z.literal("postgres"),
@@ -155,6 +142,7 @@ const configSchema = z.strictObject({
   approvals: z.strictObject({ file: z.string().min(1).optional(), hold: durationSchema.optional() }).prefault({}),
   admin: z.strictObject({ listen: addressSchema }).optional(),
   identity: identitySchema,
+  users: usersSchema.default([]),
   connections: z
     .array(
       z.discriminatedUnion("kind", [connectionSchema, httpConnectionSchema, mcpConnectionSchema, llmConnectionSchema]),
@@ -196,6 +184,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     },
     admin: parsed.admin === undefined ? undefined : { listen: addressOf(parsed.admin.listen) },
     identity: buildIdentity(parsed.identity, names, at),
+    users: buildUsers(parsed.users, names, at),
     connections: parsed.connections.flatMap((c, i) =>
       c.kind === "postgres" ? [buildConnection(c, vault, ["connections", i], at)] : [],
     ),
@@ -275,9 +264,9 @@ function buildConnection(
     listen: addressOf(parsed.listen),
     env: parsed.env,
     tags: parsed.tags,
-    tls: buildTls(parsed.tls, [...path, "tls"], at),
-    upstream: {
-      target: {
+    ...buildTls(parsed.tls, [...path, "tls"], at),
+    upstream: withRecipe(
+      {
         host: upstream.host,
         port: upstream.port,
         database: upstream.database,
@@ -288,28 +277,10 @@ function buildConnection(
         },
       },
       secret,
-      ...(principals === undefined ? {} : { principals }),
-    },
+    ),
+    login: { secret, ...(principals === undefined ? {} : { principals }) },
     allowedFunctions: parsed.allowed_functions,
     maskKey: maskKeyOf(parsed.mask_key, [...path, "mask_key"], at),
-  };
-}
-
-function buildTls(parsed: z.infer<typeof tlsSchema>, path: Path, at: ConfigReader): ClientTls {
-  if (parsed === "off") return { kind: "off" };
-  if (parsed === "self-signed") return { kind: "self-signed", isRequired: true };
-  if (parsed.certificate === undefined && parsed.key === undefined) {
-    return { kind: "self-signed", isRequired: parsed.required };
-  }
-  if (parsed.certificate === undefined || parsed.key === undefined) {
-    at.complain(path, "`certificate` and `key` belong together: give both, or neither for a self-signed one");
-    return { kind: "off" };
-  }
-  return {
-    kind: "files",
-    certificate: at.file(parsed.certificate, [...path, "certificate"]),
-    key: at.file(parsed.key, [...path, "key"]),
-    isRequired: parsed.required,
   };
 }
 
@@ -332,6 +303,7 @@ const knownKeys: readonly string[] = [
       configSchema.shape.identity,
       connectionSchema,
       regoSchema,
+      clientsSchema,
       connectionSchema.shape.upstream,
       issuerSchema,
       secretSchema,

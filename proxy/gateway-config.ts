@@ -2,12 +2,16 @@
 import type { PrincipalKind } from "../engine/model/principal.ts";
 import type { PolicySourceConfig, ShadowConfig } from "./bundle/config.ts";
 import type { SignatureAlgorithm } from "./bundle/signature.ts";
+import type { UpstreamTarget } from "./deps.ts";
 import type { HttpConnectionConfig } from "./http/config.ts";
 import type { IdentityConfig } from "./identity/config.ts";
+import type { StaticUser } from "./identity/static-users.ts";
 import type { LlmConnectionConfig } from "./llm/config.ts";
 import type { LogLevel } from "./log.ts";
-import type { UpstreamRecipe } from "./secrets/upstream.ts";
 import type { McpConnectionConfig } from "./mcp/config.ts";
+import type { LoginRecipe } from "./secrets/upstream.ts";
+import type { CertificateFiles } from "./tls/certificate-files.ts";
+import type { ClientCertificates } from "./tls/client-identity.ts";
 
 export type Address = { readonly host: string; readonly port: number };
 
@@ -52,7 +56,13 @@ export type IssuerConfig = {
 export type ClientTls =
   | { readonly kind: "off" }
   /** `isRequired`: a client that doesn't ask for TLS is turned away. */
-  | { readonly kind: "files"; readonly certificate: string; readonly key: string; readonly isRequired: boolean }
+  | {
+      readonly kind: "files";
+      readonly certificate: string;
+      readonly key: string;
+      readonly isRequired: boolean;
+      readonly clients?: { readonly ca: string; readonly isRequired: boolean };
+    }
   | { readonly kind: "self-signed"; readonly isRequired: boolean };
 
 export type PostgresConnectionConfig = {
@@ -62,7 +72,13 @@ export type PostgresConnectionConfig = {
   readonly env: string;
   readonly tags: readonly string[];
   readonly tls: ClientTls;
-  readonly upstream: UpstreamRecipe;
+  /** Where the certificate lies, to be read again when it changes. */
+  readonly tlsFiles?: CertificateFiles;
+  readonly clientCertificates?: ClientCertificates;
+  /** Asks the source of the secret at each use; a gateway keeps what it got, see `login`. */
+  readonly upstream: UpstreamTarget;
+  /** The source of the upstream's secret, and what sessions become at the database. */
+  readonly login: LoginRecipe;
   /** `schema.name` of functions beyond the built-in list. */
   readonly allowedFunctions: readonly string[];
   /** Key of the `hash` and `tokenize` masks: at least 16 bytes. */
@@ -109,6 +125,8 @@ export type GatewayConfig = {
   readonly approvals: { readonly file: string; readonly holdMs: number };
   readonly admin: { readonly listen: Address } | undefined;
   readonly identity: IdentityConfig;
+  /** Users of the gateway's own. */
+  readonly users: readonly StaticUser[];
   readonly connections: readonly PostgresConnectionConfig[];
   /** Connections that are reached over HTTP. */
   readonly http: readonly TrafficConnectionConfig[];

@@ -1,17 +1,12 @@
 // an accepted connection -> a client that has proved who it is, or none. TLS, versions, parameters, token.
 import type { Socket } from "node:net";
-import { type SecureContext, TLSSocket } from "node:tls";
+import { type PeerCertificate, TLSSocket } from "node:tls";
 import type { Authenticated } from "../deps.ts";
-import { ByteSource, readMessage } from "./byte-source.ts";
+import type { ServerTls } from "../tls/server-tls.ts";
+import { ByteSource } from "./byte-source.ts";
+import { proveClient } from "./client-proof.ts";
 import type { PostgresListenerOptions } from "./options.ts";
-import { Cursor } from "./protocol/cursor.ts";
-import {
-  type ErrorText,
-  encodeAuthenticationCleartext,
-  encodeError,
-  encodeNegotiateVersion,
-} from "./protocol/encode.ts";
-import { frontendType } from "./protocol/frontend.ts";
+import { type ErrorText, encodeError, encodeNegotiateVersion } from "./protocol/encode.ts";
 import { sqlstate } from "./protocol/sqlstate.ts";
 import { readStartup, type StartupPacket } from "./protocol/startup.ts";
 import { readStartupSettings, type StartupRequest } from "./startup-settings.ts";
@@ -38,10 +33,10 @@ const lingerMs = 1_000;
 
 export async function loginClient(
   accepted: Socket,
-  secureContext: SecureContext | undefined,
+  tls: ServerTls | undefined,
   options: PostgresListenerOptions,
 ): Promise<LoginOutcome> {
-  const opened = await openStartup(accepted, secureContext, options);
+  const opened = await openStartup(accepted, tls, options);
   if (opened.kind !== "startup") return opened;
   const { socket, source, packet } = opened;
   if (packet.major !== 3) {
@@ -62,16 +57,19 @@ export async function loginClient(
       hint: `This port leads to database "${options.upstream.database}".`,
     });
   }
-  socket.write(encodeAuthenticationCleartext());
-  const password = await readPassword(source, options.limits.passwordBytesMax);
-  if (password === undefined) return refuse(socket, "no-password", noPassword);
-  const who = await options.authenticate({
-    user,
-    password,
-    clientAddress: addressOf(socket),
-    application: request.value.application,
-  });
+  const who = await proveClient(
+    {
+      socket,
+      source,
+      certificate: opened.certificate,
+      user,
+      application: request.value.application,
+      clientAddress: addressOf(socket),
+    },
+    options,
+  );
   if (!who.ok) {
+    if (who.error === "no-password") return refuse(socket, who.error, noPassword);
     const { code, message, hint } = who.error;
     return refuse(socket, code, { severity: "FATAL", sqlstate: sqlstate.invalidPassword, message, hint });
   }
@@ -92,16 +90,18 @@ type Opened =
       readonly socket: Socket;
       readonly source: ByteSource;
       readonly packet: StartupPacket & { readonly kind: "startup" };
+      readonly certificate: PeerCertificate | undefined;
     };
 
 /** SSLRequest, GSSENCRequest, a TLS handshake right away: whatever stands before the startup packet, once each. */
 async function openStartup(
   accepted: Socket,
-  secureContext: SecureContext | undefined,
+  tls: ServerTls | undefined,
   options: PostgresListenerOptions,
 ): Promise<Opened> {
   let socket: Socket = accepted;
   let source = new ByteSource(accepted);
+  let certificate: PeerCertificate | undefined;
   let mayAskTls = true;
   let mayAskGss = true;
   for (;;) {
@@ -110,7 +110,7 @@ async function openStartup(
     if (typeof packet === "string") {
       return refuse(socket, "startup-packet", fatal(sqlstate.protocolViolation, packet));
     }
-    if (packet.kind === "startup") return { kind: "startup", socket, source, packet };
+    if (packet.kind === "startup") return { kind: "startup", socket, source, packet, certificate };
     if (packet.kind === "cancel") {
       source.detach();
       return { ...packet, socket };
@@ -124,21 +124,21 @@ async function openStartup(
       continue;
     }
     const isDirect = packet.kind === "tls";
-    if (!mayAskTls || (isDirect && !secureContext)) return gone(socket, "startup-packet");
+    if (!mayAskTls || (isDirect && !tls)) return gone(socket, "startup-packet");
     mayAskTls = false;
     if (!isDirect && source.buffered.length > 0) return refuse(socket, "early-bytes", earlyBytes("SSL"));
-    if (!secureContext) {
+    if (!tls) {
       socket.write("N");
       continue;
     }
     const hello = source.detach();
     if (isDirect) accepted.unshift(hello);
     else accepted.write("S");
-    const secure = await secureSocket(accepted, secureContext);
-    if (!secure) return gone(accepted, "tls-handshake");
-    if (isDirect && secure.alpnProtocol !== "postgresql") return gone(secure, "tls-without-alpn");
-    socket = secure;
-    source = new ByteSource(secure);
+    const secured = await tls.secure(accepted);
+    if (!secured) return gone(accepted, "tls-handshake");
+    ({ socket, certificate } = secured);
+    if (isDirect && secured.socket.alpnProtocol !== "postgresql") return gone(socket, "tls-without-alpn");
+    source = new ByteSource(socket);
   }
 }
 
@@ -156,30 +156,6 @@ async function nextPacket(
       return read.value.packet;
     }
     if (!(await source.more())) return undefined;
-  }
-}
-
-function secureSocket(socket: Socket, secureContext: SecureContext): Promise<TLSSocket | undefined> {
-  const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ["postgresql"] });
-  secure.on("error", () => undefined);
-  return new Promise((resolve) => {
-    secure.once("secure", () => resolve(secure));
-    secure.once("error", () => resolve(undefined));
-    secure.once("close", () => resolve(undefined));
-    socket.once("close", () => resolve(undefined));
-  });
-}
-
-async function readPassword(source: ByteSource, bytesMax: number): Promise<string | undefined> {
-  const message = await readMessage(source, bytesMax);
-  if (message === undefined || message[0] !== frontendType.password) return undefined;
-  const cursor = new Cursor(message, 5);
-  try {
-    const password = cursor.cstring();
-    cursor.end();
-    return password;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,10 +1,16 @@
 // A listening port: accepts, logs clients in, opens their upstream session, and counts what is open.
 import { createServer, type Server, type Socket } from "node:net";
-import { createSecureContext, type SecureContext } from "node:tls";
+import { ServerTls, type TlsMaterial } from "../tls/server-tls.ts";
 import { CancelKeys } from "./cancel.ts";
 import { addressOf, type LoggedIn, loginClient, refuse } from "./client-login.ts";
 import type { PostgresListener, PostgresListenerOptions } from "./options.ts";
-import { encodeAuthenticationOk, encodeBackendKey, encodeError, encodeReady } from "./protocol/encode.ts";
+import {
+  type ErrorText,
+  encodeAuthenticationOk,
+  encodeBackendKey,
+  encodeError,
+  encodeReady,
+} from "./protocol/encode.ts";
 import { sqlstate } from "./protocol/sqlstate.ts";
 import { Relay } from "./relay.ts";
 import type { GateSession } from "./sql-gate.ts";
@@ -17,7 +23,7 @@ export function createPostgresListener(options: PostgresListenerOptions): Postgr
 
 class Listener implements PostgresListener {
   readonly #options: PostgresListenerOptions;
-  readonly #secureContext: SecureContext | undefined;
+  readonly #tls: ServerTls | undefined;
   readonly #server: Server;
   readonly #keys = new CancelKeys<Relay>();
   readonly #relays = new Set<Relay>();
@@ -29,7 +35,7 @@ class Listener implements PostgresListener {
   constructor(options: PostgresListenerOptions) {
     this.#options = options;
     const { tls } = options;
-    this.#secureContext = tls && createSecureContext({ key: tls.key, cert: tls.cert, minVersion: "TLSv1.2" });
+    this.#tls = tls && new ServerTls(tls, ["postgresql"]);
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, pauseOnConnect: true });
     this.#server.on("connection", (socket) => this.#accept(socket));
   }
@@ -72,6 +78,8 @@ class Listener implements PostgresListener {
     return true;
   };
 
+  renewTls = (material: TlsMaterial): void => this.#tls?.replace(material);
+
   sessions = (): number => this.#relays.size + this.#arriving.size;
 
   #accept(socket: Socket): void {
@@ -105,7 +113,7 @@ class Listener implements PostgresListener {
   }
 
   async #arrive(accepted: Socket): Promise<void> {
-    const login = await loginClient(accepted, this.#secureContext, this.#options);
+    const login = await loginClient(accepted, this.#tls, this.#options);
     if (login.kind === "none") {
       this.#log("info", login.reason, addressOf(accepted));
       return;
@@ -124,7 +132,13 @@ class Listener implements PostgresListener {
     const options = this.#options;
     const deadline = AbortSignal.timeout(options.limits.upstreamConnectTimeoutMs);
     const signal = AbortSignal.any([left.signal, deadline]);
-    const upstream = await openUpstream(options.upstream, login.request.settings, signal);
+    const target = options.upstreamFor === undefined ? options.upstream : options.upstreamFor(login.who);
+    if (target === undefined) {
+      this.#log("warn", "session-role-missing");
+      refuse(login.socket, "session-role-missing", noRole);
+      return;
+    }
+    const upstream = await openUpstream(target, login.request.settings, signal);
     login.socket.removeListener("close", leave);
     if (!upstream.ok) {
       this.#log("warn", upstream.error.code);
@@ -136,11 +150,11 @@ class Listener implements PostgresListener {
       login.socket.destroy();
       return;
     }
-    this.#begin(login, upstream.value);
+    this.#begin(login, upstream.value, { ...options, upstream: { ...target, user: upstream.value.user } });
   }
 
-  #begin(login: LoggedIn, upstream: UpstreamSession): void {
-    const options = this.#options;
+  /** `options.upstream` is the session's own. */
+  #begin(login: LoggedIn, upstream: UpstreamSession, options: PostgresListenerOptions): void {
     const { socket, who, request } = login;
     const session: GateSession = {
       id: options.newId("ses"),
@@ -201,3 +215,10 @@ class Listener implements PostgresListener {
 /** Servers before 18 don't report search_path: what the client asked for stands. */
 const searchPathOf = (login: LoggedIn): string | undefined =>
   login.request.settings.find(([name]) => name === "search_path")?.[1];
+
+const noRole: ErrorText = {
+  severity: "FATAL",
+  sqlstate: sqlstate.invalidAuthorization,
+  message: "this connection has no database role for you",
+  hint: "Ask whoever runs the gateway for a row under `principals` of this connection.",
+};

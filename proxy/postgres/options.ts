@@ -1,7 +1,9 @@
 // What the PostgreSQL listener is handed, and what it hands back.
 import type { Limits } from "../../engine/limits.ts";
 import type { ConnectionFacts } from "../../engine/model/principal.ts";
-import type { Authenticate, CatalogSource, Log, NewId, UpstreamTarget } from "../deps.ts";
+import type { Authenticate, Authenticated, CatalogSource, Log, NewId, UpstreamTarget } from "../deps.ts";
+import type { TlsMaterial } from "../tls/server-tls.ts";
+import type { ClientProofs } from "./client-proof.ts";
 import type { GateSession, SqlGate } from "./sql-gate.ts";
 
 export type PostgresListenerOptions = {
@@ -12,10 +14,13 @@ export type PostgresListenerOptions = {
    * PEM texts. `required` refuses a session in clear even on loopback; off loopback a session in clear is always
    * refused, because its password is a bearer token.
    */
-  readonly tls: { readonly key: string; readonly cert: string; readonly required: boolean } | undefined;
+  readonly tls: (TlsMaterial & { readonly required: boolean }) | undefined;
   readonly upstream: UpstreamTarget;
+  /** Where a session of this principal logs in, and as what; undefined refuses it. Left out: `upstream` for all. */
+  readonly upstreamFor?: (who: Authenticated) => UpstreamTarget | undefined;
   readonly gate: SqlGate;
   readonly authenticate: Authenticate;
+  readonly proofs?: ClientProofs;
   readonly catalog: CatalogSource;
   readonly connection: ConnectionFacts;
   /** `schema.name` of functions outside the built-in allowlist that this connection permits. */
@@ -41,6 +46,8 @@ export type PostgresListener = {
   readonly close: (graceMs: number) => Promise<void>;
   /** Stops accepting and leaves every session as it is: another process has taken the port over. */
   readonly stopAccepting: () => void;
+  /** Takes effect with the next handshake. @throws what node:tls says; the old stays then */
+  readonly renewTls: (material: TlsMaterial) => void;
   /** A cancel that came in by another process; false when no session here has the key. */
   readonly cancel: (processId: number, secret: Buffer) => Promise<boolean>;
   /** Sessions after login, and connections on their way there. */

@@ -90,6 +90,16 @@ export const encodeReady = (status: TransactionStatus): Buffer =>
   message(backendType.readyForQuery, [{ byte: statusByte[status] }]);
 
 export const encodeAuthenticationOk = (): Buffer => message(backendType.authentication, [0]);
+export type SaslStep =
+  | { readonly kind: "offer"; readonly mechanisms: readonly string[] }
+  | { readonly kind: "continue" | "final"; readonly data: string };
+
+/** AuthenticationSASL, -SASLContinue, -SASLFinal. */
+export const encodeAuthenticationSasl = (step: SaslStep): Buffer =>
+  step.kind === "offer"
+    ? message(backendType.authentication, [10, ...step.mechanisms, { byte: 0 }])
+    : message(backendType.authentication, [step.kind === "continue" ? 11 : 12, Buffer.from(step.data, "utf8")]);
+
 export const encodeAuthenticationCleartext = (): Buffer => message(backendType.authentication, [3]);
 export const encodeParameterStatus = (name: string, value: string): Buffer =>
   message(backendType.parameterStatus, [name, value]);
