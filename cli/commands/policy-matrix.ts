@@ -1,36 +1,36 @@
-// gw policy matrix: who may do what, as a table: fixtures x tables x verbs
-import type { Command } from "commander";
-import type { Checked } from "../../dsl/checked.ts";
-import { interpretProgram } from "../../dsl/interpret.ts";
-import { evaluate } from "../../engine/evaluate.ts";
-import type { Relation } from "../../engine/model/catalog.ts";
-import type { Decision } from "../../engine/model/decision.ts";
-import { quoteIdent } from "../../engine/model/row-predicate.ts";
+// gw policy matrix: who may do what, as a table: fixtures × tables and verbs, and × routes, tools and models
+import { type Command, Option } from "commander";
 import { GatewayError } from "../../proxy/errors.ts";
-import { askAll } from "../ask-bundle.ts";
 import { compileOrShow } from "../compiled-bundle.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
-import { type BundleFolder, defaultPath, selectBundles } from "../read-bundle.ts";
+import { type PlaceCell, placeCells, type TableCell, tableCells, verbs } from "../matrix-cells.ts";
+import { defaultPath, selectBundles } from "../read-bundle.ts";
 import { renderTable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
-type Flags = { readonly as: readonly string[]; readonly at?: string; readonly json?: boolean };
+type Flags = {
+  readonly as: readonly string[];
+  readonly at?: string;
+  readonly given: readonly string[];
+  readonly json?: boolean;
+};
 
 export function addMatrix(policy: Command, { terminal, exit }: CommandContext): void {
   policy
     .command("matrix")
-    .description("who may do what to which table; the people are the bundle's fixtures")
+    .description("who may do what to which table, route, tool and model; the people are the bundle's fixtures")
     .argument("[folder]", "the bundle; default: policies, else this folder")
     .option("--as <names>", "only these fixtures, with commas between", (text: string) => text.split(","), [])
     .option("--at <connection>", "only this connection")
+    .addOption(
+      new Option("-g, --given <given>", "what else a test could give: `time { hour: 3 }`; may be repeated")
+        .argParser((value: string, all: readonly string[]) => [...all, value])
+        .default([], "nothing"),
+    )
     .option("--json", "as JSON")
     .action(async (folder: string | undefined, flags: Flags) => exit(await policyMatrix(terminal, folder, flags)));
 }
-
-type Cell = { readonly who: string; readonly table: string; readonly verb: Verb; readonly mark: string };
-const verbs = ["select", "insert", "update", "delete"] as const;
-type Verb = (typeof verbs)[number];
 
 export async function policyMatrix(terminal: Terminal, folder: string | undefined, flags: Flags): Promise<ExitCode> {
   const [selection] = await selectBundles([folder ?? defaultPath()]);
@@ -47,7 +47,7 @@ export async function policyMatrix(terminal: Terminal, folder: string | undefine
         : [],
     ),
   );
-  const people = fixtures.filter((name) => flags.as.length === 0 || flags.as.includes(name));
+  const people = [...new Set(fixtures)].filter((name) => flags.as.length === 0 || flags.as.includes(name));
   if (people.length === 0) {
     throw new GatewayError(
       "config-invalid",
@@ -60,68 +60,23 @@ export async function policyMatrix(terminal: Terminal, folder: string | undefine
   const connections = new Set(
     own.flatMap(([, file]) => file.decls.flatMap((decl) => (decl.kind === "catalog" ? [decl.connection.raw] : []))),
   );
-  for (const connection of connections) {
-    if (flags.at !== undefined && flags.at !== connection) continue;
-    const cells = cellsOf(bundle, checked, connection, people);
+  const isWanted = (connection: string): boolean => flags.at === undefined || flags.at === connection;
+  const asked = { people, given: flags.given };
+  for (const connection of [...connections].filter(isWanted)) {
+    const cells = tableCells(bundle, checked, connection, asked);
     if (flags.json) terminal.out(`${JSON.stringify({ connection, cells }, undefined, 2)}\n`);
-    else terminal.out(renderMatrix(connection, people, cells));
+    else terminal.out(renderTables(connection, people, cells));
+  }
+  for (const [connection, cells] of placeCells(bundle, checked, asked)) {
+    if (!isWanted(connection)) continue;
+    if (flags.json) terminal.out(`${JSON.stringify({ connection, cells }, undefined, 2)}\n`);
+    else terminal.out(renderPlaces(connection, people, cells));
   }
   return exitCodes.ok;
 }
 
-function cellsOf(
-  bundle: BundleFolder,
-  checked: Checked,
-  connection: string,
-  people: readonly string[],
-): readonly Cell[] {
-  const relations = [...(checked.catalogs.get(connection)?.relations ?? [])].filter(([, r]) =>
-    ["table", "partitioned-table", "view", "materialized-view"].includes(r.kind),
-  );
-  const asked = relations.flatMap(([table, relation]) =>
-    people.flatMap((who) => verbs.map((verb) => ({ who, table, verb, sql: statementFor(verb, relation) }))),
-  );
-  const answers = askAll(
-    bundle,
-    asked.map(({ who, sql }) => ({ as: who, action: { kind: "sql" as const, text: sql }, at: connection, given: [] })),
-  );
-  return asked.map(({ who, table, verb }, i) => {
-    const prepared = answers.ok ? answers.prepared[i] : undefined;
-    const [request] = prepared?.requests ?? [];
-    if (!answers.ok || !prepared || prepared.fault || !request) return { who, table, verb, mark: "-" };
-    const program = interpretProgram(answers.checked, { data: prepared.data });
-    return { who, table, verb, mark: markOf(evaluate(program, request)) };
-  });
-}
-
-/** `-` denied, `+` allowed, `m` with masks, `f` with a row filter, `a` after an approval. */
-function markOf(decision: Decision): string {
-  if (decision.effect === "deny") return "-";
-  const { masks, filters } = decision.obligations;
-  const isMasked = [...masks.values()].some((columns) => columns.size > 0);
-  return `${decision.effect === "approval" ? "a" : "+"}${isMasked ? "m" : ""}${filters.size > 0 ? "f" : ""}`;
-}
-
-function statementFor(verb: Verb, relation: Relation): string {
-  const table = `${quoteIdent(relation.schema)}.${quoteIdent(relation.name)}`;
-  const column = quoteIdent(relation.columns[0]?.name ?? "");
-  const other = quoteIdent(relation.columns.at(-1)?.name ?? "");
-  switch (verb) {
-    case "select":
-      return `select * from ${table}`;
-    case "insert":
-      return `insert into ${table} (${column}) values (null)`;
-    case "update":
-      return `update ${table} set ${other} = null where ${column} = $1`;
-    case "delete":
-      return `delete from ${table} where ${column} = $1`;
-  }
-}
-
-function renderMatrix(connection: string, people: readonly string[], cells: readonly Cell[]): string {
-  const byTable = new Map<string, Cell[]>();
-  for (const cell of cells) byTable.set(cell.table, [...(byTable.get(cell.table) ?? []), cell]);
-  const rows = [...byTable].map(([table, row]) => [
+function renderTables(connection: string, people: readonly string[], cells: readonly TableCell[]): string {
+  const rows = [...grouped(cells, (cell) => cell.table)].map(([table, row]) => [
     table,
     ...people.map((who) =>
       row
@@ -133,4 +88,19 @@ function renderMatrix(connection: string, people: readonly string[], cells: read
   ]);
   const legend = `each cell: ${verbs.join(", ")} of all columns; - denied, + allowed, m masked, f rows filtered, a after approval`;
   return `${renderTable([connection, ...people], rows)}\n\n${legend}\n`;
+}
+
+function renderPlaces(connection: string, people: readonly string[], cells: readonly PlaceCell[]): string {
+  const rows = [...grouped(cells, (cell) => cell.what)].map(([what, row]) => [
+    what,
+    ...people.map((who) => row.find((cell) => cell.who === who)?.mark ?? "-"),
+  ]);
+  const legend = "- denied, + allowed, m masked, f items filtered, a after approval; ? depends on what is sent";
+  return `${renderTable([connection, ...people], rows)}\n\n${legend}\n`;
+}
+
+function grouped<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  return groups;
 }

@@ -1,20 +1,22 @@
-// gw policy repl: statement after statement, decided as somebody
+// gw policy repl: statement after statement, request after request, decided as somebody
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { explainDecision } from "../../dsl/explain.ts";
 import { renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
 import { GatewayError } from "../../proxy/errors.ts";
-import { askBundle } from "../ask-bundle.ts";
+import { type Action, askBundle } from "../ask-bundle.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { colorsOf, paletteOf } from "../palette.ts";
+import { quoted } from "../question-file.ts";
 import { defaultPath, forReader, readBundle, selectBundles } from "../read-bundle.ts";
 import { showDecision } from "../show-decision.ts";
 import type { Terminal } from "../terminal.ts";
 
 type State = { readonly as: string; readonly at: string | undefined; readonly given: readonly string[] };
 
-const help = `a statement     decide it
+const help = `a statement     decide it; so too are: http GET /v1/orders/7 { headers: { "x-team": "a" } }
+                mcp tool crm.get { id: 7 }      llm model gpt-5 { input_tokens: 9, tools: [] }
 :as IDENTITY    somebody else: a fixture's name, or { sub: "x", kind: human }
 :at CONNECTION  elsewhere
 :given GIVEN    what a test could give: time { hour: 3 }; :given alone forgets them
@@ -24,7 +26,7 @@ const help = `a statement     decide it
 export function addRepl(policy: Command, { terminal, exit }: CommandContext): void {
   policy
     .command("repl")
-    .description("type statements and see how they are decided; edits of the policies count at once")
+    .description("type statements and requests and see how they are decided; edits of the policies count at once")
     .argument("[folder]", "the bundle; default: policies, else this folder")
     .option("--as <identity>", "who asks: a fixture's name, or a record", '{ sub: "me", kind: human, groups: [] }')
     .option("--at <connection>", "where; may be left out if the bundle has one catalog")
@@ -77,8 +79,16 @@ async function answer(terminal: Terminal, root: string, state: State, text: stri
   return state;
 }
 
-function decide(terminal: Terminal, bundle: Awaited<ReturnType<typeof readBundle>>, state: State, sql: string): void {
-  const asked = askBundle(bundle, { ...state, action: { kind: "sql", text: sql } });
+/** `http GET /v1/orders { … }`; everything else is a statement. */
+function actionOf(text: string): Action {
+  const [, kind, word, name, record] = /^(http|mcp|llm)\s+(\w+)\s+(\S+)(?:\s+(\{.*\}))?$/.exec(text) ?? [];
+  if ((kind !== "http" && kind !== "mcp" && kind !== "llm") || word === undefined || name === undefined)
+    return { kind: "sql", text };
+  return { kind, word, name: name.startsWith('"') ? name : quoted(name), record };
+}
+
+function decide(terminal: Terminal, bundle: Awaited<ReturnType<typeof readBundle>>, state: State, text: string): void {
+  const asked = askBundle(bundle, { ...state, action: actionOf(text) });
   if (!asked.ok) {
     const { diagnostics, texts } = forReader(asked.bundle, asked.diagnostics);
     terminal.err(`${renderDiagnostics(diagnostics, new Sources(texts), "text", paletteOf(terminal))}\n`);

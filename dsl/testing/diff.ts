@@ -1,10 +1,13 @@
 // Two versions of a bundle -> requests that they decide differently, as tests. A search, not a proof.
+
+import { describeRequest } from "../../engine/describe-access.ts";
 import { evaluate } from "../../engine/evaluate.ts";
 import type { Decision, Obligations } from "../../engine/model/decision.ts";
 import { joinMasks, maskKey } from "../../engine/model/mask.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 import { renderRowPredicate } from "../../engine/model/row-predicate.ts";
-import type { Checked } from "../checked.ts";
+import type { SqlFacts } from "../../engine/model/statement.ts";
+import type { Checked, CheckedRule } from "../checked.ts";
 import { compileProgram } from "../compile-program.ts";
 import {
   Dice,
@@ -17,6 +20,7 @@ import {
   writeIdentity,
 } from "./generate.ts";
 import { type AnalyzeSql, NotGiven } from "./given.ts";
+import { drawProbe, type Place, type ProbeFacts, placesOf, wantsOf } from "./probes.ts";
 
 export type DiffOptions = {
   readonly analyzeSql: AnalyzeSql;
@@ -47,28 +51,38 @@ export type BundleDiff = {
 export function diffBundles(before: Checked, after: Checked, options: DiffOptions): BundleDiff {
   const dice = new Dice(options.seed);
   const literals = directedLiterals([before, after]);
-  const statements = statementsOf(new Map([...before.catalogs, ...after.catalogs]));
   const rules = [...before.rules, ...after.rules];
+  const data = new Map([...before.data, ...after.data]);
+  const world: World = {
+    dice,
+    analyzeSql: options.analyzeSql,
+    statements: statementsOf(new Map([...before.catalogs, ...after.catalogs])),
+    places: placesOf(rules),
+    data,
+    wants: wantsOf(rules, data),
+  };
   const [old, now] = [compileProgram(before), compileProgram(after)];
   const found = new Map<string, Difference>();
   const cases = options.cases ?? 4_000;
   for (let i = 0; i < cases; i += 1) {
     const rule = dice.chance(0.6) ? dice.pick(rules) : undefined;
     const identity = drawIdentity(dice, literals, rule);
-    const statement = drawStatement(dice, statements, rule);
-    if (!statement) break;
+    const drawn = draw(world, rule, identity);
+    if (!drawn) break;
     const hour = dice.pick([3, 12, 23]) ?? 12;
-    for (const request of requestsOf(statement, identity, hour, dice, options.analyzeSql)) {
+    const count = dice.pick([0, 0, 50, 5_000, 50_000]) ?? 0;
+    for (const facts of drawn.facts) {
+      const request = requestOf(facts, drawn.connection, identity, hour, count);
       const difference = compareDecisions(evaluate(old, request), evaluate(now, request));
       if (!difference) continue;
-      const access = request.protocol === "sql" ? describeStatement(request) : request.protocol;
+      const access = request.protocol === "sql" ? describeStatement(request) : describeRequest(request, undefined);
       const key = `${difference.what} ${access} ${difference.rules.join(" ")}`;
       const known = found.get(key);
       if (known) {
         found.set(key, { ...known, count: known.count + 1 });
         continue;
       }
-      const witness = `given identity ${writeIdentity(identity)}\ngiven time { hour: ${hour} }\ngiven sql ${JSON.stringify(statement.sql)} at ${JSON.stringify(statement.connection)}`;
+      const witness = `given identity ${writeIdentity(identity)}\ngiven time { hour: ${hour} }\ngiven ${drawn.given}`;
       found.set(key, { ...difference, access, witness, count: 1 });
     }
   }
@@ -82,29 +96,57 @@ const describeStatement = (request: PolicyRequest & { protocol: "sql" }): string
     .map((a) => (a.relation ? `${a.verb} ${a.relation.schema}.${a.relation.name}` : a.verb))
     .join(", ");
 
-function requestsOf(
-  statement: Statement,
+/** Where requests come from. */
+type World = {
+  readonly dice: Dice;
+  readonly analyzeSql: AnalyzeSql;
+  readonly statements: readonly Statement[];
+  readonly places: readonly Place[];
+  readonly data: Checked["data"];
+  readonly wants: ReturnType<typeof wantsOf>;
+};
+
+type Facts = ProbeFacts | { readonly protocol: "sql"; readonly sql: SqlFacts };
+type Drawn = { readonly facts: readonly Facts[]; readonly connection: string; readonly given: string };
+
+/** Of the rule's protocol; without a rule of any that the bundles speak of. */
+function draw(world: World, rule: CheckedRule | undefined, identity: IdentityDraft): Drawn | undefined {
+  const { dice, statements, places, data } = world;
+  const protocol = rule?.scope.protocol ?? "any";
+  const isSql = protocol === "sql" || (protocol === "any" && (places.length === 0 || dice.chance(0.5)));
+  if (isSql && statements.length > 0) return drawSql(world, rule);
+  const own = rule && dice.chance(0.7) ? placesOf([rule]) : [];
+  const place = dice.pick(own.length > 0 ? own : places);
+  if (!place) return drawSql(world, rule);
+  const wants = rule && dice.chance(0.7) ? wantsOf([rule], data) : world.wants;
+  const { facts, given } = drawProbe(dice, place, wants, [identity.sub, identity.on_behalf_of]);
+  return { facts: [facts], connection: place.connection, given };
+}
+
+function drawSql({ dice, statements, analyzeSql }: World, rule: CheckedRule | undefined): Drawn | undefined {
+  const statement = drawStatement(dice, statements, rule);
+  if (!statement) return undefined;
+  const facts = analyzeSql(statement.sql, statement.connection);
+  const { connection } = statement;
+  const given = `sql ${JSON.stringify(statement.sql)} at ${JSON.stringify(connection)}`;
+  return { facts: "map" in facts ? facts.map((sql) => ({ protocol: "sql", sql })) : [], connection, given };
+}
+
+const requestOf = (
+  facts: Facts,
+  connection: string,
   identity: IdentityDraft,
   hour: number,
-  dice: Dice,
-  analyzeSql: AnalyzeSql,
-): readonly PolicyRequest[] {
-  const facts = analyzeSql(statement.sql, statement.connection);
-  if (!("map" in facts)) return [];
-  const count = dice.pick([0, 0, 50, 5_000, 50_000]) ?? 0;
-  return facts.map(
-    (sql): PolicyRequest => ({
-      protocol: "sql",
-      sql,
-      identity: { ...identity, groups: new Set(identity.groups) },
-      connection: { name: statement.connection, env: new NotGiven("connection.env"), tags: new Set<string>() },
-      session: { id: "test-session", age: 0, purpose: undefined },
-      time: { now: Date.UTC(2026, 0, 7, hour), hour, minute: 0, weekday: "wed" },
-      counter: () => count,
-      approved: new Set(),
-    }),
-  );
-}
+  count: number,
+): PolicyRequest => ({
+  ...facts,
+  identity: { ...identity, groups: new Set(identity.groups) },
+  connection: { name: connection, env: new NotGiven("connection.env"), tags: new Set<string>() },
+  session: { id: "test-session", age: 0, purpose: undefined },
+  time: { now: Date.UTC(2026, 0, 7, hour), hour, minute: 0, weekday: "wed" },
+  counter: () => count,
+  approved: new Set(),
+});
 
 const strictness: Readonly<Record<Decision["effect"], number>> = { allow: 0, approval: 1, deny: 2 };
 

@@ -270,6 +270,83 @@ test("matrix shows who may do what", async () => {
   assert.match(ran.out, /^prod-pg +sam +bot\n─+ +─+ +─+\npublic\.customers +\+ {3}- {3}- {3}- +\+m {2}- {3}- {3}-\n/);
 });
 
+const webRules = `
+type Order = { amount: int }
+allow own_page on http GET "/v1/people/{who}" at "api" when who == identity.sub
+allow order on http POST "/v1/orders" at "api"
+  let o = http.body as Order
+  when o is present and o.amount <= 100
+mask tokens of json "$.token" using redact on http at "api" when identity.kind == agent
+allow read_tools on mcp tool "crm.get_*"
+filter own of json "$.items" where (item.owner as string) == identity.sub on mcp tool "crm.*"
+require approval calls from group "leads" on llm model "big-*"
+allow models on llm
+`;
+
+test("matrix shows routes, tools and models, too", async () => {
+  const folder = await bundle(({ main }) => ({ main: main + webRules }));
+  const { out } = await gw(["policy", "matrix", folder, "--at", "api"]);
+  assert.match(
+    out,
+    /^api +sam +bot\n─+ +─+ +─+\nGET \/\*\* +- +-\nPOST \/\*\* +- +-\nPOST \/v1\/orders +\+\? +\+m\?\nGET \/v1\/people\/\{who\} +\+\? +\+m\?\n/,
+  );
+  const any = await gw(["policy", "matrix", folder, "--at", "any"]);
+  assert.match(any.out, /\nmodel big-\* +a +a\n[\s\S]*\ntool crm\.get_\* +\+f +\+f\n/);
+});
+
+test("diff tells requests of HTTP, MCP and models that a version widens", async () => {
+  const before = await bundle(({ main }) => ({ main: main + webRules }));
+  const after = await bundle(({ main }) => ({
+    main:
+      main +
+      webRules
+        .replace("<= 100", "<= 1_000")
+        .replace('"crm.get_*"', '"crm.*"')
+        .replace("using redact on http", "using hash on http")
+        .replace('"big-*"', '"huge-*"'),
+  }));
+  const { code, out } = await gw(["policy", "diff", before, after, "--cases", "3000"]);
+  assert.equal(code, 3);
+  assert.match(
+    out,
+    /widened {2}deny → allow {4}POST \/v1\/orders\n[\s\S]*?given http POST "\/v1\/orders" at "api" \{ body: \{ "amount": \d+ \} \}/,
+  );
+  assert.match(out, /widened {2}deny → allow {4}tools\/call crm\.x7\n/);
+  assert.match(out, /widened {2}no longer mask json \$\.token using redact/);
+  assert.match(out, /widened {2}approval → allow {4}model big-x7\n/);
+});
+
+test("repl decides requests of HTTP, MCP and models", async () => {
+  const folder = await bundle(({ main }) => ({ main: main + webRules }));
+  const input = [
+    ":at api",
+    'http GET /v1/people/bot { headers: { "x-a": "b" } }',
+    "http POST /v1/orders { body: { amount: 101 } }",
+    "mcp tool crm.get_customer { id: 7 }",
+    "llm model small",
+    ":quit",
+  ].join("\n");
+  const ran = spawnSync(process.execPath, ["cli/gw.js", "policy", "repl", folder, "--as", "bot"], {
+    input,
+    encoding: "utf8",
+  });
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.equal(
+    ran.stdout.replaceAll(/ {2}it would be .*\n/g, ""),
+    `ALLOW
+  by acme.access.own_page
+  mask json "$.token" using redact  (acme.access.tokens)
+DENY
+  No rule of acme.access allows this
+ALLOW
+  by acme.access.read_tools
+  filter json "$.items" where (item -> 'owner')::string = 'bot'  (acme.access.own)
+ALLOW
+  by acme.access.models
+`,
+  );
+});
+
 test("doc is a page in the author's words", async () => {
   const ran = await gw(["policy", "doc", await bundle()]);
   assert.equal(ran.code, 0);
@@ -342,11 +419,11 @@ test("index says by which key each rule is found", async () => {
   assert.equal(ran.code, 0);
   assert.match(
     ran.out,
-    /acme\.access\.agent_email +mask +prod-pg +every verb of public\.customers\.email +kind agent\n/,
+    /acme\.access\.agent_email +mask +prod-pg +sql every verb · public\.customers\.email +identity\.kind = agent +3\n/,
   );
   assert.match(
     ran.out,
-    /acme\.access\.unbounded_write +deny +every +update, delete +scanned: condition is an alternative\n/,
+    /acme\.access\.unbounded_write +deny +every +sql update, delete · every table +scanned: condition is an alternative +4\n/,
   );
 });
 

@@ -8,7 +8,6 @@ import { roleSection, tableSection } from "../../dsl/document.ts";
 import { explainDecision } from "../../dsl/explain.ts";
 import { indexReport } from "../../dsl/index-report.ts";
 import { interpretProgram } from "../../dsl/interpret.ts";
-import { permissionMatrix } from "../../dsl/matrix.ts";
 import { type AnalyzeSql, prepare } from "../../dsl/testing/given.ts";
 import { runTests } from "../../dsl/testing/run.ts";
 import { evaluate } from "../../engine/evaluate.ts";
@@ -101,41 +100,6 @@ test("the index says which key finds a rule, or why it is scanned", () => {
   );
   assert.equal(rows.get("acme.postgres.pii.unbounded_write"), "condition is an alternative");
   assert.equal(rows.get("acme.postgres.pii.session_chatter"), "has no condition");
-});
-
-test("the matrix tells who may do what", () => {
-  assert.ok(policySet);
-  const identity = {
-    sub: "bot-7",
-    kind: "agent",
-    groups: new Set(["sales-agents"]),
-    email: undefined,
-    ip: "10.0.0.1",
-    mfa: false,
-    on_behalf_of: undefined,
-    claims: { tenant: "acme" },
-  } as const;
-  const cells = permissionMatrix(checked, policySet, {
-    principals: [{ name: "sales bot", identity }],
-    verbs: ["select", "delete"],
-    time: { now: 0, hour: 12, minute: 0, weekday: "wed" },
-  });
-  const shown = cells.filter((c) => c.table === "public.customers" || c.table === "public.payroll");
-  assert.deepEqual(
-    shown.map((c) => [c.table, c.verb, c.effect, c.masks, c.filter]),
-    [
-      [
-        "public.customers",
-        "select",
-        "allow",
-        ["email: hash", "name: hash", "ssn: redact"],
-        `"deleted_at" IS NULL AND "tenant" = 'acme'`,
-      ],
-      ["public.customers", "delete", "deny", [], undefined],
-      ["public.payroll", "select", "deny", [], undefined],
-      ["public.payroll", "delete", "deny", [], undefined],
-    ],
-  );
 });
 
 test("the page of a bundle says what each role is given and which rules are about a table", () => {
