@@ -9,6 +9,7 @@ import type { TrafficGate } from "../proxy/gate/traffic.ts";
 import { createTrafficGate, type TrafficGateDeps } from "../proxy/gate/traffic-gate.ts";
 import type { Address, ClientTls, TrafficConnectionConfig } from "../proxy/gateway-config.ts";
 import { createApiHandler } from "../proxy/http/api.ts";
+import { upgradeApi } from "../proxy/http/api-upgrade.ts";
 import type { HttpConnectionBase } from "../proxy/http/config.ts";
 import type { HttpRoute, HttpUpstream, RouteBehaviour } from "../proxy/http/exchange.ts";
 import { createHttpFront, type HttpFront } from "../proxy/http/front.ts";
@@ -118,6 +119,7 @@ function behaviourOf(connection: TrafficConnectionConfig, parts: HttpParts): Rou
     case "http":
       return {
         handler: createApiHandler({ maskKey: connection.maskKey, limits, clock, log }),
+        upgrade: upgradeApi,
         tokenHeaders: [],
         sessionHeaders: [],
       };

@@ -232,7 +232,7 @@ class Sender {
     this.#reader = reader;
   }
 
-  /** Event by event from here on. */
+  /** Line by line from here on: where the upstream cut its events is no more told than where it cut its blocks. */
   begin(): void {
     this.#isLive = true;
     this.#sink ??= this.#exchange.stream(this.#head);
@@ -245,7 +245,7 @@ class Sender {
     if (this.bytesMax !== undefined && this.#bytes > this.bytesMax) throw tooLarge(`more than ${this.bytesMax} bytes`);
     this.#pending.push(bytes);
     this.#pendingBytes += bytes.byteLength;
-    if (this.#isLive) await this.#flush(1);
+    if (this.#isLive) await this.#flushLines();
     else if (this.#sink !== undefined || this.#pendingBytes > holdBytes) await this.#flush(blockBytes);
   }
 
@@ -274,6 +274,19 @@ class Sender {
     rows: this.#reader?.transformer.count() ?? 0,
     bytes: this.#bytes,
   });
+
+  async #flushLines(): Promise<void> {
+    this.#sink ??= this.#exchange.stream(this.#head);
+    const all = Buffer.concat(this.#pending);
+    let start = 0;
+    for (let end = all.indexOf(0x0a); end >= 0; end = all.indexOf(0x0a, start)) {
+      await this.#sink.write(all.subarray(start, end + 1));
+      start = end + 1;
+    }
+    this.#pending = start < all.byteLength ? [all.subarray(start)] : [];
+    this.#pendingBytes = all.byteLength - start;
+    if (this.#pendingBytes > holdBytes) await this.#flush(blockBytes);
+  }
 
   async #flush(unit: number): Promise<void> {
     this.#sink ??= this.#exchange.stream(this.#head);

@@ -13,7 +13,7 @@ import { type AnswerPlan, planAnswer, sendAnswer } from "./answer.ts";
 import { statusUrlOf } from "./approval-status.ts";
 import type { ExchangeHandler, HttpAnswer, HttpExchange, UpstreamRequest } from "./exchange.ts";
 import { HttpFaultError } from "./incoming.ts";
-import { acceptedForApproval, problemOfFault, problemOfRefusal } from "./problem.ts";
+import { acceptedForApproval, notRecorded, problemOfFault, problemOfRefusal } from "./problem.ts";
 import { type ReadBody, readRequestBody } from "./request-body.ts";
 
 export type ApiDeps = {
@@ -83,13 +83,6 @@ async function judge(deps: ApiDeps, exchange: HttpExchange): Promise<Result<Judg
   if (settled.kind === "refuse") return err(problemOfRefusal(settled.refusal));
   return settled.kind === "release" ? ok({ verdict: settled, body }) : err(problemOfFault(notRecorded));
 }
-
-const notRecorded: HttpFault = {
-  status: 503,
-  code: "record-failed",
-  message: "the request could not be recorded, so it went nowhere",
-  help: "try again in a minute; if it stays, tell whoever runs the gateway",
-};
 
 function recordVerdict({ gate, session }: HttpExchange, verdict: TrafficVerdict): boolean {
   try {

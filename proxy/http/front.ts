@@ -19,6 +19,7 @@ import { AnswerWriter, type Incoming, type Outgoing, rawRequestOf, requestBodyOf
 import { problemOfFault } from "./problem.ts";
 import type { HttpSessions } from "./sessions.ts";
 import { continueTrace, withTrace } from "./trace.ts";
+import { joinSockets } from "./upgraded.ts";
 
 export type HttpFrontOptions = {
   readonly listen: Address;
@@ -240,16 +241,49 @@ class Front implements HttpFront {
     return ok({ route, read: read.value, who: verified.value, open });
   }
 
-  async #upgrade(request: IncomingMessage, socket: Duplex, _head: Buffer): Promise<void> {
+  async #upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => undefined);
-    const arrived = await this.#arrive(request, request.url ?? "").catch(() => undefined);
-    const answer =
-      arrived === undefined
-        ? internalError
-        : arrived.ok
-          ? problemOfFault(httpFault("upgrade-refused"))
-          : arrived.error.answer;
-    writeRaw(socket, answer);
+    const abort = new AbortController();
+    socket.on("close", () => abort.abort());
+    this.#running.add(abort);
+    let isAnswered = false;
+    const refuse = (answer: HttpAnswer): void => {
+      if (!isAnswered) writeRaw(socket, answer);
+      isAnswered = true;
+    };
+    try {
+      const arrived = await this.#arrive(incoming, incoming.url ?? "");
+      if (!arrived.ok) return refuse(arrived.error.answer);
+      const { route, read, who } = arrived.value;
+      const show = route.showFault ?? problemOfFault;
+      const begun = this.#begin(route, read, who);
+      if (!begun.ok) return refuse(show(begun.error));
+      const { session, request, trace } = begun.value;
+      if (route.upgrade === undefined || request.method !== "GET" || request.contentLength.kind !== "none") {
+        return refuse(show(httpFault("upgrade-refused")));
+      }
+      await route.upgrade({
+        session,
+        request,
+        gate: route.gate,
+        signal: abort.signal,
+        traceId: trace.traceId,
+        forward: ({ target, headers }) =>
+          route.upstream.upgrade({ target, headers: withTrace(headers, trace, trace.isContinued) }, abort.signal),
+        refuse,
+        accept: (upgraded) => {
+          isAnswered = true;
+          return joinSockets(socket, head, upgraded);
+        },
+      });
+      refuse(internalError);
+    } catch (bug) {
+      this.#options.log.error({ code: "internal-error", cause: causeCode(bug) }, "an upgrade broke");
+      refuse(internalError);
+      socket.destroy();
+    } finally {
+      this.#running.delete(abort);
+    }
   }
 
   #refuseUnreadable(error: unknown, socket: Socket): void {

@@ -59,3 +59,10 @@ export function acceptedForApproval(refusal: Refusal, approvalId: string, status
     })}\n`,
   };
 }
+
+export const notRecorded: HttpFault = {
+  status: 503,
+  code: "record-failed",
+  message: "the request could not be recorded, so it went nowhere",
+  help: "try again in a minute; if it stays, tell whoever runs the gateway",
+};

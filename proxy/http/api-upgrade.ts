@@ -1,0 +1,76 @@
+// A WebSocket through a plain HTTP API: decided as the method CONNECT (as RFC 8441 names it), so that no rule about GET allows one
+import { httpFacts } from "../../engine/http/facts.ts";
+import { httpFault } from "../../engine/http/faults.ts";
+import { noObligations, type Obligations } from "../../engine/model/decision.ts";
+import { GatewayError } from "../errors.ts";
+import type { Subject, TrafficVerdict } from "../gate/traffic.ts";
+import type { UpgradeExchange, UpgradeHandler } from "./exchange.ts";
+import { notRecorded, problemOfFault, problemOfRefusal } from "./problem.ts";
+
+/** Frames aren't read: what would have to look into them is refused. */
+export const upgradeApi: UpgradeHandler = async (exchange) => {
+  const { gate, session } = exchange;
+  const startedMs = performance.now();
+  let verdict: TrafficVerdict = gate.decide(session, subjectOf(exchange));
+  if (verdict.kind === "hold") {
+    const outcome = await gate.hold(session, verdict, exchange.signal);
+    if (outcome.kind === "withdrawn") return;
+    if (outcome.kind === "refused") return exchange.refuse(problemOfRefusal(outcome.refusal));
+    verdict = outcome.verdict;
+  }
+  try {
+    gate.record(session, [verdict]);
+  } catch (error) {
+    if (error instanceof GatewayError) return exchange.refuse(problemOfFault(notRecorded));
+    throw error;
+  }
+  if (verdict.kind === "refuse") return exchange.refuse(problemOfRefusal(verdict.refusal));
+  const { decisionId } = verdict;
+  const complete = (outcome: "ok" | "error", tag: string, bytes: number): void =>
+    gate.complete(session, decisionId, {
+      outcome,
+      tag,
+      rows: 0,
+      bytes,
+      durationUs: Math.round((performance.now() - startedMs) * 1_000),
+    });
+  const { target, headers } = exchange.request;
+  const upgraded = await exchange.forward({ target, headers });
+  if (!upgraded.ok) {
+    complete("error", upgraded.error.code, 0);
+    return exchange.refuse(problemOfFault(upgraded.error));
+  }
+  const { sent } = await exchange.accept(upgraded.value);
+  complete("ok", "101", sent);
+};
+
+function subjectOf({ request, traceId }: UpgradeExchange): Subject {
+  const asConnect = { ...request, method: "CONNECT" };
+  const none = { body: undefined, bodySize: 0 };
+  return {
+    facts: { protocol: "http", http: httpFacts(asConnect, () => none) },
+    text: `CONNECT ${request.target}`,
+    access: `CONNECT ${request.path}`,
+    binding: [
+      request.host,
+      ...request.headers.filter(([n]) => n !== "sec-websocket-key").map(([n, v]) => `${n}: ${v}`),
+    ],
+    shown: [],
+    refs: { trace: traceId },
+    whyUnable,
+  };
+}
+
+function whyUnable({ content, items, limits }: Obligations = noObligations): ReturnType<Subject["whyUnable"]> {
+  const looksInside =
+    content !== undefined ||
+    items !== undefined ||
+    limits.some((l) => l.window === undefined || (l.unit !== "requests" && l.unit !== "calls"));
+  if (!looksInside) return undefined;
+  const { code } = httpFault("upgrade-refused");
+  return {
+    code,
+    message: "a rule masks, filters or measures what a WebSocket would carry unread",
+    help: "say in that rule, or by a route, that it isn't meant",
+  };
+}
