@@ -1,5 +1,8 @@
 // manifest.yaml -> what it says of a bundle
 import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from "yaml";
+import type { Severity } from "../dsl/diagnostic.ts";
+import { type LintConfig, lintRules, unknownLintRules } from "../dsl/lint/lint.ts";
+import { suggest } from "../dsl/suggest.ts";
 import { err, ok, type Result } from "../engine/lib/result.ts";
 
 /** The name that makes a folder a bundle; a bundle may lie inside another one, which then leaves its tests alone. */
@@ -17,6 +20,8 @@ export type Manifest = {
    * undefined: tests run with every package that takes part.
    */
   readonly testsWith: readonly string[] | undefined;
+  /** Rule of the linter → what becomes of its findings. */
+  readonly lint: LintConfig;
 };
 
 export const noManifest: Manifest = {
@@ -24,9 +29,12 @@ export const noManifest: Manifest = {
   timeZone: undefined,
   packages: undefined,
   testsWith: undefined,
+  lint: {},
 };
 
-const keys = ["revision", "time_zone", "packages", "tests_with"] as const;
+const severities = ["error", "warning", "off"] as const;
+
+const keys = ["revision", "time_zone", "packages", "tests_with", "lint"] as const;
 
 /** The error is one line per mistake: `path:line:column: what`. */
 export function parseManifest(text: string, path: string): Result<Manifest, string> {
@@ -65,6 +73,26 @@ export function parseManifest(text: string, path: string): Result<Manifest, stri
     const names = items.filter((item): item is string => typeof item === "string" && /^\w+(\.\w+)*$/.test(item));
     return names.length === items.length ? names : complain(node, `\`${name}\` is a list of package names`);
   };
+  const lintAt = (): LintConfig => {
+    const node = nodeAt(root, "lint");
+    if (node === undefined) return {};
+    if (!isMap(node)) return complain(node, "`lint` is a list of `rule: severity`") ?? {};
+    const config: Record<string, Severity | "off"> = {};
+    for (const { key, value } of node.items) {
+      const name = isScalar(key) ? String(key.value) : "?";
+      const wanted = isScalar(value) ? value.value : undefined;
+      const severity = severities.find((s) => s === wanted);
+      if (unknownLintRules({ [name]: "off" }).length > 0) {
+        const near = suggest(
+          name,
+          lintRules.map((rule) => rule.name),
+        );
+        complain(key, `there is no lint rule \`${name}\`${near === undefined ? "" : `, did you mean \`${near}\`?`}`);
+      } else if (severity === undefined) complain(value, `\`${name}\` is error, warning or off`);
+      else config[name] = severity;
+    }
+    return config;
+  };
   const timeZone = textAt("time_zone");
   if (timeZone !== undefined && !isTimeZone(timeZone)) {
     complain(nodeAt(root, "time_zone"), `\`${timeZone}\` isn't a time zone: write one like \`Europe/Berlin\``);
@@ -74,6 +102,7 @@ export function parseManifest(text: string, path: string): Result<Manifest, stri
     timeZone,
     packages: namesAt("packages"),
     testsWith: namesAt("tests_with"),
+    lint: lintAt(),
   };
   return mistakes.length > 0 ? err(mistakes.join("\n")) : ok(manifest);
 }

@@ -22,9 +22,12 @@ export function addLint(policy: Command, { terminal, exit }: CommandContext): vo
       new Option("--format <format>", "how to write it").choices(["text", "json", "sarif", "github"]).default("text"),
     )
     .addOption(
-      new Option("--rule <name=severity>", "error, warning or off for one rule; may be repeated")
+      new Option(
+        "--rule <name=severity>",
+        "error, warning or off for one rule, whatever `lint` of the manifest says; may be repeated",
+      )
         .argParser(setting)
-        .default({}, "warnings"),
+        .default({}, "the manifest's, else warnings"),
     )
     .action(async (paths: readonly string[], flags: Flags) => exit(await policyLint(terminal, paths, flags)));
 }
@@ -42,7 +45,7 @@ export async function policyLint(terminal: Terminal, paths: readonly string[], f
   const found = (await selectBundles(paths)).flatMap(({ bundle, within }) => {
     const { checked, diagnostics } = compile(bundle);
     const errors = diagnostics.filter((d) => d.severity === "error");
-    const findings = errors.length > 0 ? errors : lintBundle(checked, flags.rule);
+    const findings = errors.length > 0 ? errors : lintBundle(checked, { ...bundle.manifest.lint, ...flags.rule });
     const isOurs = (path: string) => isWithin(within, path) && !bundle.inner.some((folder) => path.startsWith(folder));
     const shown = forReader(
       bundle,

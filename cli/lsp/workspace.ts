@@ -78,7 +78,7 @@ export class Workspace {
       files,
       bundle,
       sources: [...bundle.checked.files.values()],
-      diagnostics: isSound ? [...bundle.diagnostics, ...lintBundle(bundle.checked)] : bundle.diagnostics,
+      diagnostics: isSound ? [...bundle.diagnostics, ...lintBundle(bundle.checked, options?.lint)] : bundle.diagnostics,
       linesOf,
     };
   }

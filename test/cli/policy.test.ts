@@ -263,6 +263,28 @@ test("diff ends with 3 when the new version permits more, and with 0 the other w
   assert.deepEqual([narrower.code, /^NOT WIDENED/.test(narrower.out)], [0, true]);
 });
 
+test("lint goes by the manifest, and for one run by --rule", async () => {
+  const loose = ({ main }: { main: string }) => ({ main: `${main}\ndeny no_reason on sql ddl\n` });
+  const withManifest = async (text: string) => {
+    const folder = await bundle(loose);
+    writeFileSync(join(folder, "manifest.yaml"), text);
+    return folder;
+  };
+  const strict = await withManifest("lint: { deny-without-because: error, untested-rule: off }\n");
+  const ran = await gw(["policy", "lint", strict]);
+  assert.deepEqual(
+    [ran.code, [...ran.out.matchAll(/^(\w+)\[(L\d+)\]/gm)].map(([, severity, code]) => `${severity} ${code}`)],
+    [1, ["error L0301"]],
+  );
+  const softer = await gw(["policy", "lint", strict, "--rule", "deny-without-because=warning"]);
+  assert.deepEqual([softer.code, /^warning\[L0301\]/.test(softer.out)], [0, true]);
+  const wrong = await gw(["policy", "lint", await withManifest("lint:\n  untested-rul: off\n  allow-unknown: loud\n")]);
+  assert.match(
+    wrong.err,
+    /manifest\.yaml:2:3: there is no lint rule `untested-rul`, did you mean `untested-rule`\?\n.*manifest\.yaml:3:18: `allow-unknown` is error, warning or off\n/,
+  );
+});
+
 test("matrix shows who may do what", async () => {
   const folder = await bundle();
   const ran = await gw(["policy", "matrix", folder]);
@@ -406,7 +428,7 @@ test("a manifest's mistakes are shown with their places", async () => {
   assert.equal(ran.code, 2);
   assert.equal(
     ran.err,
-    `error[config-invalid]: ~/b${folders}/manifest.yaml:2:1: \`revison\` is not a key of a manifest: it has revision, time_zone, packages, tests_with
+    `error[config-invalid]: ~/b${folders}/manifest.yaml:2:1: \`revison\` is not a key of a manifest: it has revision, time_zone, packages, tests_with, lint
 ~/b${folders}/manifest.yaml:3:12: \`Mars/North\` isn't a time zone: write one like \`Europe/Berlin\`
 ~/b${folders}/manifest.yaml:1:11: \`packages\` is a list of package names
   = help: docs/guide.md has an example of a manifest
