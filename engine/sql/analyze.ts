@@ -7,6 +7,7 @@ import { factsOf, markTargetReads } from "./facts.ts";
 import { FaultError, refuse } from "./fault.ts";
 import { constantsFact, notBound, parametersOf } from "./parameters.ts";
 import { fingerprintSql, parseSql } from "./pg-parser.ts";
+import { shapeOf } from "./row-shape.ts";
 import { effectivePath, parseSearchPath, settingName } from "./settings.ts";
 import type { AnalyzedStatement, SessionEffect, SqlContext, SqlFault } from "./types.ts";
 
@@ -60,6 +61,7 @@ function analyzeOne(
   const bound: BoundParts = bindStatement(node, context);
   markTargetReads(bound.bindings);
   const parameters = bound.parameters ? [] : parametersOf(bound.bindings);
+  const shape = bound.isRowReturning && bound.output ? shapeOf(bound.output, bound.bindings) : undefined;
   return {
     facts: factsOf({
       values: bound.parameters ? constantsFact(bound.parameters) : parameters.length === 0 ? [] : notBound,
@@ -78,6 +80,7 @@ function analyzeOne(
       bindings: bound.bindings,
       form: bound.form,
       ...(bound.parameters ? { parameters: bound.parameters } : {}),
+      ...(shape ? { shape } : {}),
     },
     catalogVersion: context.catalog.version,
     ...(parameters.length === 0 ? {} : { parameters }),

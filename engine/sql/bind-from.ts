@@ -103,13 +103,14 @@ function columnsOf(b: Binder, name: RangeVar, use: RelationUse): readonly ScopeC
   const opens = (relation.kind === "view" || relation.kind === "materialized-view") && !isSystemSchema(relation.schema);
   if (!opens) return own;
   const output = bindView(b, name, use);
-  return own.map((c, i) => ({ name: c.name, bases: [...c.bases, ...(output.columns[i]?.bases ?? [])] }));
+  return own.map((c, i) => ({ ...c, bases: [...c.bases, ...(output.columns[i]?.bases ?? [])] }));
 }
 
 export function relationColumns(use: RelationUse): readonly ScopeColumn[] {
   return use.relation.columns.map((c) => ({
     name: c.name,
     bases: [{ use, column: c.name }, ...generatedInputs(use.relation, c.generated).map((column) => ({ use, column }))],
+    type: c.type.schema === "pg_catalog" ? c.type.oid : 0,
   }));
 }
 
@@ -289,7 +290,7 @@ export const withFamily = (columns: readonly ScopeColumn[], family: readonly Rel
   family.length === 0
     ? columns
     : columns.map((c) => ({
-        name: c.name,
+        ...c,
         bases: [
           ...c.bases,
           ...family

@@ -9,6 +9,7 @@ import { refuse } from "./fault.ts";
 import { figureName } from "./figure-name.ts";
 import { kindOf } from "./node-kinds.ts";
 import { resolveOperator } from "./resolve-names.ts";
+import { typeOfReference } from "./row-shape.ts";
 import { newScope, renameColumns, type Scope, type ScopeColumn } from "./scope.ts";
 import { stringOf, stringsOf } from "./tree.ts";
 
@@ -46,7 +47,11 @@ function bindSetOperation(b: Binder, s: SelectStmt, at: Place, options: QueryOpt
   options.afterLeft?.(left);
   const right = bindQuery(b, s.rarg, at);
   const output: Output = {
-    columns: left.columns.map((c, i) => ({ name: c.name, bases: [...c.bases, ...(right.columns[i]?.bases ?? [])] })),
+    columns: left.columns.map((c, i) => ({
+      name: c.name,
+      bases: [...c.bases, ...(right.columns[i]?.bases ?? [])],
+      type: c.type === right.columns[i]?.type ? c.type : undefined,
+    })),
     isOpen: left.isOpen || right.isOpen,
   };
   bindOrder(b, s.sortClause, { scope: undefined, ctes: at.ctes }, output.columns);
@@ -114,7 +119,10 @@ export function bindTargets(b: Binder, targets: readonly Node[], at: Place): Out
       isOpen ||= star.isOpen;
     } else if (val && "A_Indirection" in val && (val.A_Indirection.indirection ?? []).some((i) => "A_Star" in i)) {
       isOpen = true;
-    } else columns.push({ name: name ?? figureName(val), bases });
+    } else {
+      const type = val && "ColumnRef" in val ? typeOfReference(val.ColumnRef, at.scope) : undefined;
+      columns.push({ name: name ?? figureName(val), bases, type });
+    }
   }
   return { columns, isOpen };
 }

@@ -92,6 +92,7 @@ function rewriteBound(
   return {
     text: renderStatement(node, bound.form),
     touchesProtected: reduced.length > 0 || firesTriggers(bound.bindings, context.catalog),
+    ...(bound.shape ? { shape: bound.shape } : {}),
     maskedOrigins: new Set(reduced.flatMap((u) => originsOf(u.relation, protection(u.relation)))),
   };
 }

@@ -1,7 +1,12 @@
 // Names that are visible at a point of a query, as PostgreSQL's parser sees them (parse_relation.c).
 import type { Lineage, RelationUse } from "./bindings.ts";
 
-export type ScopeColumn = { readonly name: string; readonly bases: Lineage };
+export type ScopeColumn = {
+  readonly name: string;
+  readonly bases: Lineage;
+  /** OID of its type, one of PostgreSQL's own; left out where it can't be told. */
+  readonly type?: number | undefined;
+};
 
 /** Something that a qualified name can start with: a relation, subquery, CTE, function or named join in FROM. */
 export type Source = {
@@ -82,7 +87,7 @@ export const renameColumns = (columns: readonly ScopeColumn[], names: readonly s
   names.length === 0
     ? columns
     : [
-        ...columns.map((c, i) => ({ name: names[i] ?? c.name, bases: c.bases })),
+        ...columns.map((c, i) => ({ ...c, name: names[i] ?? c.name })),
         ...names.slice(columns.length).map((name) => ({ name, bases: [] })),
       ];
 

@@ -1,6 +1,7 @@
 // What `AnalyzedStatement.tree` holds: opaque outside of engine/sql.
 import type { Node, TypeName } from "@pgsql/types";
 import type { Bindings } from "./bindings.ts";
+import type { RowShape } from "./row-shape.ts";
 
 export type BoundStatement = {
   /** Bound tree: names written out, not yet masked. Never changed after analysis. */
@@ -18,6 +19,8 @@ export type BoundStatement = {
     | "prepare"
     | "temporary"
     | "definition";
+  /** The rows that it gives, where they can be told. */
+  readonly shape?: RowShape;
   /** What EXECUTE puts in place of `$1`, `$2` … after the rewriting. */
   readonly parameters?: readonly Node[];
   /** Declared types of a prepared statement's parameters. */

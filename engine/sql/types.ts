@@ -2,6 +2,7 @@
 import type { Catalog, Relation } from "../model/catalog.ts";
 import type { SqlFacts } from "../model/statement.ts";
 import type { Parameter } from "./parameters.ts";
+import type { RowShape } from "./row-shape.ts";
 
 /** What the meaning of a text depends on besides the text. */
 export type SqlContext = {
@@ -72,6 +73,8 @@ export type RewrittenSql = {
   readonly text: string;
   /** Some relation in it is masked or filtered: errors and notices must be reduced to what can't carry values. */
   readonly touchesProtected: boolean;
+  /** What the server's RowDescription must agree with. Absent: no rows, or their columns can't be told. */
+  readonly shape?: RowShape;
   /** `oid:attnum` of masked base columns: must not occur as an origin in the server's RowDescription. */
   readonly maskedOrigins: ReadonlySet<string>;
 };

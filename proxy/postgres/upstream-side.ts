@@ -1,10 +1,12 @@
 // backend messages -> matched with what was sent, checked, and passed on to the client.
+import { mismatchOf, type RowShape } from "../../engine/sql/row-shape.ts";
 
 import { encodeRefusal } from "./deny.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
 import {
   backendType,
+  decodeColumns,
   decodeCommandTag,
   decodeErrorFields,
   decodeOrigins,
@@ -37,6 +39,8 @@ export class UpstreamSide {
   readonly #parts: UpstreamSideParts;
   readonly #state: SessionState;
   readonly #out: Outbox;
+  /** Descriptions that were found to agree: the same bytes need no second look. */
+  readonly #agreed = new WeakMap<RowShape, Buffer>();
 
   constructor(parts: UpstreamSideParts) {
     this.#parts = parts;
@@ -189,8 +193,24 @@ export class UpstreamSide {
       const masked = rewritten.maskedOrigins;
       if (decodeOrigins(frame).some((origin) => masked.has(origin))) return { reason: "masked-origin" };
     }
+    if (type === backendType.rowDescription && rewritten?.shape) {
+      const fault = this.#shapeFault(rewritten.shape, frame);
+      if (fault) return fault;
+    }
     this.#pass(head, frame);
     return undefined;
+  }
+
+  /** The server reads the statement otherwise than the analysis did, or a table has changed since the catalog was read. */
+  #shapeFault(shape: RowShape, frame: Buffer): UpstreamFault | undefined {
+    if (this.#agreed.get(shape)?.equals(frame)) return undefined;
+    const why = mismatchOf(shape, decodeColumns(frame));
+    if (why === undefined) {
+      this.#agreed.set(shape, Buffer.from(frame));
+      return undefined;
+    }
+    this.#parts.options.catalog.refresh().catch(() => undefined); // the next regular read reports it
+    return { reason: `row-description-${why}` };
   }
 
   #copyIn(frame: Buffer): UpstreamFault | undefined {

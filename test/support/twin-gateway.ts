@@ -49,7 +49,9 @@ export async function gatewayWorld(database: Database, catalog: Catalog, wrap: "
     },
     redecide: (_session, context, statement) => verdictOn(statement, context),
     isCurrent: () => true,
-    record: () => undefined,
+    record: (_session, _verdicts, _parameters, written) => {
+      if (written) setImmediate(() => written(true));
+    },
     hold: async () => ({ kind: "withdrawn" }),
     complete: () => undefined,
     open: () => undefined,

@@ -89,6 +89,29 @@ export function decodeOrigins(frame: Buffer): readonly string[] {
   return origins;
 }
 
+export type ColumnDescription = {
+  readonly name: string;
+  /** OID of the table of origin, 0 for none. */
+  readonly table: number;
+  readonly attribute: number;
+  readonly type: number;
+};
+
+/** RowDescription. */
+export function decodeColumns(frame: Buffer): readonly ColumnDescription[] {
+  const cursor = new Cursor(frame, 5);
+  const columns: ColumnDescription[] = [];
+  for (let count = cursor.int16(); count > 0; count--) {
+    const name = cursor.cstringBytes().toString("utf8");
+    const table = cursor.uint32();
+    const attribute = cursor.int16();
+    const type = cursor.uint32();
+    cursor.bytes(8); // size, modifier, format
+    columns.push({ name, table, attribute, type });
+  }
+  return columns;
+}
+
 export function decodeAuthentication(frame: Buffer): AuthenticationRequest {
   const cursor = new Cursor(frame, 5);
   const code = cursor.int32();
