@@ -191,12 +191,10 @@ export async function eventOf<T extends RecordedEvent["type"]>(
   type: T,
   fits: (event: RecordedEvent & { readonly type: T }) => boolean = () => true,
 ): Promise<RecordedEvent & { readonly type: T }> {
-  return eventually(async () => {
-    const found = (await gateway.events()).find(
+  return eventually(async () =>
+    (await gateway.events()).find(
       (event): event is RecordedEvent & { readonly type: T } =>
         event.type === type && fits(event as RecordedEvent & { readonly type: T }),
-    );
-    if (found === undefined) throw new Error(`no event of type ${type}`);
-    return found;
-  });
+    ),
+  );
 }
