@@ -1,12 +1,8 @@
 // The one place where the parts are wired together.
+
 import { hostname } from "node:os";
-import { httpCapabilities } from "../engine/http/capabilities.ts";
 import { limits } from "../engine/limits.ts";
-import { llmCapabilities } from "../engine/llm/capabilities.ts";
-import { mcpCapabilities } from "../engine/mcp/capabilities.ts";
-import type { Capabilities, ConnectionCapabilities } from "../engine/model/capabilities.ts";
 import type { ConnectionFacts } from "../engine/model/principal.ts";
-import { postgresCapabilities } from "../engine/sql/capabilities.ts";
 import type { Metric } from "../proxy/admin/metrics.ts";
 import { policyRoutes } from "../proxy/admin/policy-routes.ts";
 import { startAdminServer } from "../proxy/admin/server.ts";
@@ -21,7 +17,7 @@ import { GateMetrics } from "../proxy/gate/gate-metrics.ts";
 import type { Shadow } from "../proxy/gate/shadow.ts";
 import { taggedCatalog } from "../proxy/gate/tagged-catalog.ts";
 import { timeFactsOf } from "../proxy/gate/time-facts.ts";
-import type { GatewayConfig, PostgresConnectionConfig, TrafficConnectionConfig } from "../proxy/gateway-config.ts";
+import type { GatewayConfig, PostgresConnectionConfig } from "../proxy/gateway-config.ts";
 import { createAuthenticate } from "../proxy/identity/authenticate.ts";
 import { LoginDelay } from "../proxy/identity/login-delay.ts";
 import { silentLog } from "../proxy/log.ts";
@@ -43,6 +39,7 @@ import { boundPolicies, type IdentityParts, openIdentity } from "./compose-ident
 import { clientProofs, reloadedCertificate } from "./compose-login.ts";
 import { sqlJudge } from "./compose-mcp.ts";
 import { openPolicies } from "./compose-policies.ts";
+import { capabilitiesOf } from "./connection-capabilities.ts";
 import { createSqlEngine } from "./sql-engine.ts";
 
 /** A running gateway. Ports are the real ones: `listen: 127.0.0.1:0` picks a free one. */
@@ -158,20 +155,9 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
   }
 }
 
-/** Every kind of connection that is served; a new kind names its own. */
-const adapters: Readonly<Record<"postgres" | TrafficConnectionConfig["kind"], Capabilities>> = {
-  postgres: postgresCapabilities,
-  http: httpCapabilities,
-  mcp: mcpCapabilities,
-  llm: llmCapabilities,
-};
-
 /** One listener may serve several connections. */
 const runningIn = (http: readonly ServingHttp[]): number =>
   [...new Set(http.map(({ front }) => front))].reduce((sum, front) => sum + front.running(), 0);
-
-const capabilitiesOf = ({ connections, http }: GatewayConfig): readonly ConnectionCapabilities[] =>
-  [...connections, ...http].map(({ name, kind }) => ({ name, capabilities: adapters[kind] }));
 
 type Undo = ((drainMs: number) => Promise<void> | void)[];
 
@@ -273,6 +259,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     catalog,
     connection: facts,
     allowedFunctions: new Set(connection.allowedFunctions),
+    sessions: connection.sessions,
     limits,
     log,
     isRevoked: parts.isRevoked,

@@ -3,6 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { type Bundle, compileBundle } from "../dsl/bundle.ts";
 import type { Diagnostic } from "../dsl/diagnostic.ts";
+import type { ConnectionCapabilities } from "../engine/model/capabilities.ts";
 import { GatewayError } from "../proxy/errors.ts";
 import { type BundleFiles, readBundleFiles } from "../proxy/policy-source.ts";
 import { type Manifest, manifestName, noManifest, parseManifest } from "./manifest.ts";
@@ -65,11 +66,17 @@ export async function readBundle(root: string): Promise<BundleFolder> {
   return { root, files, manifest: manifest?.value ?? noManifest, inner: innerBundles(root, files) };
 }
 
-export const compile = (folder: BundleFolder, packages = folder.manifest.packages): Bundle =>
+/** `connections`: what the obligations are held against (E0601); undefined: nothing. */
+export const compile = (
+  folder: BundleFolder,
+  packages = folder.manifest.packages,
+  connections?: readonly ConnectionCapabilities[],
+): Bundle =>
   compileBundle(folder.files, {
     revision: folder.manifest.revision,
     timeZone: folder.manifest.timeZone ?? "UTC",
     packages,
+    connections,
   });
 
 /** A path of a bundle as the reader's shell understands it. */

@@ -1,13 +1,15 @@
 // gw policy check: every mistake of a bundle, with its place and a way out
 import { type Command, Option } from "commander";
 import { type ReportFormat, renderDiagnostics, Sources } from "../../dsl/render-diagnostic.ts";
+import { readConfig } from "../../proxy/config.ts";
+import { capabilitiesOf } from "../connection-capabilities.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { paletteOf } from "../palette.ts";
 import { compile, forReader, selectBundles } from "../read-bundle.ts";
 import type { Terminal } from "../terminal.ts";
 
-type Flags = { readonly format: ReportFormat; readonly warnings: boolean };
+type Flags = { readonly format: ReportFormat; readonly warnings: boolean; readonly config?: string };
 
 export function addCheck(policy: Command, { terminal, exit }: CommandContext): void {
   policy
@@ -17,16 +19,19 @@ export function addCheck(policy: Command, { terminal, exit }: CommandContext): v
     .addOption(
       new Option("--format <format>", "how to write it").choices(["text", "json", "sarif", "github"]).default("text"),
     )
+    .option("--config <file>", "a gw.yaml: its connections must be able to do what the rules oblige them to (E0601)")
     .option("--warnings", "end with 1 for warnings, too")
     .action(async (paths: readonly string[], flags: Flags) => exit(await policyCheck(terminal, paths, flags)));
 }
 
 export async function policyCheck(terminal: Terminal, paths: readonly string[], flags: Flags): Promise<ExitCode> {
   const selections = await selectBundles(paths);
+  const connections =
+    flags.config === undefined ? undefined : capabilitiesOf(await readConfig(flags.config, process.env));
   const sources = new Sources();
   const counts = { rules: 0, tests: 0, packages: 0 };
   const found = selections.flatMap(({ bundle }) => {
-    const { checked, diagnostics } = compile(bundle);
+    const { checked, diagnostics } = compile(bundle, bundle.manifest.packages, connections);
     counts.rules += checked.rules.length;
     counts.tests += checked.tests.length + checked.properties.length;
     counts.packages += checked.packages.length;

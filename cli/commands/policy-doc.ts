@@ -65,7 +65,7 @@ function describe(rule: CheckedRule, text: string): string {
   const { head } = decl;
   const payload =
     head.effect === "mask"
-      ? [`${source(head.of)} as ${source(head.using)}`]
+      ? [`${source(head.of)} as ${source(head.using)}${head.searchable ? ", searchable: equality sees the value" : ""}`]
       : head.effect === "filter"
         ? [`${source(head.of)}: only rows where ${source(head.where)}`]
         : head.effect === "approval"

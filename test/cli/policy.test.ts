@@ -285,6 +285,36 @@ test("lint goes by the manifest, and for one run by --rule", async () => {
   );
 });
 
+test("check holds obligations against the connections of a gw.yaml", async () => {
+  const folder = await bundle(({ main }) => ({
+    main: `${main}\nmask secrets of text "jwt" using redact on any\nfilter own of json "$.items" where (item.owner as string) == identity.sub on mcp\n`,
+  }));
+  const config = join(folder, "gw.yaml");
+  writeFileSync(join(folder, "key"), "0123456789abcdef0123456789abcdef\n", { mode: 0o600 });
+  writeFileSync(
+    config,
+    [
+      `policies: { path: ${folder} }`,
+      `recording: { directory: ${folder} }`,
+      'admin: { listen: "127.0.0.1:7070" }',
+      "identity: { issuers: [{ issuer: https://id.example.com/, audience: gatewright, discovery: true }] }",
+      "connections:",
+      "  - name: prod-pg",
+      "    kind: postgres",
+      '    listen: "127.0.0.1:5432"',
+      "    env: prod",
+      "    mask_key: { file: key }",
+      "    upstream: { host: db.internal, database: shop, user: gateway, password: { file: key } }",
+      "",
+    ].join("\n"),
+  );
+  assert.equal((await gw(["policy", "check", folder])).code, 0);
+  const ran = await gw(["policy", "check", folder, "--config", config]);
+  assert.equal(ran.code, 1, ran.err);
+  assert.match(ran.out, /error\[E0601\]: connection "prod-pg" cannot apply `mask … of text … using redact`\n/);
+  assert.match(ran.out, /\n1 error/);
+});
+
 test("matrix shows who may do what", async () => {
   const folder = await bundle();
   const ran = await gw(["policy", "matrix", folder]);

@@ -40,7 +40,10 @@ const tables: Readonly<Record<string, string>> = {
   Lint: lintTable.join("\n"),
 };
 const intros: Readonly<Record<string, string>> = {
-  Lint: "`gw policy lint` looks for what is allowed and yet worth a second look. Each rule can be switched off or made an error.",
+  Lint: [
+    "`gw policy lint` looks for what is allowed and yet worth a second look. Each rule can be switched off or made an error: for good under `lint` of\nthe bundle's manifest, for one run with `--rule untested-rule=error`. A finding that is an error ends the command with 1.",
+    "```yaml\n# manifest.yaml\nlint:\n  untested-rule: error\n  not-indexed: off\n```",
+  ].join("\n\n"),
 };
 
 /** The document with the sections whose content is a table of the source. */
