@@ -3,7 +3,7 @@ import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { RuleCoverage } from "../dsl/testing/coverage.ts";
 import { type Mutant, runMutants } from "../dsl/testing/mutate.ts";
 import { type PropertyResult, runProperties } from "../dsl/testing/property.ts";
-import { runTests, type TestResult } from "../dsl/testing/run.ts";
+import { runTests, type TestOptions, type TestResult } from "../dsl/testing/run.ts";
 import { type BundleFolder, compile, isWithin, type Selection } from "./read-bundle.ts";
 import { snapshotAnalyzer } from "./snapshot-analyzer.ts";
 
@@ -26,13 +26,15 @@ export type TestChoice = {
   /** Of the generated cases of properties: the same seed, the same cases. */
   readonly seed: number;
   readonly mutate: boolean;
+  /** What other policies make of a decision: see `joinedWithRego`. */
+  readonly join?: TestOptions["join"];
 };
 
 /**
  * The tests of a selection: those in its files, of packages that take part. A bundle inside of it keeps its own. In a library
  * (`tests_with`) each package's tests run with that package and the named ones only, since bundles choose among them.
  */
-export function runSelection({ bundle, within }: Selection, { filter, seed, mutate }: TestChoice): TestRun {
+export function runSelection({ bundle, within }: Selection, { filter, seed, mutate, join }: TestChoice): TestRun {
   const startMs = performance.now();
   const whole = compile(bundle);
   const errors = whole.diagnostics.filter((d) => d.severity === "error");
@@ -63,7 +65,7 @@ export function runSelection({ bundle, within }: Selection, { filter, seed, muta
       properties: checked.properties.filter(isOwn),
     };
     const analyzeSql = snapshotAnalyzer(checked.catalogs);
-    const report = runTests(ours, { analyzeSql, nowMs: () => performance.now(), filter });
+    const report = runTests(ours, { analyzeSql, nowMs: () => performance.now(), filter, join });
     properties.push(...runProperties(ours, { analyzeSql, seed, filter }));
     if (mutate) {
       const all = runMutants(ours, { analyzeSql, nowMs: () => 0, filter });

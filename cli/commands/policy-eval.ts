@@ -12,6 +12,7 @@ import type { CommandContext } from "../main.ts";
 import { type Colors, colorsOf, paletteOf } from "../palette.ts";
 import { questionOf, quoted } from "../question-file.ts";
 import { defaultPath, forReader, selectBundles, shownPath } from "../read-bundle.ts";
+import { joinedWithRego } from "../rego-policy.ts";
 import { decisionAsJson, showCause, showDecision } from "../show-decision.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -26,6 +27,8 @@ type Flags = {
   readonly at?: string;
   readonly given: readonly string[];
   readonly json?: boolean;
+  readonly rego?: string;
+  readonly entrypoint?: string;
 };
 
 const collect = (value: string, all: readonly string[]): readonly string[] => [...all, value];
@@ -39,6 +42,8 @@ const withQuestion = (command: Command): Command =>
     .option("--llm <request>", "a request to a model: `model gpt-5`, `tool browser.open`")
     .option("--with <record>", "what such a request holds: `{ body: { amount: 5 } }`, a tool's arguments")
     .option("--request <file>", "all of it as JSON, in place of these; - reads stdin")
+    .option("--rego <bundle>", "together with this Rego bundle, as in a gateway that has both")
+    .option("--entrypoint <name>", "of the Rego bundle, as OPA writes it: acme/orders/decision")
     .option("--at <connection>", "where; may be left out if the bundle has one catalog")
     .addOption(
       new Option("-g, --given <given>", "what else a test could give: `time { hour: 3 }`; may be repeated")
@@ -73,8 +78,9 @@ export async function policyEval(terminal: Terminal, folder: string | undefined,
     );
     return exitCodes.ok;
   }
+  const join = joinOf(flags);
   for (const request of prepared.requests) {
-    const { decision } = explainDecision(checked, request, { data: prepared.data });
+    const decision = join(explainDecision(checked, request, { data: prepared.data }).decision, request);
     terminal.out(
       flags.json ? `${JSON.stringify(decisionAsJson(decision))}\n` : showDecision(decision, colorsOf(terminal)),
     );
@@ -101,12 +107,21 @@ export async function policyExplain(terminal: Terminal, what: string | undefined
   const lines = new Sources(bundle.files);
   const place = (rule: Pick<ExplainedRule, "path" | "span">) =>
     `${shownPath(bundle.root, rule.path)}:${lines.linesOf(rule.path)?.positionOf(rule.span.start).line ?? 1}`;
+  const join = joinOf(flags);
   for (const request of prepared.requests) {
     const explanation = explainDecision(checked, request, { data: prepared.data });
     terminal.out(renderExplanation(explanation, colorsOf(terminal), place));
+    if (flags.rego === undefined) continue;
+    // WASM tells no more than its answer.
+    terminal.out(
+      `\ntogether with ${flags.rego}\n${showDecision(join(explanation.decision, request), colorsOf(terminal))}`,
+    );
   }
   return exitCodes.ok;
 }
+
+const joinOf = ({ rego, entrypoint }: Flags): ReturnType<typeof joinedWithRego> =>
+  rego === undefined ? (own) => own : joinedWithRego(rego, entrypoint);
 
 async function ask(folder: string | undefined, flags: Flags): Promise<Asked> {
   const question = flags.request === undefined ? questionFrom(flags) : questionOf(await textOf(flags.request));

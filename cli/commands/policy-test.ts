@@ -8,6 +8,7 @@ import { colorsOf, paletteOf } from "../palette.ts";
 import { benchSelection } from "../policy-bench.ts";
 import { runSelection, type TestRun } from "../policy-tests.ts";
 import { defaultPath, forReader, selectBundles } from "../read-bundle.ts";
+import { joinedWithRego } from "../rego-policy.ts";
 import type { Terminal } from "../terminal.ts";
 import {
   coverageLcov,
@@ -30,6 +31,8 @@ type Flags = {
   readonly bench?: boolean;
   readonly seed: number;
   readonly watch?: boolean;
+  readonly rego?: string;
+  readonly entrypoint?: string;
 };
 
 export function addTest(policy: Command, { terminal, exit }: CommandContext): void {
@@ -45,6 +48,8 @@ export function addTest(policy: Command, { terminal, exit }: CommandContext): vo
     .option("--mutate", "drop and negate clauses, and list what no test notices; end with 1 if there is any")
     .option("--bench", "time decisions about the requests of the tests, too")
     .option("--seed <n>", "of the cases that properties generate", wholeNumber, 1)
+    .option("--rego <bundle>", "together with this Rego bundle, as in a gateway that has both")
+    .option("--entrypoint <name>", "of the Rego bundle, as OPA writes it: acme/orders/decision")
     .option("-w, --watch", "run again on every change, until Ctrl-C")
     .action(async (paths: readonly string[], flags: Flags) => {
       exit(flags.watch ? await watchTests(terminal, paths, flags) : await policyTest(terminal, paths, flags));
@@ -54,7 +59,8 @@ export function addTest(policy: Command, { terminal, exit }: CommandContext): vo
 export async function policyTest(terminal: Terminal, paths: readonly string[], flags: Flags): Promise<ExitCode> {
   const { filter, seed, mutate = false } = flags;
   const selections = await selectBundles(paths);
-  const runs = selections.map((selection) => runSelection(selection, { filter, seed, mutate }));
+  const join = flags.rego === undefined ? undefined : joinedWithRego(flags.rego, flags.entrypoint);
+  const runs = selections.map((selection) => runSelection(selection, { filter, seed, mutate, join }));
   const broken = runs.filter((run) => run.diagnostics.some((d) => d.severity === "error"));
   for (const run of broken) complain(terminal, run);
   if (broken.length > 0) return exitCodes.failed;

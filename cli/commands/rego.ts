@@ -1,14 +1,12 @@
 // gw rego check | eval: a bundle of `opa build -t wasm` in this process, without a deadline
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Json } from "../../engine/lib/json.ts";
 import { limits } from "../../engine/limits.ts";
-import { type RegoBundle, readRegoBundle } from "../../engine/rego/bundle.ts";
-import { RegoEvaluator } from "../../engine/rego/evaluator.ts";
 import { encodeInput } from "../../engine/rego/input.ts";
-import { causeCode, GatewayError } from "../../proxy/errors.ts";
+import { GatewayError } from "../../proxy/errors.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
+import { loadRego, readBytes } from "../rego-policy.ts";
 
 export function register(program: Command, { terminal, exit }: CommandContext): void {
   const rego = program.command("rego").description("check and try Rego bundles");
@@ -18,7 +16,7 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
     .argument("<bundle>", "bundle.tar.gz of `opa build -t wasm`")
     .option("--entrypoint <name>", "as OPA writes it: acme/orders/decision")
     .action((path: string, options: { readonly entrypoint?: string }) => {
-      const { bundle, evaluator } = load(path, options.entrypoint);
+      const { bundle, evaluator } = loadRego(path, options.entrypoint);
       terminal.out(
         [
           `bundle      ${bundle.hash}`,
@@ -36,7 +34,7 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
     .requiredOption("--input <file>", "a JSON object")
     .option("--entrypoint <name>", "as OPA writes it: acme/orders/decision")
     .action((path: string, options: { readonly input: string; readonly entrypoint?: string }) => {
-      const { evaluator } = load(path, options.entrypoint);
+      const { evaluator } = loadRego(path, options.entrypoint);
       const input = readInput(options.input);
       const bytes = encodeInput(input, limits);
       const answer = bytes.ok ? evaluator.evaluate(bytes.value, nowOf(input)) : bytes;
@@ -49,21 +47,9 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
     });
 }
 
-function load(
-  path: string,
-  entrypoint: string | undefined,
-): { readonly bundle: RegoBundle; readonly evaluator: RegoEvaluator } {
-  const bundle = readRegoBundle(read(path), limits);
-  if (!bundle.ok) throw new GatewayError("policy-rejected", `\`${path}\` can't be loaded: ${bundle.error}`);
-  const { module, data } = bundle.value;
-  const evaluator = RegoEvaluator.load({ module, data, entrypoint, pagesMax: limits.regoMemoryPagesMax });
-  if (!evaluator.ok) throw new GatewayError("policy-rejected", `\`${path}\` can't be loaded: ${evaluator.error}`);
-  return { bundle: bundle.value, evaluator: evaluator.value };
-}
-
 function readInput(path: string): { readonly [key: string]: Json } {
   try {
-    const json: Json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(read(path)));
+    const json: Json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(readBytes(path)));
     if (typeof json === "object" && json !== null && !Array.isArray(json))
       return Object.fromEntries(Object.entries(json));
   } catch (error) {
@@ -77,12 +63,4 @@ function nowOf(input: { readonly [key: string]: Json }): number {
   const { time } = input;
   const now: unknown = typeof time === "object" && time !== null && "now" in time ? time.now : undefined;
   return typeof now === "number" ? now : 0;
-}
-
-function read(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
-  }
 }

@@ -3,6 +3,7 @@ import { evaluate } from "../../engine/evaluate.ts";
 import type { Span } from "../../engine/lib/span.ts";
 import { type Truth, Unknown } from "../../engine/lib/truth.ts";
 import type { Cause, Decision } from "../../engine/model/decision.ts";
+import type { PolicyRequest } from "../../engine/model/request.ts";
 import type { Checked, CheckedExpect, CheckedGiven, CheckedRule, CheckedTest, Clause, Core } from "../checked.ts";
 import { type Diagnostic, diagnose } from "../diagnostic.ts";
 import { interpretProgram, type Trace } from "../interpret.ts";
@@ -18,6 +19,8 @@ export type TestOptions = {
   readonly nowMs: () => number;
   /** Runs the tests whose title (or `package: title`) holds this text; undefined: all. */
   readonly filter?: string | undefined;
+  /** What other policies make of a decision; undefined: the rules decide alone. */
+  readonly join?: ((own: Decision, request: PolicyRequest) => Decision) | undefined;
 };
 
 /** Something that fails a test, with the place and, for an expectation, both sides. */
@@ -73,7 +76,10 @@ function runRow(checked: Checked, test: CheckedTest, row: Row, options: TestOpti
   const program = interpretProgram(checked, { data: prepared.data, trace: both(meter.trace, notebook.trace) });
   const decisions = prepared.fault
     ? [denied(prepared.fault)]
-    : prepared.requests.map((request) => evaluate(program, request));
+    : prepared.requests.map((request) => {
+        const own = evaluate(program, request);
+        return options.join?.(own, request) ?? own;
+      });
   const problem = (code: string, span: Span, message: string, more: Partial<Diagnostic> = {}): TestProblem => ({
     diagnostic: diagnose({ code, path: test.path, span, message, ...more }),
     expected: undefined,

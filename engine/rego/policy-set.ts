@@ -24,6 +24,8 @@ export type RegoPolicySource = {
   readonly needs: PolicyNeeds;
   readonly tags: (connection: string) => CatalogTags | undefined;
   readonly limits: Limits;
+  /** Facts that may be unknown whatever the policy makes of it: those that a test leaves open. */
+  readonly isOpen?: (fact: UnknownFact) => boolean;
 };
 
 export const noNeeds: PolicyNeeds = { estimatedRows: false, parameters: false, body: false };
@@ -68,7 +70,7 @@ function decide(source: RegoPolicySource, packageName: string, request: PolicyRe
   const { decision, tolerates } = answer.value;
   if (decision.effect === "deny") return ok(decision);
   // In Rego a missing fact makes a `deny` rule silently not fire: a permission that may rest on one is none.
-  const gap = input.unknown.find((u) => !u.isGiven && !tolerates.has(u.fact));
+  const gap = input.unknown.find((u) => !u.isGiven && !tolerates.has(u.fact) && source.isOpen?.(u) !== true);
   return gap ? err(faultOfGap(gap)) : ok(decision);
 }
 
