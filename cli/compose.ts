@@ -6,8 +6,7 @@ import type { ConnectionFacts } from "../engine/model/principal.ts";
 import type { Metric } from "../proxy/admin/metrics.ts";
 import { policyRoutes } from "../proxy/admin/policy-routes.ts";
 import { startAdminServer } from "../proxy/admin/server.ts";
-import { type ApprovalDesk, createApprovalDesk } from "../proxy/approvals/desk.ts";
-import { openSqliteStore } from "../proxy/approvals/sqlite-store.ts";
+import type { ApprovalDesk } from "../proxy/approvals/desk.ts";
 import type { PolicyOperations } from "../proxy/bundle/operations.ts";
 import type { Clock, Log, NewId } from "../proxy/deps.ts";
 import { causeCode, GatewayError } from "../proxy/errors.ts";
@@ -34,6 +33,7 @@ import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
 import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
 import { makeSelfSigned } from "../proxy/tls/self-signed.ts";
 import type { TlsMaterial } from "../proxy/tls/server-tls.ts";
+import { openApprovals, pageOf } from "./compose-approvals.ts";
 import { type ServingHttp, serveHttp } from "./compose-http.ts";
 import { boundPolicies, type IdentityParts, openIdentity } from "./compose-identity.ts";
 import { clientProofs, reloadedCertificate } from "./compose-login.ts";
@@ -184,11 +184,7 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
     },
     undo,
   );
-  const approvals = createApprovalDesk({
-    store: openSqliteStore(config.approvals.file),
-    clock,
-    record: (event) => recorder.recordIntent([event]),
-  });
+  const approvals = await openApprovals(config, (event) => recorder.recordIntent([event]), clock, log);
   undo.push(() => approvals.close());
   return {
     config,
@@ -317,9 +313,11 @@ function startAdmin(
       "put TLS before the admin interface: tokens travel to it in clear",
     );
   }
+  const page = pageOf(parts.config, parts.clock, log);
   return startAdminServer({
     listen: admin.listen,
     approvals,
+    ...(page === undefined ? {} : { page }),
     verify,
     connections: connections.map(({ name, host, port, database }) => ({
       name,

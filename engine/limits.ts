@@ -76,6 +76,22 @@ export const limits = {
   approvalsPendingMax: 1_000,
   /** Body of a request to the admin interface, bytes: a reason and little else. */
   adminBodyBytesMax: 16_384,
+  /** People who are logged in to the approval page. The oldest gives way. */
+  pageSessionsMax: 1_000,
+  pageSessionMs: 28_800_000,
+  /** Logins to the approval page under way, and how long one may take. */
+  pageLoginsMax: 1_000,
+  pageLoginMs: 600_000,
+  /** One request to the identity provider while somebody logs in: seconds. */
+  openIdTimeoutS: 5,
+  /** Messages about approvals that wait to be delivered to one receiver. Over it the oldest is dropped, and logged. */
+  webhookQueueMax: 1_000,
+  /** One attempt to deliver. */
+  webhookTimeoutMs: 5_000,
+  /** Attempts for one message; the wait doubles from the first to the last. */
+  webhookAttemptsMax: 8,
+  webhookBackoffMs: 1_000,
+  webhookBackoffMaxMs: 300_000,
   /** Requests that one listing shows, newest first. */
   approvalsListMax: 500,
   /** How long somebody may vote in an absent person's place before it must be said again: ms. */

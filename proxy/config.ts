@@ -5,6 +5,8 @@ import { hostname } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
 import { limits } from "../engine/limits.ts";
+import { adminKeys, adminSchema, buildAdmin } from "./admin/config.ts";
+import { approvalsKeys, approvalsSchema, buildApprovals } from "./approvals/config.ts";
 import { buildShadow, buildSource, bundleKeys, defaultState, keySchema, policiesKeys } from "./bundle/config.ts";
 import { ConfigReader, type Environment, type Path } from "./config-reader.ts";
 import {
@@ -26,6 +28,7 @@ import { buildLlmConnection, llmConfigKeys, llmConnectionSchema } from "./llm/co
 import { logLevels } from "./log.ts";
 import { buildMcpConnection, mcpConfigKeys, mcpConnectionSchema } from "./mcp/config.ts";
 import { nearestKey } from "./nearest-key.ts";
+import { buildSessionRules, poolSchema, sessionsSchema } from "./postgres/session-rules.ts";
 import { z } from "./schema.ts";
 import {
   buildUpstreamSecrets,
@@ -113,6 +116,7 @@ const connectionSchema = z.strictObject({
   }),
   allowed_functions: z.array(functionName).default([]),
   mask_key: secretSchema.optional(),
+  sessions: sessionsSchema.prefault({}),
 });
 
 const regoSchema = z.strictObject({
@@ -139,8 +143,8 @@ const configSchema = z.strictObject({
     directory: z.string().min(1),
     durability: z.enum(["sync", "batched", "async"]).default("batched"),
   }),
-  approvals: z.strictObject({ file: z.string().min(1).optional(), hold: durationSchema.optional() }).prefault({}),
-  admin: z.strictObject({ listen: addressSchema }).optional(),
+  approvals: approvalsSchema.prefault({}),
+  admin: adminSchema.optional(),
   identity: identitySchema,
   users: usersSchema.default([]),
   connections: z
@@ -161,6 +165,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     if (names.has(c.name)) at.complain(["connections", i, "name"], `two connections are called \`${c.name}\``);
     names.add(c.name);
   });
+  const identity = buildIdentity(parsed.identity, names, at);
   return {
     node: parsed.node ?? (hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-") || "gw"),
     logLevel: parsed.log.level,
@@ -178,12 +183,15 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
         : { shadow: buildShadow(parsed.policies.shadow, names, ["policies", "shadow"], at) }),
     },
     recording: { directory: recordingDirectory, durability: parsed.recording.durability },
-    approvals: {
-      file: at.path(parsed.approvals.file ?? join(parsed.recording.directory, "approvals.sqlite")),
-      holdMs: parsed.approvals.hold === undefined ? limits.approvalHoldMs : durationMs(parsed.approvals.hold),
-    },
-    admin: parsed.admin === undefined ? undefined : { listen: addressOf(parsed.admin.listen) },
-    identity: buildIdentity(parsed.identity, names, at),
+    approvals: buildApprovals(
+      parsed.approvals,
+      join(parsed.recording.directory, "approvals.sqlite"),
+      parsed.admin?.page?.origin,
+      vault,
+      at,
+    ),
+    admin: parsed.admin === undefined ? undefined : buildAdmin(parsed.admin, identity.issuers, at),
+    identity,
     users: buildUsers(parsed.users, names, at),
     connections: parsed.connections.flatMap((c, i) =>
       c.kind === "postgres" ? [buildConnection(c, vault, ["connections", i], at)] : [],
@@ -280,6 +288,7 @@ function buildConnection(
     ),
     login: { secret, ...(principals === undefined ? {} : { principals }) },
     allowedFunctions: parsed.allowed_functions,
+    sessions: buildSessionRules(parsed.sessions),
     maskKey: maskKeyOf(parsed.mask_key, [...path, "mask_key"], at),
   };
 }
@@ -305,12 +314,16 @@ const knownKeys: readonly string[] = [
       regoSchema,
       clientsSchema,
       connectionSchema.shape.upstream,
+      sessionsSchema,
+      poolSchema,
       issuerSchema,
       secretSchema,
     ].flatMap(keysIn),
   ),
   ...bundleKeys,
   ...secretsKeys,
+  ...approvalsKeys,
+  ...adminKeys,
   ...httpKeys,
   ...mcpConfigKeys,
   ...llmConfigKeys,

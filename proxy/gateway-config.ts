@@ -1,5 +1,7 @@
 // What gw.yaml says, decoded: files are read, secrets are functions.
 import type { PrincipalKind } from "../engine/model/principal.ts";
+import type { AdminConfig } from "./admin/config.ts";
+import type { ApprovalsConfig } from "./approvals/config.ts";
 import type { PolicySourceConfig, ShadowConfig } from "./bundle/config.ts";
 import type { SignatureAlgorithm } from "./bundle/signature.ts";
 import type { UpstreamTarget } from "./deps.ts";
@@ -9,6 +11,7 @@ import type { StaticUser } from "./identity/static-users.ts";
 import type { LlmConnectionConfig } from "./llm/config.ts";
 import type { LogLevel } from "./log.ts";
 import type { McpConnectionConfig } from "./mcp/config.ts";
+import type { SessionRules } from "./postgres/session-rules.ts";
 import type { LoginRecipe } from "./secrets/upstream.ts";
 import type { CertificateFiles } from "./tls/certificate-files.ts";
 import type { ClientCertificates } from "./tls/client-identity.ts";
@@ -81,6 +84,7 @@ export type PostgresConnectionConfig = {
   readonly login: LoginRecipe;
   /** `schema.name` of functions beyond the built-in list. */
   readonly allowedFunctions: readonly string[];
+  readonly sessions: SessionRules;
   /** Key of the `hash` and `tokenize` masks: at least 16 bytes. */
   readonly maskKey: Uint8Array;
 };
@@ -122,8 +126,8 @@ export type GatewayConfig = {
   readonly workers?: { readonly count: number; readonly lingerMs: number };
   readonly policies: PoliciesConfig;
   readonly recording: { readonly directory: string; readonly durability: Durability };
-  readonly approvals: { readonly file: string; readonly holdMs: number };
-  readonly admin: { readonly listen: Address } | undefined;
+  readonly approvals: ApprovalsConfig;
+  readonly admin: AdminConfig | undefined;
   readonly identity: IdentityConfig;
   /** Users of the gateway's own. */
   readonly users: readonly StaticUser[];

@@ -1,15 +1,17 @@
 // The operator's door: approvals, health, metrics. JSON in, JSON out.
+import swagger from "@fastify/swagger";
 import fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import { isKnown } from "../../engine/lib/truth.ts";
 import { limits } from "../../engine/limits.ts";
 import type { IdentityFacts } from "../../engine/model/principal.ts";
-import { type Approval, describeApprovers, missingFor } from "../approvals/approval.ts";
 import type { ApprovalDesk } from "../approvals/desk.ts";
 import type { Log } from "../deps.ts";
 import { causeCode, type FaultCode, GatewayError } from "../errors.ts";
 import type { Address } from "../gateway-config.ts";
 import type { VerifyToken } from "../identity/authenticate.ts";
+import { addApprovalRoutes } from "./approval-routes.ts";
 import { type Metric, renderMetrics } from "./metrics.ts";
+import { addPageRoutes, type PageDeps } from "./page-routes.ts";
 import type { AdminRoute } from "./policy-routes.ts";
 
 export type AdminDeps = {
@@ -22,6 +24,8 @@ export type AdminDeps = {
   readonly whyNotReady: () => FaultCode | undefined;
   readonly metrics: () => readonly Metric[];
   readonly routes?: readonly AdminRoute[];
+  /** The page for people; left out: none is served. */
+  readonly page?: Omit<PageDeps, "approvals" | "log">;
   readonly log: Log;
 };
 
@@ -55,6 +59,16 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
     bodyLimit: limits.adminBodyBytesMax,
     requestTimeout: 10_000,
     return503OnClosing: true,
+    // A number is not a text: bodies are taken as they are.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+  });
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: { title: "Gatewright", description: "Approvals, health and metrics of a gateway.", version: "1" },
+      components: { securitySchemes: { token: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
+      security: [{ token: [] }],
+    },
   });
   app.setErrorHandler((error, _request, reply) => sendFault(reply, error, deps.log));
   app.setNotFoundHandler((_request, reply) =>
@@ -76,31 +90,9 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
     return { sub, kind, groups: list, email, mfa, on_behalf_of, connections: deps.connections };
   });
 
-  app.get<{ Querystring: { state?: string } }>("/v1/approvals", async (request) => {
-    const viewer = await whoAsks(request, deps.verify);
-    const all = await deps.approvals.list(stateOf(request.query.state));
-    return { approvals: all.filter((approval) => maySee(approval, viewer)).map(showApproval) };
-  });
-  app.get<{ Params: { id: string } }>("/v1/approvals/:id", async (request) => {
-    const viewer = await whoAsks(request, deps.verify);
-    const approval = await deps.approvals.get(request.params.id);
-    if (!approval || !maySee(approval, viewer)) {
-      throw new GatewayError("approval-not-found", `there is no approval request \`${request.params.id}\``);
-    }
-    return showApproval(approval);
-  });
-  app.post<{ Params: { id: string } }>("/v1/approvals/:id/approve", async (request) => {
-    const voter = await whoAsks(request, deps.verify);
-    return showApproval(await deps.approvals.vote(request.params.id, voter, "approve", reasonIn(request.body)));
-  });
-  app.post<{ Params: { id: string } }>("/v1/approvals/:id/deny", async (request) => {
-    const voter = await whoAsks(request, deps.verify);
-    const reason = reasonIn(request.body);
-    if (reason === undefined || reason.trim() === "") {
-      throw new GatewayError("admin-invalid", "a refusal needs a `reason`: the one who asked reads it");
-    }
-    return showApproval(await deps.approvals.vote(request.params.id, voter, "deny", reason));
-  });
+  addApprovalRoutes(app, { approvals: deps.approvals, whoAsks: (request) => whoAsks(request, deps.verify) });
+  app.get("/v1/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+  if (deps.page) addPageRoutes(app, { ...deps.page, approvals: deps.approvals, log: deps.log });
 
   for (const { method, url, handle } of deps.routes ?? []) {
     app.route({ method, url, handler: async (request) => handle(await whoAsks(request, deps.verify), request.body) });
@@ -130,61 +122,6 @@ async function whoAsks(request: FastifyRequest, verify: VerifyToken): Promise<Id
   return verified.value.identity;
 }
 
-/** People see what they asked for, what was asked in their name, and what they may decide; statements hold content. */
-function maySee(approval: Approval, { sub, groups, kind }: IdentityFacts): boolean {
-  if (!isKnown(sub) || !isKnown(groups) || !isKnown(kind)) return false;
-  if (approval.requester.sub === sub || approval.requester.onBehalfOf.includes(sub)) return true;
-  if (kind !== "human") return false;
-  return approval.requirements.some(
-    (requirement) =>
-      requirement.approvers.length === 0 ||
-      requirement.approvers.some((a) => (a.kind === "user" ? a.name === sub : groups.has(a.name))),
-  );
-}
-
-const states = ["pending", "granted", "denied", "withdrawn", "used", "expired"] as const;
-
-function stateOf(text: string | undefined): (typeof states)[number] | undefined {
-  if (text === undefined || text === "all") return undefined;
-  const state = states.find((s) => s === text);
-  if (state === undefined) throw new GatewayError("admin-invalid", `\`state\` is one of ${states.join(", ")}, all`);
-  return state;
-}
-
-function reasonIn(body: unknown): string | undefined {
-  if (body === undefined || body === null) return undefined;
-  if (typeof body !== "object") throw new GatewayError("admin-invalid", "the body must be an object");
-  const reason: unknown = "reason" in body ? body.reason : undefined;
-  if (reason === undefined || reason === null) return undefined;
-  if (typeof reason !== "string" || reason.length > 2_000) {
-    throw new GatewayError("admin-invalid", "`reason` must be a text of at most 2,000 characters");
-  }
-  return reason;
-}
-
-/** What an approver decides on: the whole statement, every bind value, who is behind it, who is still needed. */
-function showApproval(approval: Approval) {
-  const { requirements, votes } = approval;
-  return {
-    id: approval.id,
-    state: approval.state,
-    requester: approval.requester,
-    connection: approval.connection,
-    session: approval.session,
-    decision: approval.decisionId,
-    statement: approval.statement,
-    parameters: approval.parameters,
-    accesses: approval.accesses,
-    rules: requirements.map((r) => ({ rule: r.rule, message: r.message, missing: missingFor(r, votes) })),
-    approvers: describeApprovers(requirements),
-    votes: votes.map(({ by, verdict, reason, atMs }) => ({ by, verdict, reason, at: new Date(atMs).toISOString() })),
-    policy: approval.policyHash,
-    created: new Date(approval.createdAtMs).toISOString(),
-    expires: new Date(approval.expiresAtMs).toISOString(),
-  };
-}
-export type ShownApproval = ReturnType<typeof showApproval>;
-
 function sendFault(reply: FastifyReply, error: unknown, log: Log): FastifyReply {
   if (error instanceof GatewayError) {
     return reply
@@ -198,3 +135,5 @@ function sendFault(reply: FastifyReply, error: unknown, log: Log): FastifyReply 
   log.error({ code: "internal-error", cause: causeCode(error) }, "an admin request failed");
   return reply.code(500).send({ code: "internal-error", message: "the request failed inside the gateway" });
 }
+
+export type { ShownApproval } from "./approval-view.ts";

@@ -139,6 +139,7 @@ test("an approver sees all of a request and grants it; others neither see nor de
     state: "pending",
     requester: { sub: "bot-7", kind: "agent", onBehalfOf: ["nina"] },
     connection: "prod-pg",
+    protocol: "sql",
     session: "ses_1",
     decision: "dec_1",
     statement: "delete from orders where id = $1",

@@ -24,7 +24,13 @@ function clocked(fetch: (serial: number) => Fetched | Promise<Fetched>) {
     { nowMs: () => nowMs },
     log,
   );
-  return { source, fetches: () => fetches, wait: (ms: number) => void (nowMs += ms) };
+  return {
+    source,
+    fetches: () => fetches,
+    wait: (ms: number) => {
+      nowMs += ms;
+    },
+  };
 }
 const secret = (n: number, ttlMs: number | undefined = 60_000): Fetched => ({
   credential: { password: `s3cret-${n}` },
