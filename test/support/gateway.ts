@@ -46,6 +46,8 @@ export type TestGatewayOptions = {
   /** Lines for gw.yaml: at the top, and in the connection. */
   readonly config?: string;
   readonly connection?: string;
+  /** The connection's `tls`. */
+  readonly tls?: string;
   readonly files?: Readonly<Record<string, string>>;
   readonly log?: Log;
   /** Runs before anything starts, with the test's folder. */
@@ -81,7 +83,7 @@ connections:
   - name: test-pg
     kind: postgres
     listen: 127.0.0.1:0
-    tls: { required: false }
+    tls: ${options.tls ?? "{ required: false }"}
     upstream:
       host: ${database.host}
       port: ${database.port}
