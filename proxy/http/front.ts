@@ -101,11 +101,23 @@ class Front implements HttpFront {
 
   close = async (graceMs: number): Promise<void> => {
     this.#isClosing = true;
+    const { server } = this.#app;
+    let cut: NodeJS.Timeout | undefined;
     const timer = setTimeout(() => {
       for (const exchange of this.#running) exchange.abort();
+      // What is open now: answers that are just being written, and clients that connected and said nothing.
+      cut = setTimeout(() => {
+        if ("closeAllConnections" in server) server.closeAllConnections();
+      }, 250);
     }, graceMs);
     timer.unref();
+    // A connection whose last answer ends now would be kept for the client's next request.
+    const sweep = setInterval(() => {
+      if ("closeIdleConnections" in server) server.closeIdleConnections();
+    }, 50);
     await this.#app.close();
+    clearInterval(sweep);
+    clearTimeout(cut);
     clearTimeout(timer);
   };
 
