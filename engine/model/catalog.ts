@@ -20,6 +20,8 @@ export type Catalog = {
   readonly types: ReadonlyMap<string, readonly CatalogType[]>;
   /** Operators outside pg_catalog, by symbol. Absent in a snapshot: none. */
   readonly operators?: ReadonlyMap<string, readonly CatalogOperator[]>;
+  /** OIDs of types whose casts or comparisons run SQL or PL functions of the database's own. Absent in a snapshot: none. */
+  readonly codeTypes?: ReadonlySet<number>;
 };
 
 /** pg_class.relkind in words. */
@@ -109,7 +111,7 @@ export type CatalogType = {
   readonly name: string;
   readonly oid: number;
   readonly category: string;
-  /** A domain whose checks call functions of the database's own: a cast would run them. */
+  /** A domain whose checks, or a type whose casts, call functions of the database's own: a cast to it would run them. */
   readonly runsCode?: boolean;
 };
 

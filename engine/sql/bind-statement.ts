@@ -7,6 +7,7 @@ import { bindQuery, type Output } from "./bind-query.ts";
 import { bindUtility } from "./bind-utility.ts";
 import { bindWrite } from "./bind-write.ts";
 import { type Bindings, newBindings } from "./bindings.ts";
+import { checkCodeTypes } from "./cast-code.ts";
 import { refuse } from "./fault.ts";
 import { checkTree, kindOf } from "./node-kinds.ts";
 import { settingName } from "./settings.ts";
@@ -40,6 +41,7 @@ export function bindStatement(node: Node, sql: SqlContext): BoundParts {
     checkTree(node);
     const output = bindQuery(b, node.SelectStmt, { scope: undefined, ctes: undefined });
     checkPathChanges(bindings, isBare(node.SelectStmt) ? settingEffects(node.SelectStmt) : []);
+    checkCodeTypes(sql, node, bindings);
     return {
       node,
       bindings,
@@ -56,6 +58,7 @@ export function bindStatement(node: Node, sql: SqlContext): BoundParts {
   checkTree(node);
   const output = bindWrite(b, node, { scope: undefined, ctes: undefined });
   checkPathChanges(bindings, []);
+  checkCodeTypes(sql, node, bindings);
   return {
     node,
     bindings,

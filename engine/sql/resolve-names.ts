@@ -210,7 +210,7 @@ export function resolveType(b: Binder, type: TypeName | undefined): void {
   const found = [...candidates].sort((x, y) => order(x.schema) - order(y.schema))[0];
   if (!found)
     refuse("unknown-type", `type \`${[schema, name].filter(Boolean).join(".")}\` is not known`, position(type));
-  if (found.category === "C" || found.category === "P" || found.runsCode)
+  if (found.category === "C" || found.category === "P" || found.runsCode || b.sql.catalog.codeTypes?.has(found.oid))
     refuse("type-not-allowed", `a cast to \`${found.schema}.${name}\` is not allowed`, position(type));
   type.names = [stringNode(found.schema), stringNode(name)];
 }

@@ -36,6 +36,7 @@ export async function loadCatalog(query: CatalogQuery): Promise<LoadedCatalog> {
       functions: await text(query, functionsSql),
       types: await text(query, typesSql),
       operators: await text(query, operatorsSql),
+      codeTypes: await text(query, codeTypesSql),
     };
     return { catalog: decodeCatalog(parts), defaultSearchPath };
   } finally {
@@ -44,7 +45,7 @@ export async function loadCatalog(query: CatalogQuery): Promise<LoadedCatalog> {
 }
 
 type Parts = Readonly<
-  Record<"server" | "relations" | "columns" | "constraints" | "functions" | "types" | "operators", string>
+  Record<"server" | "relations" | "columns" | "constraints" | "functions" | "types" | "operators" | "codeTypes", string>
 >;
 
 async function text(query: CatalogQuery, sql: string): Promise<string> {
@@ -141,7 +142,10 @@ const typesSql = `
       EXISTS (SELECT FROM pg_catalog.pg_constraint k
         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid
           AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-        WHERE k.contypid = t.oid)) ORDER BY t.oid), '[]')::text AS data
+        WHERE k.contypid = t.oid)
+      OR EXISTS (SELECT FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
+        JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+        WHERE c.casttarget = t.oid AND l.lanname NOT IN ('c', 'internal'))) ORDER BY t.oid), '[]')::text AS data
   FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
   WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' AND t.typtype <> 'c'`;
 
@@ -151,6 +155,36 @@ const operatorsSql = `
   FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
     JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode JOIN pg_catalog.pg_language l ON l.oid = p.prolang
   WHERE n.nspname <> 'pg_catalog'`;
+
+/**
+ * An explicit cast to a type that isn't built in names it: see `runsCode`. Of any other cast between a built-in type and another one, the other; of one between built-in types, both. Arrays, domains and rows
+ * of such a type with it. Compiled functions are the server's, or an extension's that a superuser chose.
+ */
+const codeTypesSql = `
+  WITH RECURSIVE written AS (
+    SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE n.nspname <> 'pg_catalog' AND l.lanname NOT IN ('c', 'internal')
+  ), pairs AS (
+    SELECT s.oid AS source, t.oid AS target, s.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AS is_source_own,
+      t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AS is_target_own
+    FROM pg_catalog.pg_cast c JOIN written w ON w.oid = c.castfunc
+      JOIN pg_catalog.pg_type s ON s.oid = c.castsource JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
+    WHERE c.castcontext <> 'e' OR t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+  ), code AS (
+    SELECT source AS oid FROM pairs WHERE NOT is_source_own OR is_target_own
+    UNION SELECT target FROM pairs WHERE NOT is_target_own OR is_source_own
+    UNION SELECT o.opcintype FROM pg_catalog.pg_opclass o
+      JOIN pg_catalog.pg_amproc a ON a.amprocfamily = o.opcfamily JOIN written w ON w.oid = a.amproc
+  ), every AS (
+    SELECT oid FROM code
+    UNION
+    SELECT t.oid FROM every e JOIN pg_catalog.pg_type t
+      ON t.typbasetype = e.oid OR (t.typelem = e.oid AND t.typcategory = 'A')
+        OR (t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND a.atttypid = e.oid))
+  )
+  SELECT coalesce(pg_catalog.json_agg(oid::int8 ORDER BY oid), '[]')::text AS data FROM every`;
 
 const kinds: Readonly<Record<string, RelationKind>> = {
   r: "table",
@@ -236,6 +270,7 @@ function decodeCatalog(parts: Parts): Catalog {
     relationsByOid: new Map(relations.map((r) => [r.oid, r])),
     functions: Map.groupBy((JSON.parse(parts.functions) as FunctionRow[]).map(decodeFunction), (f) => f.name),
     types: Map.groupBy((JSON.parse(parts.types) as TypeRow[]).map(decodeType), (t) => t.name),
+    codeTypes: new Set(JSON.parse(parts.codeTypes) as number[]),
     operators: Map.groupBy((JSON.parse(parts.operators) as OperatorRow[]).map(decodeOperator), (o) => o.symbol),
   };
 }

@@ -20,11 +20,16 @@ const afterRead: ReadonlySet<string> = new Set(["W", "q", "p", "P"]);
 const onlyPosition: ReadonlySet<string> = new Set(["P"]);
 const nothing: ReadonlySet<string> = new Set();
 
+/** A context line of PL or SQL code (pl_exec.c, functions.c): that code raised it, and may have put anything into it. */
+const codeContext = /^(?:PL\/|SQL function |SQL statement |\S+ function )/m;
+
 /** The frame to send, the very same one where nothing has to go; `undefined` where the message must not pass at all. */
 export function scrub(type: number, frame: Buffer, about: About, isNotice: boolean): Buffer | undefined {
   const { rewritten, statement } = about;
   const isProtectedWrite = about.hasProtectedWrite || (rewritten?.touchesProtected === true && isWrite(statement));
   if (isNotice && isProtectedWrite) return undefined;
+  const hidden = raisedByCode(frame, statement);
+  if (hidden) return isNotice ? undefined : withoutWords(type, frame);
   const dropped = isProtectedWrite
     ? afterWrite
     : rewritten?.touchesProtected
@@ -44,6 +49,29 @@ export function scrub(type: number, frame: Buffer, about: About, isNotice: boole
       .map(([field, value]) => [field, field === "M" && isFromCode ? "server-side code ended the statement" : value]),
   );
 }
+
+/**
+ * Code that the client didn't call: triggers, event triggers, checks, defaults. What an allowed function says is its own, as
+ * is what DO, CALL and DDL do: a rule allows them as they are.
+ */
+function raisedByCode(frame: Buffer, statement: AnalyzedStatement | undefined): boolean {
+  const kind = statement && kindOfVerb[statement.facts.verb];
+  if (kind === "ddl" || kind === "procedural" || !frame.includes(contextField)) return false;
+  const context = fieldOf(decodeErrorFields(frame), "W");
+  if (context === undefined || !codeContext.test(context)) return false;
+  return ![...(statement?.facts.functions ?? [])].some((name) => name.includes("."));
+}
+
+/** NUL, then the letter of the context: quickly seen in a frame that has none. */
+const contextField = Buffer.from("\0W");
+
+const withoutWords = (type: number, frame: Buffer): Buffer =>
+  encodeFields(
+    type,
+    decodeErrorFields(frame)
+      .filter(([field]) => !afterWrite.has(field))
+      .map(([field, value]) => [field, field === "M" ? "server-side code ended the statement" : value]),
+  );
 
 const isWrite = (statement: AnalyzedStatement | undefined): boolean =>
   statement === undefined || statement.facts.accesses.some((access) => kindOfVerb[access.verb] !== "read");

@@ -58,6 +58,7 @@ export type TestGateway = {
 const verbOf = (text: string): SqlVerb => {
   if (/\bcopy\b/i.test(text)) return "copy";
   if (/^\s*listen\b/i.test(text)) return "listen";
+  if (/^\s*do\b/i.test(text)) return "do";
   if (/^\s*(insert|update|delete)\b/i.test(text)) return "update";
   return "select";
 };
