@@ -109,8 +109,9 @@ export class AnswerWriter {
   stream({ status, headers }: ResponseHead): ResponseSink {
     this.#state = "streaming";
     this.#writeHead(status, headers);
-    // `flushHeaders` of HTTP/2's compatibility layer sends them with the first data or at once, as here.
-    if ("flushHeaders" in this.#response) this.#response.flushHeaders();
+    // An answer of known length goes out with its first bytes: one packet instead of two.
+    const isSized = headers.some(([name]) => name === "content-length");
+    if (!isSized && "flushHeaders" in this.#response) this.#response.flushHeaders();
     let written = 0;
     return {
       write: (chunk) => {
