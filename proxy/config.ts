@@ -113,6 +113,8 @@ const connectionSchema = z.strictObject({
     principals: principalsSchema.optional(),
     sslmode: z.enum(["disable", "prefer", "require", "verify-ca", "verify-full"]).default("verify-full"),
     ca: z.string().optional(),
+    certificate: z.string().optional(),
+    key: z.string().optional(),
   }),
   allowed_functions: z.array(functionName).default([]),
   mask_key: secretSchema.optional(),
@@ -282,6 +284,7 @@ function buildConnection(
         tls: {
           mode: upstream.sslmode,
           ca: upstream.ca === undefined ? undefined : at.file(upstream.ca, [...path, "upstream", "ca"]),
+          ...ownCertificate(upstream, [...path, "upstream"], at),
         },
       },
       secret,
@@ -291,6 +294,21 @@ function buildConnection(
     sessions: buildSessionRules(parsed.sessions),
     maskKey: maskKeyOf(parsed.mask_key, [...path, "mask_key"], at),
   };
+}
+
+/** What the gateway shows a server that asks for a certificate. */
+function ownCertificate(
+  { certificate, key, sslmode }: z.infer<typeof connectionSchema>["upstream"],
+  path: Path,
+  at: ConfigReader,
+): Pick<PostgresConnectionConfig["upstream"]["tls"], "client"> {
+  if (certificate === undefined && key === undefined) return {};
+  if (certificate === undefined || key === undefined) {
+    at.complain(path, "`certificate` and `key` belong together");
+    return {};
+  }
+  if (sslmode === "disable") at.complain([...path, "certificate"], "a certificate is of no use without TLS");
+  return { client: { cert: at.file(certificate, [...path, "certificate"]), key: at.file(key, [...path, "key"]) } };
 }
 
 /** Without a configured key none is made up: hashes would change at each start, and nobody would know why. */

@@ -59,5 +59,7 @@ export type UpstreamTarget = {
   readonly tls: {
     readonly mode: "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
     readonly ca: string | undefined;
+    /** PEM texts: the gateway's own certificate, for a server that asks for one. */
+    readonly client?: { readonly cert: string; readonly key: string };
   };
 };

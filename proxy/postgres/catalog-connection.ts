@@ -53,13 +53,14 @@ export async function connectCatalog(target: UpstreamTarget, timeoutMs: number):
 
 const textOnly: pg.CustomTypesConfig = { getTypeParser: () => (value: unknown) => value };
 
-/** libpq's meaning of sslmode: `require` encrypts only, `verify-ca` checks the chain, `verify-full` the name too. */
+/** libpq's meaning of sslmode: `require` encrypts only, and with a `ca` does as `verify-ca`; `verify-ca` checks the chain, `verify-full` the name too. */
 export function tlsOptions(
   mode: Exclude<UpstreamTarget["tls"]["mode"], "disable" | "prefer">,
   target: UpstreamTarget,
 ): ConnectionOptions {
-  const ca = target.tls.ca === undefined ? {} : { ca: target.tls.ca };
-  if (mode === "require") return { ...ca, rejectUnauthorized: false };
-  if (mode === "verify-ca") return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined };
+  const ca = { ...target.tls.client, ...(target.tls.ca === undefined ? {} : { ca: target.tls.ca }) };
+  if (mode === "require" && target.tls.ca === undefined) return { ...ca, rejectUnauthorized: false };
+  if (mode === "require" || mode === "verify-ca")
+    return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined };
   return { ...ca, rejectUnauthorized: true, checkServerIdentity };
 }

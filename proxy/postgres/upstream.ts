@@ -115,13 +115,14 @@ export async function connectUpstream(
     plain.destroy();
     return err(unreachableFault(answered ? "upstream-without-tls" : "upstream-unreachable"));
   }
-  const { mode, ca } = target.tls;
+  const { mode, ca, client } = target.tls;
   const verifies = mode === "verify-ca" || mode === "verify-full" || (mode === "require" && ca !== undefined);
   const secure = connectTls({
     socket: plain,
     ALPNProtocols: ["postgresql"],
     rejectUnauthorized: verifies,
     ...(ca === undefined ? {} : { ca }),
+    ...client,
     ...(isIpAddress(target.host) ? {} : { servername: target.host }),
     ...(mode === "verify-full" ? { host: target.host } : { checkServerIdentity: () => undefined }),
   });
