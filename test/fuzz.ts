@@ -8,7 +8,6 @@ import type { TestServer } from "./support/postgres.ts";
 import { TwinChecker } from "./support/twin-check.ts";
 import { acceptance, type Counterexample, newTally, searchCases, type Tally, topReasons } from "./support/twin-law.ts";
 import { makeWorlds } from "./support/twin-worlds.ts";
-import { tellWire, WireLaw } from "./support/wire-law.ts";
 
 const { values } = parseArgs({
   options: {
@@ -53,6 +52,7 @@ async function throughTheEngine(): Promise<Tally> {
 }
 
 async function overTheWire(): Promise<Tally> {
+  const { tellWire, WireLaw } = await import("./support/wire-law.ts");
   const law = await WireLaw.start(to);
   try {
     for (let seed = firstSeed; Date.now() < until; seed += 1) {
