@@ -90,7 +90,8 @@ export type Core = Base &
     | { readonly op: "negate"; readonly operand: Core }
     | { readonly op: "coalesce"; readonly left: Core; readonly right: Core }
     | { readonly op: "range"; readonly from: Core; readonly to: Core; readonly isHalfOpen: boolean }
-    | { readonly op: "cast"; readonly operand: Core }
+    /** Implicit where an API's document gives the type. */
+    | { readonly op: "cast"; readonly operand: Core; readonly isImplicit?: true }
     | { readonly op: "if"; readonly condition: Core; readonly then: Core; readonly else: Core }
     | {
         readonly op: "quantifier";

@@ -17,6 +17,7 @@ import type {
 import { type Diagnostic, sortDiagnostics } from "../diagnostic.ts";
 import { showType } from "../types.ts";
 import { castJson } from "../values.ts";
+import { type ApiCatalog, decodeApiCatalog } from "./api-catalog.ts";
 import {
   type CheckContext,
   type Declared,
@@ -53,10 +54,12 @@ export function checkBundle(input: CheckInput): CheckResult {
   const packages = new Map<string, PackageScope>();
   const imports = new Map<SourceFile, FileImports>();
   const catalogs = new Map<string, Catalog>();
+  const apis = new Map<string, ApiCatalog>();
   const context: CheckContext = {
     packages,
     imports,
     catalogs,
+    apis,
     connections: input.connections,
     data: new Map(),
     diagnostics: [],
@@ -74,7 +77,7 @@ export function checkBundle(input: CheckInput): CheckResult {
   }
   reportImportCycles(context, packages);
   reportUnknownPackages(context, input, files[0]);
-  for (const { file, decl } of declsOf(files, "catalog")) readCatalog(context, catalogs, input.texts, file, decl);
+  for (const { file, decl } of declsOf(files, "catalog")) readCatalog(context, catalogs, apis, input.texts, file, decl);
   for (const scope of packages.values()) checkDeclarations(context, scope, input.texts);
 
   const takesPart = (name: string): boolean => input.packages === undefined || input.packages.includes(name);
@@ -170,12 +173,18 @@ function readReference(
 function readCatalog(
   context: CheckContext,
   catalogs: Map<string, Catalog>,
+  apis: Map<string, ApiCatalog>,
   texts: ReadonlyMap<string, string>,
   file: SourceFile,
   decl: CatalogDecl,
 ): void {
   const text = readReference(context, texts, file, decl.from, "E0403");
   if (text === undefined) return;
+  const api = decodeApiCatalog(text);
+  if (api) {
+    apis.set(decl.connection.raw, api);
+    return;
+  }
   const catalog = decodeCatalogSnapshot(text);
   if (!catalog.ok) {
     const where = catalog.error.path === "" ? "" : ` at \`${catalog.error.path}\``;
@@ -185,7 +194,9 @@ function readCatalog(
       decl.from.span,
       `the catalog snapshot cannot be read${where}: ${catalog.error.message}`,
       {
-        help: ["write it anew with `gw catalog pull`"],
+        help: [
+          "write it anew with `gw catalog pull`; of an API name an OpenAPI 3 document or a list of MCP tools, in JSON",
+        ],
       },
     );
     return;

@@ -1,4 +1,5 @@
 // What the checker knows while it walks: the bundle's declarations, and at one place of a text what may be named there.
+
 import type { Span } from "../../engine/lib/span.ts";
 import type { ConnectionCapabilities } from "../../engine/model/capabilities.ts";
 import type { Catalog } from "../../engine/model/catalog.ts";
@@ -6,6 +7,7 @@ import type { Decl, Effect, Expr, SourceFile } from "../ast.ts";
 import type { CheckedData, Core, Local } from "../checked.ts";
 import { type Diagnostic, diagnose } from "../diagnostic.ts";
 import { poison, type RecordType, type Type } from "../types.ts";
+import type { ApiCatalogs } from "./api-catalog.ts";
 
 export type ValueDecl = Extract<Decl, { kind: "let" | "func" | "data" | "counter" | "fixture" }>;
 
@@ -44,6 +46,8 @@ export type CheckContext = {
   readonly packages: ReadonlyMap<string, PackageScope>;
   readonly imports: ReadonlyMap<SourceFile, FileImports>;
   readonly catalogs: ReadonlyMap<string, Catalog>;
+  /** OpenAPI documents and lists of tools, by connection. */
+  readonly apis: ApiCatalogs;
   /** Connections that the policies will decide about; undefined where nobody knows them yet. */
   readonly connections: readonly ConnectionCapabilities[] | undefined;
   readonly data: Map<string, CheckedData>;
@@ -76,6 +80,8 @@ export type Env = {
   readonly row: RecordType | "any" | undefined;
   /** In the `where` of a filter of json. */
   readonly hasItem?: true;
+  /** Of `http.body` or `mcp.args`, where an API's document tells it. */
+  readonly content?: Type | undefined;
   readonly hasDecision: boolean;
   readonly effect: Effect | undefined;
   readonly names: ReadonlyMap<string, Binding>;

@@ -403,7 +403,8 @@ function checkCoalesce(env: Env, expr: Expr & { kind: "coalesce" }, expected: Ty
 }
 
 function checkCast(env: Env, expr: Expr & { kind: "cast" }): Core {
-  const operand = checkExpr(env, expr.operand);
+  const found = checkExpr(env, expr.operand);
+  const operand = found.op === "cast" && found.isImplicit ? found.operand : found;
   const type = resolveType(env, expr.type);
   if (operand.op === "row" && isJsonPlace(operand)) return castPlace(env, expr, operand, type);
   if (operand.type.kind === "poison" || type.kind === "poison") return wrong(expr.span);

@@ -211,8 +211,16 @@ function checkFact(env: Env, expr: FieldExpr, root: string, schema: FactRoot): C
   if (!field) return unknownField(env, expr, root, fieldNames(env, root), schema);
   const type = parseType(field.type);
   const isPresent = env.present.has(`${root}.${name}`);
+  if (env.content && isContent(root, name)) {
+    const operand: Core = { op: "fact", root, field: name, span: expr.span, type };
+    const whole = isPresent ? env.content : optionOf(env.content);
+    return { op: "cast", operand, isImplicit: true, span: expr.span, type: whole };
+  }
   return { op: "fact", root, field: name, span: expr.span, type: isPresent ? withoutOption(type) : type };
 }
+
+const isContent = (root: string, name: string): boolean =>
+  (root === "http" && name === "body") || (root === "mcp" && name === "args");
 
 function unknownField(
   env: Env,

@@ -6,6 +6,7 @@ import type { CheckedRule, Clause, Core, Payload, Scope } from "../checked.ts";
 import { suggest } from "../suggest.ts";
 import type { RecordType, Type } from "../types.ts";
 import { poison } from "../types.ts";
+import { contentType, unknownPlaces } from "./api-catalog.ts";
 import { checkContentPattern } from "./content-pattern.ts";
 import {
   type Binding,
@@ -57,7 +58,9 @@ export function checkRule(base: Env, symbol: Declared<RuleDecl>, isShadowPackage
   const names = new Map<string, Binding>(
     [...routeParams(written)].map(([name, kind]) => [name, { kind: "param", type: { kind } }]),
   );
-  const body = checkClauses({ ...outer, names, requires: new Set() }, decl);
+  const content = contentType(base.context.apis, written, at);
+  reportUnknownPlaces(scoping, decl, written);
+  const body = checkClauses({ ...outer, names, content, requires: new Set() }, decl);
   const payload = checkPayload(scoping, body.env, decl);
   const needsTable = body.env.requires.has("table");
   const scope = written.protocol === "sql" ? { ...written, needsTable: needsTable || overTables } : written;
@@ -80,6 +83,18 @@ export function checkRule(base: Env, symbol: Declared<RuleDecl>, isShadowPackage
     isShadow: mode === "shadow" || isShadowPackage,
     cost,
   };
+}
+
+function reportUnknownPlaces({ env, at, allowMissing }: ScopeContext, decl: RuleDecl, scope: Scope): void {
+  if (allowMissing || !decl.target) return;
+  for (const place of unknownPlaces(env.context.apis, scope, at)) {
+    report(env, "L0106", decl.target.span, `\`${place}\` is no route or tool of the API's document`, {
+      severity: "warning",
+      label: "matches nothing",
+      notes: ["a rule about what does not exist can never match"],
+      help: ["write the document anew if it is new there, or mark the rule @allow_missing"],
+    });
+  }
 }
 
 export const countErrors = (env: Pick<Env, "context">): number =>

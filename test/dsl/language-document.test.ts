@@ -9,6 +9,28 @@ import { runTests } from "../../dsl/testing/run.ts";
 import { shopCatalog } from "./shop-catalog.ts";
 import { languageDocument, withTables } from "./write-language-tables.ts";
 
+/** Of the example with an API. */
+const openApi = JSON.stringify({
+  openapi: "3.1.0",
+  paths: {
+    "/v1/transfers": {
+      post: {
+        requestBody: {
+          content: {
+            "application/json": {
+              schema: {
+                type: "object",
+                required: ["amount", "currency"],
+                properties: { amount: { type: "integer" }, currency: { enum: ["EUR", "USD"] } },
+              },
+            },
+          },
+        },
+      },
+    },
+  },
+});
+
 const markdown = readFileSync(languageDocument, "utf8");
 const blocks = [...markdown.matchAll(/```policy\n([\s\S]*?)```/g)].map((block) => block[1] ?? "");
 
@@ -21,6 +43,7 @@ for (const block of blocks) {
     const files = new Map([
       ["example.policy", block],
       ["prod-pg.json", shopCatalog],
+      ["openapi.json", openApi],
       ...(catalog === "" ? [] : [["catalog.policy", catalog] as const]),
     ]);
     const { checked, diagnostics } = compileBundle(files, { revision: "1", timeZone: "UTC" });
