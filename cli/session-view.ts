@@ -44,17 +44,34 @@ export async function summaries(events: AsyncIterable<RecordedEvent>): Promise<r
   return [...found.values()];
 }
 
-/** A session as a page: a head, then each statement with its decision, what was done to it, and how it ended. */
+/** Of a session, or of all sessions that bear the name (`agent/<id>`): one run of an agent, over every channel, in order of time. */
+export async function eventsOf(id: string, all: AsyncIterable<RecordedEvent>): Promise<readonly RecordedEvent[]> {
+  const sessions = new Set([id]);
+  const found: RecordedEvent[] = [];
+  for await (const event of all) {
+    if (event.type === "session-start" && event.application === id) sessions.add(event.session);
+    if (sessions.has(event.session)) found.push(event);
+  }
+  return found.toSorted((a, b) => a.atMs - b.atMs);
+}
+
+/** Sessions as a page: a head each, then each statement with its decision, what was done to it, and how it ended. */
 export function renderSession(events: readonly SessionEvent[]): string {
+  const channels = new Map(
+    events.flatMap((event) => (event.type === "session-start" ? [[event.session, event.connection] as const] : [])),
+  );
+  // Where several channels are told together, each line says which it is.
+  const channelOf = (event: SessionEvent): string =>
+    channels.size < 2 ? "" : `[${channels.get(event.session) ?? event.session}] `;
   const lines: string[] = [];
-  for (const event of events) lines.push(...renderEvent(event));
+  for (const event of events) lines.push(...renderEvent(event, channelOf(event)));
   return `${lines.join("\n")}\n`;
 }
 
 const clock = (atMs: number): string => new Date(atMs).toISOString().slice(11, 23);
 const indent = "              ";
 
-function renderEvent(event: SessionEvent): readonly string[] {
+function renderEvent(event: SessionEvent, channel: string): readonly string[] {
   switch (event.type) {
     case "session-start": {
       const { sub, kind, groups, onBehalfOf } = event.principal;
@@ -67,10 +84,13 @@ function renderEvent(event: SessionEvent): readonly string[] {
       ];
     }
     case "statement":
-      return renderStatement(event);
+      return renderStatement(event, channel);
     case "completion": {
       const how = event.outcome === "ok" ? (event.tag ?? "ok") : `${event.outcome} ${event.sqlstate ?? ""}`.trim();
-      return [`${clock(event.atMs)}    → ${how}, ${event.rows} rows, ${(event.durationUs / 1_000).toFixed(1)} ms`];
+      const tokens = event.tokens === undefined ? "" : `, ${event.tokens} tokens`;
+      const usd = event.usd === undefined ? "" : `, ${event.usd.toFixed(4)} usd`;
+      const took = `${(event.durationUs / 1_000).toFixed(1)} ms`;
+      return [`${clock(event.atMs)}    → ${channel}${how}, ${event.rows} rows${tokens}${usd}, ${took}`];
     }
     case "approval": {
       const by = event.by === undefined ? "" : ` by ${showLine(event.by)}`;
@@ -96,9 +116,12 @@ function renderEvent(event: SessionEvent): readonly string[] {
 
 const marks = { allow: "✓", deny: "✗", approval: "…" } as const;
 
-function renderStatement(event: Extract<SessionEvent, { readonly type: "statement" }>): readonly string[] {
+function renderStatement(
+  event: Extract<SessionEvent, { readonly type: "statement" }>,
+  channel: string,
+): readonly string[] {
   const text = showText(event.statement.trim()).split("\n");
-  const lines = [`${clock(event.atMs)}  ${marks[event.effect]} ${text[0] ?? ""}`];
+  const lines = [`${clock(event.atMs)}  ${marks[event.effect]} ${channel}${text[0] ?? ""}`];
   for (const line of text.slice(1)) lines.push(`${indent}  ${line}`);
   if (event.isCut) lines.push(`${indent}  [cut here; the whole text has sha256 ${event.statementSha256}]`);
   const note = (what: string, items: readonly string[]): void => {
@@ -109,6 +132,12 @@ function renderStatement(event: Extract<SessionEvent, { readonly type: "statemen
   note("masks   ", event.masks);
   note("filters ", event.filters);
   note("because ", event.causes.map(describeCause));
+  // Ids that other channels name too: the model's tool use, the call that came of it, the result that went back.
+  const joined = Object.entries(event.refs ?? {}).filter(([name]) => /^tool|^message$/.test(name));
+  note(
+    "joins   ",
+    joined.map(([name, id]) => `${name} ${id}`),
+  );
   lines.push(`${indent}id       ${event.id}`);
   return lines;
 }

@@ -2,11 +2,10 @@
 import type { Command } from "commander";
 import { GatewayError } from "../../proxy/errors.ts";
 import { readAllEvents } from "../../proxy/recording/chains.ts";
-import type { RecordedEvent } from "../../proxy/recording/read.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
-import { renderSession, summaries } from "../session-view.ts";
+import { eventsOf, renderSession, summaries } from "../session-view.ts";
 import { renderTable } from "../table.ts";
 
 type Options = RecordingOptions & { readonly json?: boolean };
@@ -45,21 +44,22 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
       }
     });
 
-  recording(sessions.command("show").description("everything that one session did").argument("<id>")).action(
-    async (id: string, options: Options) => {
-      const events: RecordedEvent[] = [];
-      for await (const event of readAllEvents(await recordingFolder(options)))
-        if (event.session === id) events.push(event);
-      if (events.length === 0) {
-        throw new GatewayError(
-          "config-invalid",
-          `no session \`${id}\` is recorded here`,
-          "`gw sessions list` shows them",
-        );
-      }
-      if (options.json) for (const event of events) terminal.out(`${JSON.stringify(event)}\n`);
-      else terminal.out(renderSession(events));
-      exit(exitCodes.ok);
-    },
-  );
+  recording(
+    sessions
+      .command("show")
+      .description("everything that one session did, or one run of an agent over all its channels")
+      .argument("<id>", "a session, or `agent/<id>` as the agent's client names its run"),
+  ).action(async (id: string, options: Options) => {
+    const events = await eventsOf(id, readAllEvents(await recordingFolder(options)));
+    if (events.length === 0) {
+      throw new GatewayError(
+        "config-invalid",
+        `no session \`${id}\` is recorded here`,
+        "`gw sessions list` shows them",
+      );
+    }
+    if (options.json) for (const event of events) terminal.out(`${JSON.stringify(event)}\n`);
+    else terminal.out(renderSession(events));
+    exit(exitCodes.ok);
+  });
 }
