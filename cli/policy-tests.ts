@@ -1,6 +1,6 @@
 // bundles -> results of their tests
 import type { Diagnostic } from "../dsl/diagnostic.ts";
-import type { RuleCoverage } from "../dsl/testing/coverage.ts";
+import type { RuleCoverage, TableCoverage } from "../dsl/testing/coverage.ts";
 import { type Mutant, runMutants } from "../dsl/testing/mutate.ts";
 import { type PropertyResult, runProperties } from "../dsl/testing/property.ts";
 import { runTests, type TestOptions, type TestResult } from "../dsl/testing/run.ts";
@@ -14,6 +14,7 @@ export type TestRun = {
   readonly results: readonly TestResult[];
   readonly properties: readonly PropertyResult[];
   readonly rules: readonly RuleCoverage[];
+  readonly tables: readonly TableCoverage[];
   /** With `mutate` only: each rule without a clause, with it negated, or left out. */
   readonly mutants: readonly Mutant[];
   /** Tests of packages whose rules take no part: run the folder that they come from. */
@@ -40,7 +41,16 @@ export function runSelection({ bundle, within }: Selection, { filter, seed, muta
   const errors = whole.diagnostics.filter((d) => d.severity === "error");
   const isOurs = (path: string) => isWithin(within, path) && !bundle.inner.some((folder) => path.startsWith(folder));
   const tests = whole.checked.tests.filter((test) => isOurs(test.path));
-  const nothing = { bundle, results: [], properties: [], rules: [], mutants: [], skipped: 0, durationMs: 0 };
+  const nothing = {
+    bundle,
+    results: [],
+    properties: [],
+    rules: [],
+    tables: [],
+    mutants: [],
+    skipped: 0,
+    durationMs: 0,
+  };
   if (errors.length > 0) return { ...nothing, diagnostics: errors };
 
   const { testsWith } = bundle.manifest;
@@ -54,6 +64,7 @@ export function runSelection({ bundle, within }: Selection, { filter, seed, muta
   const results: TestResult[] = [];
   const properties: PropertyResult[] = [];
   const rules: RuleCoverage[] = [];
+  const tables = new Map<string, TableCoverage>();
   const mutants: Mutant[] = [];
   for (const { own, packages } of groups) {
     const { checked } = testsWith ? compile(bundle, packages) : whole;
@@ -72,6 +83,10 @@ export function runSelection({ bundle, within }: Selection, { filter, seed, muta
       mutants.push(...all.filter((m) => own.includes(packageOf(m)) && isOurs(m.path)));
     }
     results.push(...report.results);
+    for (const each of report.coverage.tables) {
+      const key = `${each.connection} ${each.table}`;
+      if (each.isTested || !tables.has(key)) tables.set(key, each);
+    }
     // Of a part of a bundle only the packages that its tests belong to: the rest was not asked about.
     const isAskedAbout = (name: string) => within.length === 0 || tests.some((test) => test.package === name);
     rules.push(
@@ -90,6 +105,7 @@ export function runSelection({ bundle, within }: Selection, { filter, seed, muta
     results,
     properties,
     rules,
+    tables: [...tables.values()],
     mutants,
     skipped: tests.filter((test) => !ran.has(test.package)).length,
     durationMs: performance.now() - startMs,

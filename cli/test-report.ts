@@ -133,7 +133,7 @@ export function jsonReport(runs: readonly TestRun[]): string {
   );
   const broken = properties.filter((p) => p.outcome !== "held").length;
   const counts = { passed: results.length - failed + properties.length - broken, failed: failed + broken };
-  return `${JSON.stringify({ ...counts, results, properties, coverage: { rules } }, undefined, 2)}\n`;
+  return `${JSON.stringify({ ...counts, results, properties, coverage: { rules, tables: runs.flatMap((run) => run.tables) } }, undefined, 2)}\n`;
 }
 
 /** The dialect that Jenkins, GitLab and GitHub actions read. */
@@ -186,6 +186,14 @@ export function coverageText(runs: readonly TestRun[], colors: Colors): string {
       const how = rule.state === "never" ? "no test reaches it" : rule.state === "reached" ? "never fired" : "fired";
       lines.push(`  ${colors.bold(rule.rule)}  ${how}  ${colors.dim(`${path}:${line}`)}`);
       for (const text of unseen) lines.push(`      ${text}`);
+    }
+  }
+  const tables = runs.flatMap((run) => run.tables);
+  if (tables.length > 0) {
+    const tested = tables.filter((t) => t.isTested).length;
+    lines.push(`tables      ${percent(tested, tables.length)}  ${tested} of ${tables.length} in a test`);
+    for (const { connection, table, isTested } of tables) {
+      if (!isTested) lines.push(`  ${colors.bold(table)}  no test  ${colors.dim(connection)}`);
     }
   }
   return lines.map((line) => `${line}\n`).join("");

@@ -1,7 +1,9 @@
 // Which rules fired, and which conditions were seen both true and false, while tests ran.
 import type { Span } from "../../engine/lib/span.ts";
 import type { Truth } from "../../engine/lib/truth.ts";
+import { relationKey } from "../../engine/model/catalog.ts";
 import type { RuleId } from "../../engine/model/decision.ts";
+import type { PolicyRequest } from "../../engine/model/request.ts";
 import type { Checked, CheckedRule, Core } from "../checked.ts";
 import type { Trace } from "../interpret.ts";
 
@@ -19,10 +21,13 @@ export type RuleCoverage = {
   readonly state: "fired" | "reached" | "never";
   readonly conditions: readonly ConditionCoverage[];
 };
+export type TableCoverage = { readonly connection: string; readonly table: string; readonly isTested: boolean };
 export type Coverage = {
   readonly rules: readonly RuleCoverage[];
   /** Rules that fired, 0 to 1. */
   readonly ruleRatio: number;
+  /** Tables of the catalogs, and whether some test asks for them. */
+  readonly tables: readonly TableCoverage[];
   /** Outcomes of conditions that were seen, 0 to 1. */
   readonly conditionRatio: number;
 };
@@ -30,6 +35,7 @@ export type Coverage = {
 export class CoverageMeter {
   readonly #reached = new Set<RuleId>();
   readonly #fired = new Set<RuleId>();
+  readonly #tables = new Set<string>();
   readonly #seen = new Map<Core, { sawTrue: boolean; sawFalse: boolean }>();
 
   readonly trace: Trace = {
@@ -39,6 +45,22 @@ export class CoverageMeter {
     },
     onCondition: (_rule, core, truth) => this.#see(core, truth),
   };
+
+  /** A test asks this. */
+  touch(request: PolicyRequest): void {
+    if (request.protocol !== "sql") return;
+    for (const { relation } of request.sql.accesses) {
+      if (relation) this.#tables.add(`${request.connection.name} ${relationKey(relation.schema, relation.name)}`);
+    }
+  }
+
+  #tablesOf({ catalogs }: Checked): readonly TableCoverage[] {
+    return [...catalogs].flatMap(([connection, catalog]) =>
+      [...catalog.relations]
+        .filter(([, r]) => tableKinds.has(r.kind) && r.schema !== "pg_catalog" && r.schema !== "information_schema")
+        .map(([table]) => ({ connection, table, isTested: this.#tables.has(`${connection} ${table}`) })),
+    );
+  }
 
   #see(core: Core, truth: Truth): void {
     if (typeof truth !== "boolean") return;
@@ -68,11 +90,20 @@ export class CoverageMeter {
     const outcomes = conditions.reduce((n, c) => n + Number(c.sawTrue) + Number(c.sawFalse), 0);
     return {
       rules,
+      tables: this.#tablesOf(checked),
       ruleRatio: ratio(rules.filter((r) => r.state === "fired").length, rules.length),
       conditionRatio: ratio(outcomes, conditions.length * 2),
     };
   }
 }
+
+const tableKinds: ReadonlySet<string> = new Set([
+  "table",
+  "view",
+  "partitioned-table",
+  "materialized-view",
+  "foreign-table",
+]);
 
 const ratio = (part: number, whole: number): number => (whole === 0 ? 1 : part / whole);
 

@@ -77,6 +77,7 @@ function runRow(checked: Checked, test: CheckedTest, row: Row, options: TestOpti
   const decisions = prepared.fault
     ? [denied(prepared.fault)]
     : prepared.requests.map((request) => {
+        meter.touch(request);
         const own = evaluate(program, request);
         return options.join?.(own, request) ?? own;
       });

@@ -336,3 +336,21 @@ test("a filter of rows looks into jsonb, and its condition is shown as it is ask
     ],
   );
 });
+
+test("coverage says which tables no test asks for", () => {
+  const { coverage } = run(`
+    allow read on sql read of public.orders
+    test "t" {
+      given identity { sub: "bot", kind: agent }
+      given sql "select id from orders" at "pg"
+      expect allow
+    }`);
+  assert.deepEqual(
+    coverage.tables.map((t) => [t.connection, t.table, t.isTested]),
+    [
+      ["pg", "public.orders", true],
+      ["pg", "public.documents", false],
+      ["pg", "public.customers", false],
+    ],
+  );
+});
