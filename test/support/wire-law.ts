@@ -242,16 +242,37 @@ class Pair {
 type Answers = { readonly messages: readonly Message[]; readonly lines: readonly string[]; readonly isEnded: boolean };
 
 async function answersOf(client: RawClient, readies: number, oidMax: number): Promise<Answers> {
-  let messages: readonly Message[];
-  let isEnded = false;
-  try {
-    messages = await client.until("Z", readies, 20_000);
-  } catch {
-    isEnded = client.isEnded;
-    if (!isEnded) throw new Error(`no answer: got ${client.received.map((m) => m.type).join("")}`);
-    messages = client.received.splice(0);
+  const deadline = setTimeout(() => client.socket.destroy(new Error("no answer")), 30_000);
+  let end = endOf(client, readies);
+  while (end === undefined && !client.isEnded) {
+    await somethingCame(client);
+    end = endOf(client, readies);
   }
-  return { messages, lines: linesOf(messages, oidMax), isEnded };
+  clearTimeout(deadline);
+  const messages = client.received.splice(0, end ?? client.received.length);
+  return { messages, lines: linesOf(messages, oidMax), isEnded: end === undefined };
+}
+
+/** Number of messages up to the last ReadyForQuery that is owed. */
+function endOf({ received }: RawClient, readies: number): number | undefined {
+  let seen = 0;
+  for (const [i, message] of received.entries()) {
+    if (message.type === "Z") seen += 1;
+    if (seen === readies) return i + 1;
+  }
+  return undefined;
+}
+
+function somethingCame({ socket }: RawClient): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.removeListener("data", done);
+      socket.removeListener("close", done);
+      resolve();
+    };
+    socket.on("data", done);
+    socket.on("close", done);
+  });
 }
 
 /** Every byte, but for the names of decisions; rows that stand together in a fixed order, because SQL promises none. */
