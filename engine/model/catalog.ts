@@ -20,6 +20,8 @@ export type Catalog = {
   readonly types: ReadonlyMap<string, readonly CatalogType[]>;
   /** Operators outside pg_catalog, by symbol. Absent in a snapshot: none. */
   readonly operators?: ReadonlyMap<string, readonly CatalogOperator[]>;
+  /** Functions (`schema.name`) of casts that the server applies by itself and that aren't compiled code. Absent: none. */
+  readonly implicitCasts?: readonly string[];
   /** OIDs of types whose casts or comparisons run SQL or PL functions of the database's own. Absent in a snapshot: none. */
   readonly codeTypes?: ReadonlySet<number>;
 };
@@ -56,6 +58,8 @@ export type Relation = {
   readonly hasRowSecurity: boolean;
   /** Unique, primary key, exclusion and foreign key constraints, as sets of column names. */
   readonly constraints: readonly RelationConstraint[];
+  /** A view with `security_barrier`: what a query asks of it must not run on rows that its own WHERE leaves out. */
+  readonly isBarrier?: boolean;
   /** Key of the table whose column a sequence serves (serial, identity, OWNED BY, or a default that calls it). */
   readonly ownedBy?: string;
 };

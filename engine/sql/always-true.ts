@@ -1,7 +1,8 @@
 // WHERE -> is it certainly true for every row? What a person would write to get round "needs a WHERE" must not say no.
-import type { A_Expr, Node } from "@pgsql/types";
+import type { A_Expr, Node, SubLink } from "@pgsql/types";
 import { andTruth, notTruth, orTruth, type Truth, Unknown } from "../lib/truth.ts";
 import { constantText } from "./bind-functions.ts";
+import { systemColumns } from "./system-catalog.ts";
 import { sameTree, stringsOf } from "./tree.ts";
 
 const cannotTell = new Unknown("it can't be told whether the condition limits the rows");
@@ -26,11 +27,17 @@ export function isAlwaysTrue(where: Node | undefined): Truth {
   if ("A_Expr" in where) return ofExpression(where.A_Expr);
   if ("CurrentOfExpr" in where) return false;
   if ("ColumnRef" in where) return false;
-  if ("SubLink" in where)
-    return where.SubLink.subLinkType === "ANY_SUBLINK" && where.SubLink.testexpr && hasColumn(where.SubLink.testexpr)
-      ? false
-      : cannotTell;
+  if ("SubLink" in where) return ofSubLink(where.SubLink);
   return cannotTell;
+}
+
+/** `id IN (SELECT id FROM t)`: a column that is looked for among all of its own values. */
+function ofSubLink(s: SubLink): Truth {
+  if (s.subLinkType !== "ANY_SUBLINK" || !s.testexpr || !hasColumn(s.testexpr)) return cannotTell;
+  const query = s.subselect && "SelectStmt" in s.subselect ? s.subselect.SelectStmt : undefined;
+  const isWhole = query !== undefined && !query.whereClause && !query.havingClause && !query.limitCount;
+  const given = columnsIn(query?.targetList);
+  return isWhole && columnsIn(s.testexpr).some((c) => given.includes(c)) ? cannotTell : false;
 }
 
 function ofBoolean(op: string | undefined, args: readonly Node[]): Truth {
@@ -101,12 +108,34 @@ function ofExpression(e: A_Expr): Truth {
   const columns = [columnsIn(lexpr), columnsIn(rexpr)];
   if (columns.every((c) => c.length === 0)) return cannotTell;
   if (columns[0]?.some((c) => columns[1]?.includes(c))) return cannotTell;
+  if (columns.some((c) => c.some((name) => systemColumns.has(name)))) return cannotTell;
+  if (isEdge(symbol(e), lexpr, right) || isEdge(mirrored[symbol(e)] ?? "", rexpr, left)) return cannotTell;
   if (symbol(e).includes("~~") && right !== undefined && /^%+$/.test(right)) return cannotTell;
   // A regular expression without a plain character may match every text.
   if (/^!?~\*?$/.test(symbol(e)) && right !== undefined && !/[\p{L}\p{N}]/u.test(right)) return cannotTell;
   if (symbol(e) === "=" || e.kind === "AEXPR_IN" || e.kind === "AEXPR_OP_ANY") return false;
   // A function of a column against a constant (`abs(id) >= 0`) may hold for every row; a bare column is believed.
   return "ColumnRef" in lexpr || "ColumnRef" in rexpr ? false : cannotTell;
+}
+
+const mirrored: Readonly<Record<string, string>> = { "<": ">", ">": "<", "<=": ">=", ">=": "<=" };
+
+/** The largest values of the integer types, and one beyond the smallest. */
+const edges: ReadonlySet<number> = new Set([32767, 32768, 2_147_483_647, 2_147_483_648]);
+
+/**
+ * `id > 0`, `id >= -1`, `id <= 2147483647`, `at < 'infinity'`, `name ^@ ''`: what every row of most tables satisfies, and what is
+ * written to get round a guard.
+ */
+function isEdge(op: string, column: Node, constant: string | undefined): boolean {
+  if (constant === undefined || !hasColumn(column)) return false;
+  if (op === "^@") return constant === "";
+  const isAbove = op === ">" || op === ">=";
+  if (!isAbove && op !== "<" && op !== "<=") return false;
+  if (/^[+-]?infinity$/i.test(constant)) return true;
+  const value = Number(constant);
+  if (constant.trim() === "" || Number.isNaN(value)) return isAbove && constant.trim() === "";
+  return isAbove ? value <= 0 : edges.has(Math.abs(value)) || value >= 1e15;
 }
 
 function ofConstants(op: string, left: string, right: string): Truth {

@@ -193,7 +193,7 @@ function replaceRelation(r: Rewriting, name: RangeVar): Node | undefined {
   const base: Node = isOpened ? viewBody(r, name, use, view.query) : baseRelation(name);
   return {
     RangeSubselect: {
-      subquery: { SelectStmt: maskedImage(r, use, p, base) },
+      subquery: { SelectStmt: maskedImage(r, use, p, base, isOpened && use.relation.isBarrier === true) },
       alias: name.alias ?? { aliasname: use.relation.name },
     },
   };
@@ -219,9 +219,10 @@ function viewBody(r: Rewriting, name: RangeVar, use: RelationUse, query: SelectS
 
 /**
  * `SELECT` of all columns in their order, each masked where it must be. With a row filter it is fenced by OFFSET 0: the
- * planner then evaluates nothing of the client's on a hidden row. Leakproof conditions may go inside (section 4.4).
+ * planner then evaluates nothing of the client's on a hidden row. Leakproof conditions may go inside (section 4.4). A barrier
+ * view, opened, keeps its barrier in the same way.
  */
-function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node): SelectStmt {
+function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node, isBarrier: boolean): SelectStmt {
   const image: SelectStmt = {
     targetList: [
       ...use.relation.columns.map((column) => {
@@ -243,7 +244,10 @@ function maskedImage(r: Rewriting, use: RelationUse, p: Protection, base: Node):
   };
   if (p.systemRows) return { ...image, whereClause: filterNode(p.systemRows, use.relation, inner) };
   const searches = (r.searches.get(use) ?? []).map((c) => moveTo(r, c, inner));
-  if (!p.filter) return searches.length === 0 ? image : { ...image, whereClause: allOf(searches) };
+  if (!p.filter) {
+    const open = searches.length === 0 ? image : { ...image, whereClause: allOf(searches) };
+    return isBarrier ? { ...open, limitOffset: numberConst(0), limitOption: "LIMIT_OPTION_COUNT" } : open;
+  }
   const fenced = use.place.isJoin ? [] : leakproofConjuncts(r, use, p).map((c) => moveTo(r, c, inner));
   const pushed = [...searches, ...fenced];
   return {

@@ -39,6 +39,8 @@ const masked: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     relpages: "CAST(0 AS pg_catalog.int4)",
     relallvisible: "CAST(0 AS pg_catalog.int4)",
     relallfrozen: "CAST(0 AS pg_catalog.int4)",
+    relfrozenxid: "CAST('0' AS pg_catalog.xid)",
+    relminmxid: "CAST('0' AS pg_catalog.xid)",
   },
   pg_sequences: { last_value: "CAST(NULL AS pg_catalog.int8)" },
   pg_roles: { rolconfig: "CAST(NULL AS pg_catalog.text[])" },
@@ -53,13 +55,19 @@ const nameColumns: ReadonlySet<string> = new Set(["relid", "schemaname", "relnam
 
 /** Rows that are shown of a system relation. */
 export const systemFilter = (relation: Relation): RowPredicate | undefined =>
-  relation.schema === "pg_catalog" && relation.name === "pg_settings" ? readableSettingsFilter : undefined;
+  relation.schema === "pg_catalog" ? systemFilters.get(relation.name) : undefined;
 
 const readableSettingsFilter: RowPredicate = {
   kind: "in",
   column: "name",
   values: readableSettings.flatMap((name) => spellingsOf(name).map((value) => ({ type: "string" as const, value }))),
 };
+
+/** Which large objects there are, and whose, is nobody's: they can't be read either. */
+const systemFilters: ReadonlyMap<string, RowPredicate> = new Map<string, RowPredicate>([
+  ["pg_settings", readableSettingsFilter],
+  ["pg_largeobject_metadata", { kind: "constant", value: false }],
+]);
 
 /** The view spells three settings in mixed case. */
 function spellingsOf(name: string): readonly string[] {

@@ -36,6 +36,7 @@ export async function loadCatalog(query: CatalogQuery): Promise<LoadedCatalog> {
       functions: await text(query, functionsSql),
       types: await text(query, typesSql),
       operators: await text(query, operatorsSql),
+      casts: await text(query, castsSql),
       codeTypes: await text(query, codeTypesSql),
     };
     return { catalog: decodeCatalog(parts), defaultSearchPath };
@@ -45,7 +46,10 @@ export async function loadCatalog(query: CatalogQuery): Promise<LoadedCatalog> {
 }
 
 type Parts = Readonly<
-  Record<"server" | "relations" | "columns" | "constraints" | "functions" | "types" | "operators" | "codeTypes", string>
+  Record<
+    "server" | "relations" | "columns" | "constraints" | "functions" | "types" | "operators" | "casts" | "codeTypes",
+    string
+  >
 >;
 
 async function text(query: CatalogQuery, sql: string): Promise<string> {
@@ -71,6 +75,8 @@ const relationsSql = `
       EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
       EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
       c.relrowsecurity,
+      EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o
+        WHERE o.option_name = 'security_barrier' AND o.option_value::bool),
       CASE WHEN c.relkind = 'S' THEN (SELECT pg_catalog.json_build_array(tn.nspname, t.relname)
         FROM (
             SELECT d.refobjid AS oid, 1 AS rank FROM pg_catalog.pg_depend d
@@ -101,7 +107,10 @@ const columnsSql = `
   WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
     AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
-/** Constraints, and unique indexes that no constraint owns: those over expressions by the columns they depend on. */
+/**
+ * Constraints, and unique indexes that no constraint owns: those over expressions by the columns they depend on. An index
+ * over an expression that isn't unique judges a row like a check does: its expression may fail.
+ */
 const constraintsSql = `
   SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(relation, name, kind, columns, schema, target, referenced, cascades)
       ORDER BY relation, name), '[]')::text AS data
@@ -118,7 +127,7 @@ const constraintsSql = `
       LEFT JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
     WHERE k.conrelid <> 0 AND k.contype IN ('p', 'u', 'f', 'x', 'c')
     UNION ALL
-    SELECT i.indrelid::int8, ic.relname, 'u',
+    SELECT i.indrelid::int8, ic.relname, CASE WHEN i.indisunique THEN 'u' ELSE 'c' END,
       (SELECT pg_catalog.json_agg(DISTINCT a.attname) FROM pg_catalog.pg_depend d
         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
@@ -126,7 +135,7 @@ const constraintsSql = `
     FROM pg_catalog.pg_index i
       JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
       JOIN pg_catalog.pg_namespace n ON n.oid = ic.relnamespace
-    WHERE i.indisunique AND n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
+    WHERE (i.indisunique OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) AND n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
   ) every`;
 
@@ -155,6 +164,13 @@ const operatorsSql = `
   FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
     JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode JOIN pg_catalog.pg_language l ON l.oid = p.prolang
   WHERE n.nspname <> 'pg_catalog'`;
+
+/** Compiled code is an extension's: citext and its kin. A cast WITHOUT FUNCTION or WITH INOUT runs none. */
+const castsSql = `
+  SELECT coalesce(pg_catalog.json_agg(DISTINCT n.nspname || '.' || p.proname), '[]')::text AS data
+  FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+  WHERE c.castcontext IN ('i', 'a') AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pg_catalog'`;
 
 /**
  * An explicit cast to a type that isn't built in names it: see `runsCode`. Of any other cast between a built-in type and another one, the other; of one between built-in types, both. Arrays, domains and rows
@@ -221,6 +237,7 @@ type RelationRow = [
   boolean,
   boolean,
   boolean,
+  boolean,
   [string, string] | null,
 ];
 type ColumnRow = [
@@ -270,6 +287,7 @@ function decodeCatalog(parts: Parts): Catalog {
     relationsByOid: new Map(relations.map((r) => [r.oid, r])),
     functions: Map.groupBy((JSON.parse(parts.functions) as FunctionRow[]).map(decodeFunction), (f) => f.name),
     types: Map.groupBy((JSON.parse(parts.types) as TypeRow[]).map(decodeType), (t) => t.name),
+    implicitCasts: JSON.parse(parts.casts) as string[],
     codeTypes: new Set(JSON.parse(parts.codeTypes) as number[]),
     operators: Map.groupBy((JSON.parse(parts.operators) as OperatorRow[]).map(decodeOperator), (o) => o.symbol),
   };
@@ -280,7 +298,20 @@ function decodeRelation(
   columns: readonly ColumnRow[],
   constraints: readonly ConstraintRow[],
 ): Relation {
-  const [oid, schema, name, kind, comment, definition, parents, hasRules, hasTriggers, hasRowSecurity, owner] = row;
+  const [
+    oid,
+    schema,
+    name,
+    kind,
+    comment,
+    definition,
+    parents,
+    hasRules,
+    hasTriggers,
+    hasRowSecurity,
+    isBarrier,
+    owner,
+  ] = row;
   return {
     kind: known(kinds, kind),
     schema,
@@ -300,6 +331,7 @@ function decodeRelation(
       references: target !== null && referenced !== null ? relationKey(target, referenced) : undefined,
       ...(type === "f" && keys !== null ? { referencedColumns: keys, isCascading: isCascading === true } : {}),
     })),
+    ...(isBarrier ? { isBarrier } : {}),
     ...(owner === null ? {} : { ownedBy: relationKey(...owner) }),
   };
 }
