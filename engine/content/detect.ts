@@ -16,14 +16,19 @@ export const detectors: Readonly<Record<TextKind, (text: string) => readonly Tex
   card: findCards,
   ssn: (text) => matches(text, /(?<![\d-])(?!000|666|9\d\d)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\d-])/g),
   ip: (text) => [...findIpv4(text), ...findIpv6(text)].sort((a, b) => a.start - b.start),
-  jwt: (text) => matches(text, /(?<![\w-])eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*/g),
-  api_key: (text) => matches(text, apiKey),
+  jwt: (text) => (text.includes("eyJ") ? matches(text, /(?<![\w-])eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*/g) : []),
+  api_key: (text) => (text.length < shortestKey ? [] : matches(text, apiKey)),
   private_key: (text) =>
-    matches(
-      text,
-      /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|$)/g,
-    ),
+    !text.includes("-----BEGIN")
+      ? []
+      : matches(
+          text,
+          /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|$)/g,
+        ),
 };
+
+/** Of the shortest pattern below. */
+const shortestKey = 15;
 
 /** Well-known prefixes, as the services document them for secret scanners. */
 const apiKey = new RegExp(
@@ -61,6 +66,7 @@ const matches = (text: string, pattern: RegExp): readonly TextSpan[] =>
 
 /** The country tells the length: what follows an IBAN in the text doesn't belong to it. */
 function findIbans(text: string): readonly TextSpan[] {
+  if (text.length < 15) return [];
   const found: TextSpan[] = [];
   let from = 0;
   for (const match of text.matchAll(/(?<![A-Za-z0-9])[A-Za-z]{2}[ -]?\d{2}(?=[ -]?[A-Za-z0-9])/g)) {
@@ -90,6 +96,7 @@ function endOf(text: string, start: number, length: number): number | undefined 
 
 /** 13 to 19 digits of a known issuer's range whose check digit is right, in groups or not. */
 function findCards(text: string): readonly TextSpan[] {
+  if (text.length < 13) return [];
   const found: TextSpan[] = [];
   for (const run of text.matchAll(/(?<!\d)\d(?:[ .-]?\d){12,}(?!\d)/g)) {
     let from = 0;

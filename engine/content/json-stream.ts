@@ -37,6 +37,8 @@ export class JsonTransformer implements Transformer {
   readonly #counted: Counted;
   readonly #isSequence: boolean;
   readonly #stack: Frame[] = [];
+  /** Names, and what stands in their place: documents repeat them. */
+  readonly #keys = new Map<string, string | undefined>();
   #expect: Expect = "value";
   /** Of a token that the last piece cut. */
   #rest = "";
@@ -145,9 +147,7 @@ export class JsonTransformer implements Transformer {
       const key = decode(raw);
       if (frame) frame.key = key;
       this.#expect = "colon";
-      if (!this.#looksAtText) return undefined;
-      const masked = maskText(key, this.#masks);
-      return masked === key ? undefined : JSON.stringify(masked);
+      return this.#looksAtText ? this.#maskedKey(key) : undefined;
     }
     const place = this.#beginValue();
     const value = decode(raw);
@@ -156,6 +156,14 @@ export class JsonTransformer implements Transformer {
     if (!this.#looksAtText) return undefined;
     const masked = maskNestedText(value, this.#masks, 0);
     return masked === value ? undefined : JSON.stringify(masked);
+  }
+
+  #maskedKey(key: string): string | undefined {
+    if (this.#keys.has(key)) return this.#keys.get(key);
+    const masked = maskText(key, this.#masks);
+    const replaced = masked === key ? undefined : JSON.stringify(masked);
+    if (this.#keys.size < keysMax && key.length < 100) this.#keys.set(key, replaced);
+    return replaced;
   }
 
   #word(raw: string): string | undefined {
@@ -245,6 +253,8 @@ export class JsonTransformer implements Transformer {
     if (this.#expect === "nothing") this.#expect = "value";
   }
 }
+
+const keysMax = 1_000;
 
 const notJson = () => unreadable("text that is not JSON");
 
