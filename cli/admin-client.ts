@@ -1,8 +1,9 @@
 // The admin interface as functions.
 import { readFileSync } from "node:fs";
-import type { ShownApproval, ShownConnection } from "../proxy/admin/server.ts";
+import type { ShownApproval, ShownConnection, ShownLogin } from "../proxy/admin/server.ts";
 import type { PoliciesStatus } from "../proxy/bundle/operations.ts";
 import { GatewayError } from "../proxy/errors.ts";
+import { keptToken } from "./login/log-in.ts";
 
 export type WhoAmI = {
   readonly sub: string;
@@ -11,8 +12,14 @@ export type WhoAmI = {
   readonly email?: string;
   readonly mfa: boolean;
   readonly on_behalf_of?: string;
+  /** Everyone behind the token, the one acted for first. */
+  readonly chain?: readonly string[];
   readonly connections: readonly ShownConnection[];
 };
+
+/** The last part of the route. */
+export type Verdict = "approve" | "deny" | "withdraw" | "break-glass" | "accept" | "object";
+export type ShownStandIn = { readonly absent: string; readonly by: string; readonly until: string };
 
 export type AdminClient = {
   readonly whoAmI: () => Promise<WhoAmI>;
@@ -22,16 +29,19 @@ export type AdminClient = {
   readonly rollback: (to: string | undefined) => Promise<PoliciesStatus>;
   readonly promote: () => Promise<PoliciesStatus>;
   readonly resume: () => Promise<PoliciesStatus>;
-  readonly decide: (id: string, verdict: "approve" | "deny", reason: string | undefined) => Promise<ShownApproval>;
+  readonly decide: (id: string, verdict: Verdict, reason: string | undefined) => Promise<ShownApproval>;
+  readonly standIns: () => Promise<readonly ShownStandIn[]>;
+  /** `by` votes in your place until then; undefined ends it. */
+  readonly setStandIn: (by: string | undefined, until: string | undefined) => Promise<void>;
 };
 
 /** Faults of the gateway come as GatewayError `admin-invalid` with the gateway's own words. */
-export function adminClient(url: string, token: string): AdminClient {
-  const call = async (method: "GET" | "POST", path: string, body?: object): Promise<unknown> => {
+export function adminClient(url: string, token: string | (() => Promise<string>)): AdminClient {
+  const call = async (method: "GET" | "POST" | "PUT", path: string, body?: object): Promise<unknown> => {
     const response = await fetch(new URL(path, url), {
       method,
       headers: {
-        authorization: `Bearer ${token}`,
+        authorization: `Bearer ${typeof token === "string" ? token : await token()}`,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -66,6 +76,10 @@ export function adminClient(url: string, token: string): AdminClient {
         `/v1/approvals/${idOf(id)}/${verdict}`,
         reason === undefined ? {} : { reason },
       )) as ShownApproval,
+    standIns: async () => ((await call("GET", "/v1/stand-ins")) as { standIns: ShownStandIn[] }).standIns,
+    setStandIn: async (by, until) => {
+      await call("PUT", "/v1/stand-ins/mine", by === undefined ? {} : { by, until });
+    },
   };
 }
 
@@ -73,15 +87,32 @@ export type AdminOptions = { readonly admin?: string; readonly tokenFile?: strin
 
 /** The address and the token that the flags or the environment give. @throws GatewayError without a token */
 export const clientOf = (options: AdminOptions): AdminClient =>
-  adminClient(options.admin ?? process.env.GW_ADMIN ?? "http://127.0.0.1:7070", tokenOf(options));
+  adminClient(adminUrlOf(options), () => tokenOf(options));
 
-/** @throws GatewayError `config-invalid`, `config-unreadable` */
-export function tokenOf(options: AdminOptions): string {
-  const token = options.tokenFile === undefined ? process.env.GW_TOKEN : readToken(options.tokenFile);
-  if (token === undefined || token === "") {
-    throw new GatewayError("config-invalid", "no token was given", "set GW_TOKEN or pass `--token-file`");
+export const adminUrlOf = (options: Pick<AdminOptions, "admin">): string =>
+  options.admin ?? process.env.GW_ADMIN ?? "http://127.0.0.1:7070";
+
+/** `--token-file`, else GW_TOKEN, else what `gw login` kept, refreshed. @throws GatewayError `config-invalid`, `config-unreadable` */
+export async function tokenOf(options: AdminOptions): Promise<string> {
+  const given = options.tokenFile === undefined ? process.env.GW_TOKEN : readToken(options.tokenFile);
+  const token = given === undefined || given === "" ? await keptToken(adminUrlOf(options), process.env) : given;
+  if (token === undefined) {
+    throw new GatewayError(
+      "config-invalid",
+      "you are not logged in",
+      "run `gw login`, set GW_TOKEN or pass `--token-file`",
+    );
   }
   return token;
+}
+
+/** Where the gateway says to log in, if it does. @throws GatewayError `admin-invalid` when it can't be reached */
+export async function loginSettingsAt(admin: string): Promise<ShownLogin | undefined> {
+  const response = await fetch(new URL("/v1/login", admin)).catch(() => {
+    throw new GatewayError("admin-invalid", `no gateway answers at ${admin}`, "pass `--admin`, or set GW_ADMIN");
+  });
+  // SAFETY: our own server's answer, of the type that it declares.
+  return response.ok ? ((await response.json()) as ShownLogin) : undefined;
 }
 
 function readToken(path: string): string {

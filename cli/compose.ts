@@ -28,6 +28,8 @@ import { openCatalogSource } from "../proxy/postgres/catalog-source.ts";
 import { createPostgresListener } from "../proxy/postgres/listener.ts";
 import type { PostgresListener } from "../proxy/postgres/options.ts";
 import type { ChainHead } from "../proxy/recording/chain.ts";
+import { sinkOf } from "../proxy/recording/checkpoint-sinks.ts";
+import { startCheckpointer } from "../proxy/recording/checkpointer.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
 import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
@@ -127,7 +129,7 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
       undo,
     );
     const metrics = (): readonly Metric[] => metricsOf(parts, connections);
-    const admin = config.admin && (await startAdmin(config.admin, parts, connections, metrics));
+    const admin = config.admin && (await startAdmin(config.admin, parts, connections, http, metrics));
     if (admin) undo.push(() => admin.close());
     return {
       connections: [
@@ -161,6 +163,13 @@ const runningIn = (http: readonly ServingHttp[]): number =>
 
 type Undo = ((drainMs: number) => Promise<void> | void)[];
 
+async function startCheckpoints({ node, recording }: GatewayConfig, clock: Clock, log: Log) {
+  if (recording.checkpoints === undefined) return undefined;
+  const { key, everyMs, sinks } = recording.checkpoints;
+  const { directory } = recording;
+  return startCheckpointer({ directory, node, key, everyMs, sinks: sinks.map(sinkOf), clock, log });
+}
+
 /** What all connections share, in the order in which each needs the one before. */
 async function openParts(config: GatewayConfig, overrides: GatewayOverrides, undo: Undo): Promise<Parts> {
   const log = overrides.log ?? silentLog;
@@ -168,7 +177,12 @@ async function openParts(config: GatewayConfig, overrides: GatewayOverrides, und
   const newId = createNewId(clock);
   const { directory, durability } = config.recording;
   const recorder = openRecorder({ directory, durability, node: config.node, clock, log });
-  undo.push(() => recorder.close());
+  const checkpoints = await startCheckpoints(config, clock, log);
+  undo.push(async () => {
+    await recorder.close();
+    // The recording's last line is covered, too.
+    await checkpoints?.close();
+  });
   const counters = overrides.shared?.counters ?? new WindowCounters(clock);
   const { policies, shadow, operations, reloadables } = await openPolicies(
     config.policies,
@@ -304,6 +318,7 @@ function startAdmin(
   admin: NonNullable<GatewayConfig["admin"]>,
   parts: Parts,
   connections: readonly Serving[],
+  http: readonly ServingHttp[],
   metrics: () => readonly Metric[],
 ) {
   const { approvals, verify, recorder, log } = parts;
@@ -318,14 +333,22 @@ function startAdmin(
     listen: admin.listen,
     approvals,
     ...(page === undefined ? {} : { page }),
+    ...(parts.config.identity.login === undefined ? {} : { login: parts.config.identity.login }),
     verify,
-    connections: connections.map(({ name, host, port, database }) => ({
-      name,
-      kind: "postgres" as const,
-      host,
-      port,
-      database,
-    })),
+    connections: [
+      ...connections.map(({ name, host, port, database }) => ({
+        name,
+        kind: "postgres" as const,
+        host,
+        port,
+        database,
+      })),
+      ...http.map(({ connection: { name, kind, tls, prefix }, host, port }) => ({
+        name,
+        kind,
+        url: `${tls.kind === "off" ? "http" : "https"}://${host}:${port}/${prefix.join("/")}`,
+      })),
+    ],
     whyNotReady: () => (recorder.failure() === undefined ? undefined : "record-failed"),
     metrics: () => parts.shared?.allMetrics(metrics()) ?? metrics(),
     routes: policyRoutes(parts.operations, parts.config.policies.operators),

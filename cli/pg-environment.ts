@@ -1,14 +1,14 @@
 // a connection of the gateway + who asks -> what libpq reads
-import type { ShownConnection } from "../proxy/admin/server.ts";
+import type { ShownDatabase } from "../proxy/admin/server.ts";
 import { GatewayError } from "../proxy/errors.ts";
 import type { WhoAmI } from "./admin-client.ts";
 
 /** The named connection, or the only one. @throws GatewayError that lists what there is */
-export function connectionNamed(me: WhoAmI, name: string | undefined): ShownConnection {
-  const found =
-    name === undefined && me.connections.length === 1 ? me.connections[0] : me.connections.find((c) => c.name === name);
+export function connectionNamed(me: WhoAmI, name: string | undefined): ShownDatabase {
+  const databases = me.connections.filter((c) => c.kind === "postgres");
+  const found = name === undefined && databases.length === 1 ? databases[0] : databases.find((c) => c.name === name);
   if (found) return found;
-  const names = me.connections.map((c) => `\`${c.name}\``).join(", ");
+  const names = databases.map((c) => `\`${c.name}\``).join(", ");
   throw new GatewayError(
     "config-invalid",
     name === undefined ? "there are several connections" : `there is no connection \`${name}\``,
@@ -17,7 +17,7 @@ export function connectionNamed(me: WhoAmI, name: string | undefined): ShownConn
 }
 
 /** `PGSSLMODE=require`: the token must not travel in clear; the gateway's own certificate may be self-made. */
-export const environmentFor = ({ host, port, database }: ShownConnection, user: string, token: string) => ({
+export const environmentFor = ({ host, port, database }: ShownDatabase, user: string, token: string) => ({
   PGHOST: host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host,
   PGPORT: String(port),
   PGDATABASE: database,
@@ -27,6 +27,9 @@ export const environmentFor = ({ host, port, database }: ShownConnection, user: 
 });
 
 /** A line of ~/.pgpass: `:` and `\` are escaped. */
-export function pgpassLine({ host, port, database }: ShownConnection, user: string, token: string): string {
+export function pgpassLine({ host, port, database }: ShownDatabase, user: string, token: string): string {
   return [host, String(port), database, user, token].map((field) => field.replaceAll(/[\\:]/g, "\\$&")).join(":");
 }
+
+/** One word to every shell of POSIX. */
+export const shellQuote = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`;

@@ -17,7 +17,7 @@ export function register(program: Command, { exit }: CommandContext): void {
     .option("--token-file <file>", "your token (or GW_TOKEN)")
     .action(async (name: string | undefined, psql: readonly string[], options: AdminOptions) => {
       const me = await clientOf(options).whoAmI();
-      const own = environmentFor(connectionNamed(me, name), me.sub, tokenOf(options));
+      const own = environmentFor(connectionNamed(me, name), me.sub, await tokenOf(options));
       const child = spawn("psql", [...psql], { stdio: "inherit", env: { ...process.env, ...own } });
       // Ctrl-C belongs to psql: it cancels the statement there.
       const ignore = (): void => undefined;

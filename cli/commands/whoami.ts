@@ -18,8 +18,13 @@ export function register(program: Command, { terminal }: CommandContext): void {
       const lines = [
         `${showLine(me.sub)} (${me.kind})${owner}`,
         `  groups         ${me.groups.map(showLine).join(", ") || "none"}`,
+        ...(me.chain === undefined || me.chain.length < 2
+          ? []
+          : [`  behind it      ${me.chain.map(showLine).join(" → ")}`]),
         `  second factor  ${me.mfa ? "yes" : "no"}`,
-        ...me.connections.map(({ name, host, port }) => `  connection     ${name} at ${host}:${port}`),
+        ...me.connections.map(
+          (c) => `  connection     ${c.name} at ${c.kind === "postgres" ? `${c.host}:${c.port}` : c.url}`,
+        ),
       ];
       terminal.out(`${lines.join("\n")}\n`);
     });

@@ -20,7 +20,16 @@ export const adminSchema = z.strictObject({
     .optional(),
 });
 
-export const adminKeys: readonly string[] = ["page", "origin", "client_id", "client_secret", "scope"];
+export const adminKeys: readonly string[] = [
+  "page",
+  "origin",
+  "client_id",
+  "client_secret",
+  "scope",
+  "login",
+  "use",
+  "resource",
+];
 
 export type PageConfig = {
   readonly origin: string;

@@ -48,6 +48,10 @@ export function addPageRoutes(app: FastifyInstance, deps: PageDeps): void {
   const cookie = (name: string, value: string, maxAgeS: number): string =>
     `${cookieName(name)}=${value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${maxAgeS}${isSecure ? "; Secure" : ""}`;
 
+  // Pages are for people: the description of the API leaves them out.
+  app.addHook("onRoute", (route) => {
+    if (route.url.startsWith("/approvals")) route.schema = { ...route.schema, hide: true };
+  });
   app.addContentTypeParser("application/x-www-form-urlencoded", { parseAs: "string" }, (_request, body, done) =>
     done(null, Object.fromEntries(new URLSearchParams(String(body)))),
   );

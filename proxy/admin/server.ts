@@ -24,17 +24,32 @@ export type AdminDeps = {
   readonly whyNotReady: () => FaultCode | undefined;
   readonly metrics: () => readonly Metric[];
   readonly routes?: readonly AdminRoute[];
+  /** Left out: `gw login` must be told. */
+  readonly login?: ShownLogin;
   /** The page for people; left out: none is served. */
   readonly page?: Omit<PageDeps, "approvals" | "log">;
   readonly log: Log;
 };
 
-export type ShownConnection = {
+export type ShownDatabase = {
   readonly name: string;
   readonly kind: "postgres";
   readonly host: string;
   readonly port: number;
   readonly database: string;
+};
+export type ShownConnection =
+  | ShownDatabase
+  | { readonly name: string; readonly kind: "http" | "mcp" | "llm"; readonly url: string };
+
+/** Where `gw login` goes: our registration at the issuer, nothing secret. */
+export type ShownLogin = {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly scope: string;
+  readonly resource?: string;
+  /** Which of the issuer's tokens the gateway takes. */
+  readonly use: "access" | "id";
 };
 
 export type AdminServer = { readonly host: string; readonly port: number; readonly close: () => Promise<void> };
@@ -84,10 +99,15 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
     reply.type("text/plain; version=0.0.4").send(renderMetrics(deps.metrics())),
   );
 
+  app.get("/v1/login", async (_request, reply) => {
+    if (deps.login !== undefined) return deps.login;
+    return reply.code(404).send({ code: "admin-invalid", message: "this gateway doesn't say where to log in" });
+  });
   app.get("/v1/whoami", async (request) => {
-    const { sub, kind, groups, email, mfa, on_behalf_of } = await whoAsks(request, deps.verify);
+    const { sub, kind, groups, email, mfa, on_behalf_of, chain } = await whoAsks(request, deps.verify);
+    const behind = chain === undefined || chain.length < 2 ? {} : { chain };
     const list = isKnown(groups) ? [...groups].sort() : [];
-    return { sub, kind, groups: list, email, mfa, on_behalf_of, connections: deps.connections };
+    return { sub, kind, groups: list, email, mfa, on_behalf_of, ...behind, connections: deps.connections };
   });
 
   addApprovalRoutes(app, { approvals: deps.approvals, whoAsks: (request) => whoAsks(request, deps.verify) });

@@ -42,6 +42,15 @@ export const identitySchema = z.strictObject({
   revoked: z.array(z.string()).default([]),
   revoked_file: z.string().min(1).optional(),
   audiences: z.record(z.string(), z.string().min(1)).optional(),
+  login: z
+    .strictObject({
+      issuer: z.string().min(1),
+      client_id: z.string().min(1),
+      scope: z.string().default("openid offline_access"),
+      resource: z.string().min(1).optional(),
+      use: z.enum(["access", "id"]).default("access"),
+    })
+    .optional(),
   agents: z.enum(["within_owner", "independent"]).default("within_owner"),
 });
 
@@ -52,6 +61,14 @@ export type IdentityConfig = {
   readonly revokedFile?: string;
   /** Connection → the audience of its tokens, instead of the issuer's. */
   readonly audiences?: ReadonlyMap<string, string>;
+  /** What `gw login` is told. */
+  readonly login?: {
+    readonly issuer: string;
+    readonly clientId: string;
+    readonly scope: string;
+    readonly resource?: string;
+    readonly use: "access" | "id";
+  };
   /** False: agents' rights are looked at alone, without those of whom they act for. */
   readonly areAgentsBound?: boolean;
 };
@@ -70,8 +87,24 @@ export function buildIdentity(
     revoked: new Set(parsed.revoked),
     ...(parsed.revoked_file === undefined ? {} : { revokedFile: at.path(parsed.revoked_file) }),
     ...(parsed.audiences === undefined ? {} : { audiences: new Map(Object.entries(parsed.audiences)) }),
+    ...(parsed.login === undefined ? {} : { login: buildLogin(parsed.login, parsed.issuers, at) }),
     ...(parsed.agents === "independent" ? { areAgentsBound: false } : {}),
   };
+}
+
+function buildLogin(
+  parsed: NonNullable<z.infer<typeof identitySchema>["login"]>,
+  issuers: z.infer<typeof identitySchema>["issuers"],
+  at: ConfigReader,
+): NonNullable<IdentityConfig["login"]> {
+  const { issuer, client_id: clientId, scope, resource, use } = parsed;
+  if (!issuers.some((one) => one.issuer === issuer)) {
+    at.complain(
+      ["identity", "login", "issuer"],
+      `\`${issuer}\` is none of \`identity.issuers\`: its tokens would be refused`,
+    );
+  }
+  return { issuer, clientId, scope, ...(resource === undefined ? {} : { resource }), use };
 }
 
 function buildIssuer(parsed: z.infer<typeof issuerSchema>, path: Path, at: ConfigReader): IssuerConfig {

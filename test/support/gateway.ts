@@ -41,6 +41,10 @@ export type TestGatewayOptions = {
   /** Role that the gateway uses upstream; default: the server's superuser. */
   readonly role?: { readonly user: string; readonly password: string };
   readonly policy: string;
+  /** Lines for gw.yaml, after the test's own issuer. */
+  readonly issuers?: string;
+  /** What `admin` has, as in gw.yaml, indented by two. */
+  readonly admin?: string;
   /** Where the upstream's password comes from, as in gw.yaml; default: the role's, from a file. */
   readonly password?: string;
   /** Lines for gw.yaml: at the top, and in the connection. */
@@ -74,10 +78,12 @@ export async function prepareGateway(options: TestGatewayOptions): Promise<Prepa
     `
 policies: { path: policies }
 recording: { directory: recording }
-admin: { listen: 127.0.0.1:0 }
+admin:
+  ${options.admin ?? "listen: 127.0.0.1:0"}
 identity:
   issuers:
     - { issuer: "${issuer.issuer}", audience: gatewright, jwks_url: "${issuer.jwksUrl}", algorithms: [EdDSA] }
+${options.issuers ?? ""}
 ${options.config ?? ""}
 connections:
   - name: test-pg
