@@ -185,6 +185,13 @@ export const limits = {
   loginFailureKeysMax: 20_000,
   /** Attempts at one name from one address that wait for their turn after a failure; more are refused unheard. */
   loginAttemptsWaitingMax: 16,
+  /** Time between two checkpoints of the recording, where the configuration gives none. */
+  checkpointEveryMs: 60_000,
+  /** Copies of checkpoints that wait for one place that doesn't take them; the oldest go first. */
+  checkpointsUnsentMax: 10_000,
+  /** To send one copy. */
+  checkpointSendMs: 10_000,
+  dayMs: 86_400_000,
   /** Worker processes of one gateway. */
   workersMax: 64,
   /** A worker must be ready by then: it compiles the policies and reads every catalog. */

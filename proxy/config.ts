@@ -29,6 +29,7 @@ import { logLevels } from "./log.ts";
 import { buildMcpConnection, mcpConfigKeys, mcpConnectionSchema } from "./mcp/config.ts";
 import { nearestKey } from "./nearest-key.ts";
 import { buildSessionRules, poolSchema, sessionsSchema } from "./postgres/session-rules.ts";
+import { buildCheckpoints, recordingKeys, recordingSchema } from "./recording/config.ts";
 import { z } from "./schema.ts";
 import {
   buildUpstreamSecrets,
@@ -141,10 +142,7 @@ const configSchema = z.strictObject({
     .optional(),
   log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   policies: z.strictObject({ ...policiesKeys, time_zone: timeZone, rego: z.array(regoSchema).optional() }),
-  recording: z.strictObject({
-    directory: z.string().min(1),
-    durability: z.enum(["sync", "batched", "async"]).default("batched"),
-  }),
+  recording: recordingSchema,
   approvals: approvalsSchema.prefault({}),
   admin: adminSchema.optional(),
   identity: identitySchema,
@@ -184,7 +182,13 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
         ? {}
         : { shadow: buildShadow(parsed.policies.shadow, names, ["policies", "shadow"], at) }),
     },
-    recording: { directory: recordingDirectory, durability: parsed.recording.durability },
+    recording: {
+      directory: recordingDirectory,
+      durability: parsed.recording.durability,
+      ...(parsed.recording.checkpoints === undefined
+        ? {}
+        : { checkpoints: buildCheckpoints(parsed.recording.checkpoints, ["recording", "checkpoints"], at) }),
+    },
     approvals: buildApprovals(
       parsed.approvals,
       join(parsed.recording.directory, "approvals.sqlite"),
@@ -326,7 +330,6 @@ const knownKeys: readonly string[] = [
     [
       configSchema,
       configSchema.shape.policies,
-      configSchema.shape.recording,
       configSchema.shape.identity,
       connectionSchema,
       regoSchema,
@@ -339,6 +342,7 @@ const knownKeys: readonly string[] = [
     ].flatMap(keysIn),
   ),
   ...bundleKeys,
+  ...recordingKeys,
   ...secretsKeys,
   ...approvalsKeys,
   ...adminKeys,

@@ -12,6 +12,7 @@ import type { LlmConnectionConfig } from "./llm/config.ts";
 import type { LogLevel } from "./log.ts";
 import type { McpConnectionConfig } from "./mcp/config.ts";
 import type { SessionRules } from "./postgres/session-rules.ts";
+import type { CheckpointConfig } from "./recording/config.ts";
 import type { LoginRecipe } from "./secrets/upstream.ts";
 import type { CertificateFiles } from "./tls/certificate-files.ts";
 import type { ClientCertificates } from "./tls/client-identity.ts";
@@ -125,7 +126,11 @@ export type GatewayConfig = {
   /** Processes that share the ports; undefined: this one alone. `lingerMs`: how long old sessions may go on after a restart. */
   readonly workers?: { readonly count: number; readonly lingerMs: number };
   readonly policies: PoliciesConfig;
-  readonly recording: { readonly directory: string; readonly durability: Durability };
+  readonly recording: {
+    readonly directory: string;
+    readonly durability: Durability;
+    readonly checkpoints?: CheckpointConfig;
+  };
   readonly approvals: ApprovalsConfig;
   readonly admin: AdminConfig | undefined;
   readonly identity: IdentityConfig;

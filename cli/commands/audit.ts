@@ -1,12 +1,20 @@
 // gw audit verify
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
+import { causeCode, GatewayError } from "../../proxy/errors.ts";
 import { type Anchor, type VerifiedChain, verifyChains } from "../../proxy/recording/chains.ts";
+import { checkpointLines } from "../../proxy/recording/checkpoints.ts";
+import { type CheckedCheckpoints, checkCheckpoints } from "../../proxy/recording/proofs.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
+import { registerProofs } from "./audit-proofs.ts";
 
-export function register(program: Command, { terminal, exit }: CommandContext): void {
-  const audit = program.command("audit").description("check the recording");
+export function register(program: Command, context: CommandContext): void {
+  const { terminal, exit } = context;
+  const audit = program.command("audit").description("check the recording, prove what is in it");
+  registerProofs(audit, context);
   audit
     .command("verify")
     .description("check every line's hash, number and link; ends with 1 when something was changed")
@@ -17,21 +25,74 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
       "a line that was noted earlier must still be there: finds lines cut off at the end",
       anchorOf,
     )
+    .option("--key <file>", "hold it against its signed checkpoints, too: their public key, PEM")
+    .option("--checkpoints <file>", "copies of checkpoints that were kept elsewhere, in place of the recording's own")
     .option("--json", "as JSON")
-    .action(async (options: RecordingOptions & { readonly json?: boolean; readonly expect?: Anchor }) => {
+    .action(async (options: VerifyOptions) => {
       const folder = await recordingFolder(options);
       const { chains, missing } = await verifyChains(folder, options.expect);
-      const isWhole = missing.length === 0 && chains.every((c) => c.damage.length === 0 && c.anchor !== "missing");
+      const covered = options.key === undefined ? [] : await checkSigned(folder, chains, options, options.key);
+      const isWhole =
+        missing.length === 0 &&
+        chains.every((c) => c.damage.length === 0 && c.anchor !== "missing") &&
+        covered.every(({ faults, checkpoints }) => faults.length === 0 && checkpoints > 0);
       const [own, ...workers] = chains;
       if (options.json) {
         const result = workers.length + missing.length === 0 ? own : { ...own, workers, missing };
-        terminal.out(`${JSON.stringify(result)}\n`);
+        terminal.out(`${JSON.stringify(options.key === undefined ? result : { ...result, covered })}\n`);
       } else {
         for (const verified of chains) terminal.out(shown(verified, options.expect));
+        for (const checked of covered) terminal.out(shownCheckpoints(checked));
         for (const worker of missing) terminal.out(`${worker}: the whole folder is gone\n`);
       }
       exit(isWhole ? exitCodes.ok : exitCodes.failed);
     });
+}
+
+type VerifyOptions = RecordingOptions & {
+  readonly json?: boolean;
+  readonly expect?: Anchor;
+  readonly key?: string;
+  readonly checkpoints?: string;
+};
+type Covered = CheckedCheckpoints & { readonly chain: string };
+
+/** Each chain's own checkpoints; with `--checkpoints` those of the folder's own chain. */
+async function checkSigned(
+  folder: string,
+  chains: readonly VerifiedChain[],
+  { checkpoints }: VerifyOptions,
+  keyFile: string,
+): Promise<readonly Covered[]> {
+  const key = readText(keyFile);
+  const wanted = checkpoints === undefined ? chains : chains.slice(0, 1);
+  const checked: Covered[] = [];
+  for (const { chain } of wanted) {
+    const directory = join(folder, chain);
+    const lines =
+      checkpoints === undefined
+        ? await checkpointLines(directory)
+        : readText(checkpoints)
+            .split("\n")
+            .filter((line) => line !== "");
+    checked.push({ chain, ...(await checkCheckpoints(directory, lines, key)) });
+  }
+  return checked;
+}
+
+function shownCheckpoints({ chain, checkpoints, covered, faults }: Covered): string {
+  const prefix = chain === "" ? "" : `${chain}: `;
+  if (checkpoints === 0) return `${prefix}there are no checkpoints: nobody signed this recording\n`;
+  const lines = faults.map(({ checkpoint, why }) => `${prefix}checkpoint ${checkpoint}: ${why}\n`);
+  return [...lines, `${prefix}${checkpoints} checkpoints, ${covered} lines covered by the last good one\n`].join("");
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
+  }
 }
 
 function shown({ chain, damage, anchor, lines, head }: VerifiedChain, expected: Anchor | undefined): string {

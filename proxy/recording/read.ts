@@ -1,5 +1,6 @@
 // segments -> events, checked line by line
 import { createReadStream } from "node:fs";
+import { basename } from "node:path";
 import type { SessionEvent } from "../../engine/model/session-event.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 import { type ChainHead, type CheckedLine, chainStart, checkLine, type LineFault } from "./chain.ts";
@@ -67,23 +68,40 @@ export async function* readEvents(directory: string): AsyncGenerator<RecordedEve
   }
 }
 
-type Line = { readonly path: string; readonly number: number; readonly text: Buffer; readonly isTorn: boolean };
+export type Line = {
+  readonly path: string;
+  /** From 1, counted from where reading began. */
+  readonly number: number;
+  /** Without its line feed. Good until the next line. */
+  readonly text: Buffer;
+  readonly isTorn: boolean;
+  /** Of the first byte behind it, in its file. */
+  readonly end: number;
+};
 
-async function* linesOf(directory: string): AsyncGenerator<Line> {
+/** A place between two lines: file name and offset in bytes. */
+export type Place = { readonly segment: string; readonly offset: number };
+
+/** Lines from `from` on, or all of them. @throws GatewayError `config-unreadable` */
+export async function* linesOf(directory: string, from?: Place): AsyncGenerator<Line> {
   for (const path of segments(directory)) {
+    const name = basename(path);
+    if (from !== undefined && name < from.segment) continue;
+    let end = name === from?.segment ? from.offset : 0;
     let rest: Buffer = Buffer.alloc(0);
     let number = 0;
-    for await (const chunk of createReadStream(path, { highWaterMark: 1_048_576 })) {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1_048_576, start: end })) {
       const bytes: Buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       let start = 0;
-      for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, start)) {
+      for (let feed = bytes.indexOf(0x0a); feed >= 0; feed = bytes.indexOf(0x0a, start)) {
         number += 1;
-        yield { path, number, text: bytes.subarray(start, end), isTorn: false };
-        start = end + 1;
+        end += feed + 1 - start;
+        yield { path, number, text: bytes.subarray(start, feed), isTorn: false, end };
+        start = feed + 1;
       }
       rest = bytes.subarray(start);
     }
-    if (rest.length > 0) yield { path, number: number + 1, text: rest, isTorn: true };
+    if (rest.length > 0) yield { path, number: number + 1, text: rest, isTorn: true, end: end + rest.length };
   }
 }
 

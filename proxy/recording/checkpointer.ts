@@ -1,0 +1,201 @@
+// lines on disk -> Merkle tree -> signed checkpoints, beside the traffic and never in its way
+import { appendFile, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Frontier, leafHash } from "../../engine/evidence/merkle.ts";
+import { limits } from "../../engine/limits.ts";
+import type { Clock, Log } from "../deps.ts";
+import { causeCode } from "../errors.ts";
+import { z } from "../schema.ts";
+import { type ChainHead, chainStart, checkLine } from "./chain.ts";
+import {
+  type Checkpoint,
+  checkpointLines,
+  checkpointsName,
+  hashOfCheckpoint,
+  openCheckpoint,
+  publicKeyOf,
+  signCheckpoint,
+} from "./checkpoints.ts";
+import { linesOf, type Place } from "./read.ts";
+
+/** Where copies of checkpoints go, out of the reach of whoever can change the recording. */
+export type CheckpointSink = {
+  /** For the log. */
+  readonly name: string;
+  /** Rejects when it isn't stored there: it is tried again with the next one. */
+  readonly send: (line: string, checkpoint: Checkpoint, signal: AbortSignal) => Promise<void>;
+};
+
+export type CheckpointerOptions = {
+  readonly directory: string;
+  readonly node: string;
+  /** Ed25519, PKCS #8 PEM. */
+  readonly key: string;
+  readonly everyMs: number;
+  readonly sinks: readonly CheckpointSink[];
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+export type Checkpointer = {
+  /** Covers what is on disk now; undefined when there is nothing new, or the recording is damaged. */
+  readonly checkpoint: () => Promise<Checkpoint | undefined>;
+  readonly newest: () => Checkpoint | undefined;
+  /** Copies that wait for their sink. */
+  readonly waiting: () => number;
+  readonly close: () => Promise<void>;
+};
+
+const stateName = "checkpoints.state.json";
+const stateSchema = z.strictObject({
+  size: z.int().min(0),
+  roots: z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(64),
+  segment: z.string(),
+  offset: z.int().min(0),
+  head: z.strictObject({ seq: z.int().min(0), hash: z.string() }),
+});
+
+/** Checkpoints every `everyMs` and at the end. What it finds damaged is said in the log, and no checkpoint covers it. */
+export async function startCheckpointer(options: CheckpointerOptions): Promise<Checkpointer> {
+  const { directory, log, clock } = options;
+  const lines = await checkpointLines(directory);
+  const lastLine = lines.at(-1);
+  const last = lastLine === undefined ? undefined : await openCheckpoint(lastLine, publicKeyOf(options.key));
+  if (last && !last.ok) {
+    log.error(
+      { code: "recording-damaged" },
+      "the last checkpoint isn't signed by this gateway's key: a new series begins",
+    );
+  }
+  let newest = last?.ok ? last.value : undefined;
+  let previous = lastLine === undefined ? undefined : hashOfCheckpoint(lastLine);
+  let tree = await takeUp(directory, newest);
+  let isDamaged = false;
+  const unsent = options.sinks.map((sink) => ({ sink, lines: [] as { line: string; checkpoint: Checkpoint }[] }));
+
+  const damaged = (why: string): undefined => {
+    isDamaged = true;
+    log.error({ code: "recording-damaged", why }, "the recording doesn't verify: it is not checkpointed any more");
+    return undefined;
+  };
+  const grow = async (): Promise<string | undefined> => {
+    let { head, place } = tree;
+    for await (const line of linesOf(directory, place)) {
+      if (line.isTorn) break;
+      const checked = checkLine(line.text, head);
+      if (!checked.ok) return checked.fault;
+      head = checked.head;
+      tree.frontier.append(leafHash(line.text));
+      place = { segment: line.path.slice(-14), offset: line.end };
+      if (newest !== undefined && tree.frontier.size === newest.size && rootText(tree.frontier) !== newest.root) {
+        return "it differs from what the last checkpoint covers";
+      }
+    }
+    tree = { ...tree, head, place };
+    return undefined;
+  };
+  const once = async (): Promise<Checkpoint | undefined> => {
+    if (isDamaged) return undefined;
+    const fault = await grow();
+    if (fault !== undefined) return damaged(fault);
+    if (newest !== undefined && tree.frontier.size < newest.size) return damaged("lines were cut off at its end");
+    if (tree.frontier.size === (newest?.size ?? 0)) return undefined;
+    const { node } = options;
+    const { frontier, head } = tree;
+    const checkpoint: Checkpoint = {
+      node,
+      size: frontier.size,
+      root: rootText(frontier),
+      head,
+      atMs: clock.nowMs(),
+      previous,
+    };
+    const signed = await signCheckpoint(checkpoint, options.key);
+    if (!signed.ok) throw new TypeError(signed.error);
+    await appendFile(join(directory, checkpointsName), `${signed.value}\n`, { mode: 0o640, flush: true });
+    await writeState(directory, tree);
+    newest = checkpoint;
+    previous = hashOfCheckpoint(signed.value);
+    for (const { lines } of unsent) {
+      lines.push({ line: signed.value, checkpoint });
+      // A later checkpoint says all that an earlier one does.
+      if (lines.length > limits.checkpointsUnsentMax) lines.shift();
+    }
+    return checkpoint;
+  };
+  const sendAll = async (): Promise<void> => {
+    await Promise.all(
+      unsent.map(async ({ sink, lines }) => {
+        for (let next = lines[0]; next !== undefined; next = lines[0]) {
+          try {
+            await sink.send(next.line, next.checkpoint, AbortSignal.timeout(limits.checkpointSendMs));
+          } catch (error) {
+            log.error(
+              { code: "checkpoint-unsent", sink: sink.name, cause: causeCode(error) },
+              "a checkpoint isn't stored elsewhere yet",
+            );
+            return;
+          }
+          if (lines[0] === next) lines.shift();
+        }
+      }),
+    );
+  };
+
+  let running: Promise<Checkpoint | undefined> = Promise.resolve(undefined);
+  const checkpoint = (): Promise<Checkpoint | undefined> => {
+    running = running.then(async () => {
+      try {
+        const made = await once();
+        await sendAll();
+        return made;
+      } catch (error) {
+        log.error({ code: "checkpoint-failed", cause: causeCode(error) }, "no checkpoint could be made");
+        return undefined;
+      }
+    });
+    return running;
+  };
+  const timer = setInterval(() => void checkpoint(), options.everyMs).unref();
+  return {
+    checkpoint,
+    newest: () => newest,
+    waiting: () => unsent.reduce((sum, { lines }) => sum + lines.length, 0),
+    close: async () => {
+      clearInterval(timer);
+      await checkpoint();
+    },
+  };
+}
+
+type Tree = { readonly frontier: Frontier; readonly head: ChainHead; readonly place: Place | undefined };
+
+const rootText = (frontier: Frontier): string => frontier.root().toString("hex");
+
+/** Where the last run stopped, if that is what its last checkpoint says; else from the first line. */
+async function takeUp(directory: string, newest: Checkpoint | undefined): Promise<Tree> {
+  const fromStart: Tree = { frontier: new Frontier(), head: chainStart, place: undefined };
+  if (newest === undefined) return fromStart;
+  try {
+    const state = stateSchema.parse(JSON.parse(await readFile(join(directory, stateName), "utf8")));
+    const frontier = new Frontier(
+      state.size,
+      state.roots.map((root) => Buffer.from(root, "hex")),
+    );
+    const isSame =
+      state.size === newest.size && rootText(frontier) === newest.root && state.head.hash === newest.head.hash;
+    return isSame
+      ? { frontier, head: newest.head, place: { segment: state.segment, offset: state.offset } }
+      : fromStart;
+  } catch {
+    return fromStart;
+  }
+}
+
+async function writeState(directory: string, { frontier, head, place }: Tree): Promise<void> {
+  if (place === undefined) return;
+  const state = { size: frontier.size, roots: frontier.roots.map((root) => root.toString("hex")), ...place, head };
+  const path = join(directory, stateName);
+  await writeFile(`${path}.tmp`, JSON.stringify(state), { mode: 0o640 });
+  await rename(`${path}.tmp`, path);
+}

@@ -1,0 +1,89 @@
+// `recording:` of gw.yaml
+import { createPrivateKey } from "node:crypto";
+import { limits } from "../../engine/limits.ts";
+import type { ConfigReader, Path } from "../config-reader.ts";
+import { durationMs, durationSchema, keysIn, secretOf, secretSchema } from "../config-schema.ts";
+import { z } from "../schema.ts";
+import type { CheckpointSinkConfig } from "./checkpoint-sinks.ts";
+
+export type CheckpointConfig = {
+  /** Ed25519, PKCS #8 PEM. */
+  readonly key: string;
+  readonly everyMs: number;
+  readonly sinks: readonly CheckpointSinkConfig[];
+};
+
+const sinkSchema = z.strictObject({
+  file: z.string().min(1).optional(),
+  webhook: z.url({ protocol: /^https?$/ }).optional(),
+  token: secretSchema.optional(),
+  s3: z
+    .strictObject({
+      bucket: z.string().min(1),
+      prefix: z.string().default(""),
+      region: z.string().min(1).default("us-east-1"),
+      endpoint: z.url({ protocol: /^https?$/ }).optional(),
+      access_key_id: secretSchema.optional(),
+      secret_access_key: secretSchema.optional(),
+      lock_days: z.int().min(1).max(36_500).optional(),
+    })
+    .optional(),
+});
+const checkpointsSchema = z.strictObject({
+  key: secretSchema,
+  every: durationSchema.optional(),
+  to: z.array(sinkSchema).default([]),
+});
+
+export const recordingSchema = z.strictObject({
+  directory: z.string().min(1),
+  durability: z.enum(["sync", "batched", "async"]).default("batched"),
+  checkpoints: checkpointsSchema.optional(),
+});
+export const recordingKeys: readonly string[] = [
+  recordingSchema,
+  checkpointsSchema,
+  sinkSchema,
+  sinkSchema.shape.s3.unwrap(),
+].flatMap(keysIn);
+
+export function buildCheckpoints(
+  parsed: z.infer<typeof checkpointsSchema>,
+  path: Path,
+  at: ConfigReader,
+): CheckpointConfig {
+  const key = at.secretNow(parsed.key, [...path, "key"]) ?? "";
+  if (key !== "" && !isEd25519(key)) {
+    at.complain([...path, "key"], "this is no Ed25519 key: `openssl genpkey -algorithm ed25519` makes one");
+  }
+  return {
+    key,
+    everyMs: parsed.every === undefined ? limits.checkpointEveryMs : durationMs(parsed.every),
+    sinks: parsed.to.map((sink, i) => buildSink(sink, [...path, "to", i], at)),
+  };
+}
+
+function buildSink(parsed: z.infer<typeof sinkSchema>, path: Path, at: ConfigReader): CheckpointSinkConfig {
+  const given = [parsed.file, parsed.webhook, parsed.s3].filter((x) => x !== undefined).length;
+  if (given !== 1) at.complain(path, "a copy goes to exactly one of `file`, `webhook`, `s3`");
+  if (parsed.s3 !== undefined) {
+    const { bucket, prefix, region, endpoint, lock_days } = parsed.s3;
+    const accessKeyId = secretOf(parsed.s3.access_key_id, [...path, "s3", "access_key_id"], at);
+    const secretAccessKey = secretOf(parsed.s3.secret_access_key, [...path, "s3", "secret_access_key"], at);
+    const credentials =
+      accessKeyId === undefined || secretAccessKey === undefined ? undefined : { accessKeyId, secretAccessKey };
+    return { kind: "s3", target: { bucket, region, endpoint, credentials }, prefix, lockDays: lock_days };
+  }
+  if (parsed.webhook !== undefined) {
+    return { kind: "webhook", url: parsed.webhook, token: secretOf(parsed.token, [...path, "token"], at) };
+  }
+  return { kind: "file", path: at.path(parsed.file ?? "") };
+}
+
+function isEd25519(key: string): boolean {
+  try {
+    return createPrivateKey(key).asymmetricKeyType === "ed25519";
+  } catch {
+    return false;
+  }
+}
