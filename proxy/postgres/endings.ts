@@ -5,7 +5,13 @@ import type { FrameFault } from "./protocol/frame.ts";
 import { sqlstate } from "./protocol/sqlstate.ts";
 
 /** Ends that are nobody's fault. */
-export const quietReasons: ReadonlySet<string> = new Set(["client-done", "client-closed", "client-reset", "shutdown"]);
+export const quietReasons: ReadonlySet<string> = new Set([
+  "client-done",
+  "client-closed",
+  "client-reset",
+  "shutdown",
+  "idle-timeout",
+]);
 
 const fatal = (code: string, message: string): ErrorText => ({ severity: "FATAL", sqlstate: code, message });
 
@@ -13,6 +19,10 @@ export const endings = {
   goingDown: {
     reason: "shutdown",
     end: fatal(sqlstate.adminShutdown, "terminating connection due to administrator command"),
+  },
+  idleTimeout: {
+    reason: "idle-timeout",
+    end: fatal(sqlstate.idleSessionTimeout, "terminating connection due to idle-session timeout"),
   },
   internalError: {
     reason: "internal-error",

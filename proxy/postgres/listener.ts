@@ -1,5 +1,6 @@
 // A listening port: accepts, logs clients in, opens their upstream session, and counts what is open.
 import { createServer, type Server, type Socket } from "node:net";
+import type { Authenticated } from "../deps.ts";
 import { ServerTls, type TlsMaterial } from "../tls/server-tls.ts";
 import { CancelKeys } from "./cancel.ts";
 import { addressOf, type LoggedIn, loginClient, refuse } from "./client-login.ts";
@@ -15,6 +16,10 @@ import { sqlstate } from "./protocol/sqlstate.ts";
 import { Relay } from "./relay.ts";
 import type { GateSession } from "./sql-gate.ts";
 import { openUpstream, type UpstreamSession } from "./upstream.ts";
+import { UpstreamPool } from "./upstream-pool.ts";
+
+/** How often idle sessions and long statements are looked for. */
+const enforceIntervalMs = 250;
 
 /** @throws what node:tls says when the key or certificate can't be used */
 export function createPostgresListener(options: PostgresListenerOptions): PostgresListener {
@@ -29,12 +34,22 @@ class Listener implements PostgresListener {
   readonly #relays = new Set<Relay>();
   /** Accepted, not yet a session. */
   readonly #arriving = new Set<Socket>();
+  readonly #pool: UpstreamPool | undefined;
+  /** Sessions of each principal, those that log in to the server included. */
+  readonly #ofPrincipal = new Map<string, number>();
+  #enforcing: NodeJS.Timeout | undefined;
   #whenEmpty: (() => void) | undefined;
   #isClosing = false;
 
   constructor(options: PostgresListenerOptions) {
     this.#options = options;
-    const { tls } = options;
+    const { tls, sessions } = options;
+    this.#pool = sessions?.pool && new UpstreamPool(sessions.pool);
+    if (sessions?.idleTimeoutMs !== undefined || sessions?.statementTimeoutMs !== undefined) {
+      this.#enforcing = setInterval(() => {
+        for (const relay of this.#relays) relay.enforce(sessions);
+      }, enforceIntervalMs).unref();
+    }
     this.#tls = tls && new ServerTls(tls, ["postgresql"]);
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, pauseOnConnect: true });
     this.#server.on("connection", (socket) => this.#accept(socket));
@@ -54,6 +69,7 @@ class Listener implements PostgresListener {
   close = async (graceMs: number): Promise<void> => {
     this.#isClosing = true;
     this.#server.close();
+    this.#pool?.close();
     for (const socket of this.#arriving) socket.destroy();
     for (const relay of this.#relays) relay.drain();
     const timer = setTimeout(() => {
@@ -65,6 +81,7 @@ class Listener implements PostgresListener {
       });
     }
     clearTimeout(timer);
+    clearInterval(this.#enforcing);
   };
 
   stopAccepting = (): void => {
@@ -126,6 +143,33 @@ class Listener implements PostgresListener {
       login.socket.destroy();
       return;
     }
+    const leavePrincipal = this.#enter(login.who);
+    if (leavePrincipal === undefined) {
+      this.#log("warn", "principal-sessions-max", addressOf(accepted));
+      refuse(login.socket, "principal-sessions-max", tooManyOfPrincipal);
+      return;
+    }
+    const hasBegun = await this.#openSession(login, leavePrincipal);
+    if (!hasBegun) leavePrincipal();
+  }
+
+  /** How to leave again; undefined where the principal has as many sessions as it may. */
+  #enter({ identity }: Authenticated): (() => void) | undefined {
+    const max = this.#options.sessions?.perPrincipalMax;
+    if (max === undefined) return () => undefined;
+    // Who has no name shares one count with all others of the kind.
+    const name = typeof identity.sub === "string" ? identity.sub : "";
+    const count = this.#ofPrincipal.get(name) ?? 0;
+    if (count >= max) return undefined;
+    this.#ofPrincipal.set(name, count + 1);
+    return () => {
+      const left = (this.#ofPrincipal.get(name) ?? 1) - 1;
+      if (left === 0) this.#ofPrincipal.delete(name);
+      else this.#ofPrincipal.set(name, left);
+    };
+  }
+
+  async #openSession(login: LoggedIn, leavePrincipal: () => void): Promise<boolean> {
     const left = new AbortController();
     const leave = () => left.abort();
     login.socket.once("close", leave);
@@ -136,25 +180,33 @@ class Listener implements PostgresListener {
     if (target === undefined) {
       this.#log("warn", "session-role-missing");
       refuse(login.socket, "session-role-missing", noRole);
-      return;
+      return false;
     }
-    const upstream = await openUpstream(target, login.request.settings, signal);
+    const { settings } = login.request;
+    const upstream = await (this.#pool?.take(target, settings, signal) ?? openUpstream(target, settings, signal));
     login.socket.removeListener("close", leave);
     if (!upstream.ok) {
       this.#log("warn", upstream.error.code);
       refuse(login.socket, upstream.error.code, upstream.error.error);
-      return;
+      return false;
     }
     if (login.socket.destroyed || this.#isClosing) {
       upstream.value.socket.destroy();
+      this.#pool?.gone();
       login.socket.destroy();
-      return;
+      return false;
     }
-    this.#begin(login, upstream.value, { ...options, upstream: { ...target, user: upstream.value.user } });
+    const own = { ...options, upstream: { ...target, user: upstream.value.user } };
+    return this.#begin(login, upstream.value, own, leavePrincipal);
   }
 
   /** `options.upstream` is the session's own. */
-  #begin(login: LoggedIn, upstream: UpstreamSession, options: PostgresListenerOptions): void {
+  #begin(
+    login: LoggedIn,
+    upstream: UpstreamSession,
+    options: PostgresListenerOptions,
+    leavePrincipal: () => void,
+  ): boolean {
     const { socket, who, request } = login;
     const session: GateSession = {
       id: options.newId("ses"),
@@ -170,6 +222,7 @@ class Listener implements PostgresListener {
     } catch {
       this.#log("error", "record-failed");
       upstream.socket.destroy();
+      this.#pool?.gone();
       socket.end(
         encodeError({
           severity: "FATAL",
@@ -177,7 +230,7 @@ class Listener implements PostgresListener {
           message: "the session could not be recorded",
         }),
       );
-      return;
+      return false;
     }
     const address = addressOf(socket);
     const relay = new Relay({
@@ -187,7 +240,11 @@ class Listener implements PostgresListener {
       clientRest: login.rest,
       upstream,
       searchPath: upstream.parameters.get("search_path") ?? searchPathOf(login) ?? options.catalog.defaultSearchPath(),
-      onClosed: () => {
+      isReusable: this.#pool !== undefined,
+      onClosed: (reusable) => {
+        leavePrincipal();
+        if (reusable) void this.#pool?.giveBack(upstream, reusable);
+        else this.#pool?.gone();
         this.#keys.revoke(upstream.processId, relay);
         this.#relays.delete(relay);
         if (this.#relays.size === 0) this.#whenEmpty?.();
@@ -204,6 +261,7 @@ class Listener implements PostgresListener {
         encodeReady("idle"),
       ]),
     );
+    return true;
   }
 
   #log(level: "info" | "warn" | "error", code: string, detail?: string): void {
@@ -215,6 +273,13 @@ class Listener implements PostgresListener {
 /** Servers before 18 don't report search_path: what the client asked for stands. */
 const searchPathOf = (login: LoggedIn): string | undefined =>
   login.request.settings.find(([name]) => name === "search_path")?.[1];
+
+const tooManyOfPrincipal: ErrorText = {
+  severity: "FATAL",
+  sqlstate: sqlstate.tooManyConnections,
+  message: "too many connections for this user",
+  hint: "Close sessions that are idle; the operator sets `sessions.per_principal` of this connection.",
+};
 
 const noRole: ErrorText = {
   severity: "FATAL",

@@ -4,6 +4,7 @@ import type { ConnectionFacts } from "../../engine/model/principal.ts";
 import type { Authenticate, Authenticated, CatalogSource, Log, NewId, UpstreamTarget } from "../deps.ts";
 import type { TlsMaterial } from "../tls/server-tls.ts";
 import type { ClientProofs } from "./client-proof.ts";
+import type { SessionRules } from "./session-rules.ts";
 import type { GateSession, SqlGate } from "./sql-gate.ts";
 
 export type PostgresListenerOptions = {
@@ -26,6 +27,8 @@ export type PostgresListenerOptions = {
   /** `schema.name` of functions outside the built-in allowlist that this connection permits. */
   readonly allowedFunctions: ReadonlySet<string>;
   readonly limits: Limits;
+  /** Left out: sessions are bounded by `limits` only, and each has one of its own at the server. */
+  readonly sessions?: SessionRules;
   readonly log: Log;
   /** Asked before each message that runs something: a session whose token was revoked ends. */
   readonly isRevoked?: (session: GateSession) => boolean;

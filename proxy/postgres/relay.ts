@@ -12,9 +12,11 @@ import { backendType } from "./protocol/backend.ts";
 import { encodeTerminate } from "./protocol/encode.ts";
 import { type Frame, FrameReader, type FrameRules } from "./protocol/frame.ts";
 import { frontendType } from "./protocol/frontend.ts";
-import { SessionState } from "./session-state.ts";
+import type { SessionRules } from "./session-rules.ts";
+import { type Run, SessionState } from "./session-state.ts";
 import { kept, readShared } from "./shared-reads.ts";
 import type { GateSession } from "./sql-gate.ts";
+import { stopwatchUs } from "./stopwatch.ts";
 import type { UpstreamSession } from "./upstream.ts";
 import { UpstreamSide } from "./upstream-side.ts";
 
@@ -26,11 +28,16 @@ export type RelayParts = {
   readonly clientRest: Buffer;
   readonly upstream: UpstreamSession;
   readonly searchPath: string;
-  readonly onClosed: () => void;
+  /** The session at the server may go to another client when this one has left it idle. */
+  readonly isReusable: boolean;
+  /** `upstream` is the server's session where that lives on: reset it, then use it again. */
+  readonly onClosed: (upstream: Socket | undefined) => void;
 };
 
 /** Rows and COPY data above this size are handed on in pieces; smaller ones wait until they are whole. */
 const streamedAboveBytes = 65_536;
+
+const endOfSocket = ["end", "error", "close"] as const;
 
 const fromServer: FrameRules = {
   lengthMax: () => 0x7fff_ffff,
@@ -64,6 +71,10 @@ export class Relay {
   #betweenMessages: Buffer[] = [];
   #isForwardingPieces = false;
   #probe: NodeJS.Timeout | undefined;
+  /** When the client last said something. */
+  #heardUs = stopwatchUs();
+  /** The run that was cancelled because it took too long. */
+  #timedOut: Run | undefined;
 
   constructor(parts: RelayParts) {
     const { options, session, client, upstream } = parts;
@@ -131,13 +142,20 @@ export class Relay {
       this.#upstream.resume();
       this.#client.resume();
     });
-    upstream.on("end", () => this.#onUpstreamGone());
-    upstream.on("error", () => this.#onUpstreamGone());
-    upstream.on("close", () => this.#onUpstreamGone());
-    upstream.on("drain", () => {
-      if (!this.#isClosed) this.#client.resume();
-    });
+    for (const event of endOfSocket) upstream.on(event, this.#onUpstreamGone);
+    upstream.on("drain", this.#onUpstreamDrain);
   }
+
+  /** The server's session, with nothing of this one attached to it. */
+  #letGo(): Socket {
+    const upstream = readShared(this.#upstream, () => undefined);
+    for (const event of endOfSocket) upstream.off(event, this.#onUpstreamGone);
+    return upstream.off("drain", this.#onUpstreamDrain).pause();
+  }
+
+  readonly #onUpstreamDrain = (): void => {
+    if (!this.#isClosed) this.#client.resume();
+  };
 
   /** What throws here is a bug: the session ends, the others go on. */
   #guarded<T>(work: (of: T) => void, of: T): void {
@@ -156,6 +174,7 @@ export class Relay {
 
   #onClientData(chunk: Buffer): void {
     if (this.#isClosed || this.#isTerminating) return;
+    this.#heardUs = stopwatchUs();
     this.#fromClient.push(chunk);
     if (this.#isBlocked) this.#boundWaiting();
     else this.#readClient();
@@ -281,6 +300,10 @@ export class Relay {
 
   #terminate(): void {
     if (this.#isTerminating) return;
+    if (this.#canReuse) {
+      this.#end(quietly("client-done"));
+      return;
+    }
     this.#isTerminating = true;
     this.#toUpstream.add(encodeTerminate());
     this.#flushUpstream();
@@ -374,11 +397,38 @@ export class Relay {
       });
   }
 
-  #onUpstreamGone(): void {
+  readonly #onUpstreamGone = (): void => {
     if (this.#isClosed) return;
     if (this.#isTerminating) this.#end(quietly("client-done"));
     else if (this.#state.hasServerEnded) this.#end(quietly("upstream-ended"));
     else this.#end(endings.upstreamLost);
+  };
+
+  /** Outside of a transaction, and nothing is owed, half sent or half read. */
+  get #canReuse(): boolean {
+    const { isReusable } = this.#parts;
+    const { isQuiet, status, hasServerEnded } = this.#state;
+    if (!isReusable || !isQuiet || status !== "idle" || hasServerEnded || this.#isTerminating) return false;
+    const isWhole = this.#fromUpstream.waitingBytes === 0 && this.#toUpstream.isEmpty && !this.#isForwardingPieces;
+    return isWhole && !this.#upstream.destroyed && this.#upstream.writableLength === 0;
+  }
+
+  /** Called now and then: what has lasted too long ends, or is cancelled. */
+  enforce({ idleTimeoutMs, statementTimeoutMs }: SessionRules): void {
+    const nowUs = stopwatchUs();
+    const isIdle = this.#state.isQuiet && this.#state.status === "idle" && !this.#isHeld && !this.#waiting;
+    if (isIdle && idleTimeoutMs !== undefined && nowUs - this.#heardUs > idleTimeoutMs * 1_000) {
+      this.#end(endings.idleTimeout);
+      return;
+    }
+    if (statementTimeoutMs === undefined || this.#state.answers.length === 0) return;
+    for (const run of this.#state.openRuns) {
+      if (run === this.#timedOut || nowUs - run.startedUs <= statementTimeoutMs * 1_000) continue;
+      this.#timedOut = run;
+      this.#parts.options.log.info({ session: this.#parts.session.id, code: "statement-timeout" }, "cancelled");
+      void cancelUpstream(this.#parts.options.upstream, this.#upstreamKey, cancelTimeoutMs).catch(() => undefined);
+      return;
+    }
   }
 
   // The end.
@@ -395,8 +445,9 @@ export class Relay {
     clearInterval(this.#probe);
     this.#clientSide.withdrawHold();
     const { options, session, onClosed } = this.#parts;
+    const isReused = this.#canReuse && quietReasons.has(reason);
     this.#toUpstream.clear();
-    leaveUpstream(this.#upstream, options.upstream, this.#upstreamKey, this.#state.answers.length > 0);
+    if (!isReused) leaveUpstream(this.#upstream, options.upstream, this.#upstreamKey, this.#state.answers.length > 0);
     if (this.#isMidMessage) this.#client.destroy();
     else leaveClient(this.#client, this.#toClient, end);
     const fields = { session: session.id, connection: options.name, reason };
@@ -404,7 +455,7 @@ export class Relay {
     else options.log.warn(fields, "session ended by the gateway");
     this.#upstreamSide.abandon();
     options.gate.close(session, reason);
-    onClosed();
+    onClosed(isReused ? this.#letGo() : undefined);
   }
 }
 

@@ -13,27 +13,40 @@ const shared = Buffer.allocUnsafeSlow(65_536);
  * trip. `onread` avoids that, but can be asked for only where a socket is made: so the handle moves to a new Socket, and
  * the one before is spent. TLS sockets are read in Node's usual way; so is everything, should Node hide the handle.
  *
- * The socket must be paused. Use what is returned from here on.
+ * The socket must be paused at first. Use what is returned from here on; for that, a later call names a new reader.
  */
-export function readShared(socket: Socket, onBytes: (view: Buffer) => void): Socket {
+export function readShared(socket: Socket, onBytes: OnBytes): Socket {
+  const known = readers.get(socket);
+  if (known !== undefined) {
+    known.onBytes = onBytes;
+    return socket;
+  }
+  const reader = { onBytes };
   const handle = handleOf(socket);
   if (handle === undefined || socket.writableLength > 0 || socket.destroyed) {
-    socket.on("data", onBytes);
+    socket.on("data", (chunk: Buffer) => reader.onBytes(chunk));
+    readers.set(socket, reader);
     return socket;
   }
   const early: unknown = socket.read();
   handle.readStop();
   Object.assign(socket, { _handle: null });
   const callback = (bytes: number): boolean => {
-    onBytes(shared.subarray(0, bytes));
+    reader.onBytes(shared.subarray(0, bytes));
     return true;
   };
   const renewed = socketOf(handle, { allowHalfOpen: socket.allowHalfOpen, onread: { buffer: shared, callback } });
   renewed.pause();
+  renewed.on("error", () => renewed.destroy());
+  readers.set(renewed, reader);
   socket.destroy();
   if (early instanceof Buffer) process.nextTick(onBytes, early);
   return renewed;
 }
+
+type OnBytes = (view: Buffer) => void;
+/** Who reads a socket now. */
+const readers = new WeakMap<Socket, { onBytes: OnBytes }>();
 
 /** Node's types know this option for handles of one kind only. */
 const socketOf = (handle: Handle, options: SocketConstructorOpts): Socket =>

@@ -142,6 +142,7 @@ const isBlank = (text: string): boolean => text.replaceAll(/--[^\n\r]*|[\s;]/g, 
 
 export type GatewayOptions = {
   readonly limits?: Partial<Limits>;
+  readonly sessions?: PostgresListenerOptions["sessions"];
   readonly tls?: PostgresListenerOptions["tls"];
   readonly upstream?: Partial<PostgresListenerOptions["upstream"]>;
   /** Texts with several statements become several verdicts, split at `;`. Off: one verdict for the whole text. */
@@ -281,6 +282,7 @@ export async function startGateway(
     connection: { name: "test", env: "test", tags: new Set() },
     allowedFunctions: new Set(),
     limits: { ...allLimits, ...options.limits },
+    ...(options.sessions === undefined ? {} : { sessions: options.sessions }),
     log: { debug: log, info: log, warn: log, error: log },
     nowMs: () => Date.now(),
     newId: (prefix) => `${prefix}_${++decisions}`,

@@ -19,6 +19,7 @@ export const sqlstate = {
   programLimitExceeded: "54000",
   queryCanceled: "57014",
   adminShutdown: "57P01",
+  idleSessionTimeout: "57P05",
   internalError: "XX000",
 } as const;
 
