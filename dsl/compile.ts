@@ -2,13 +2,12 @@
 
 import type { Json } from "../engine/lib/json.ts";
 import { type Truth, Unknown } from "../engine/lib/truth.ts";
-import { limits } from "../engine/limits.ts";
 import type { EvaluationContext } from "../engine/program.ts";
+import { absent, badness, claimOf, fieldOf, isBad, lookup, rangeOver, unset } from "./absence.ts";
 import { builtins } from "./builtins.ts";
 import type { CheckedData, Clause, ComparisonKind, Core, Local, Value } from "./checked.ts";
 import { factReaders, readCatalogField, readTable } from "./facts.ts";
-import type { Type } from "./types.ts";
-import { arithmetic, castJson, compareValues, elementsOf, fromEntries, isPlainRecord, showValue } from "./values.ts";
+import { arithmetic, castJson, compareValues, fromEntries, showValue } from "./values.ts";
 
 export type Run = (c: EvaluationContext) => Value;
 
@@ -38,11 +37,6 @@ export class Frame {
     return this.#lazy.get(local);
   }
 }
-
-/** A `let` that was not asked yet. */
-export const unset = Symbol("unset");
-const tooMany = new Unknown(`a collection has more than ${limits.policySetElementsMax} elements`);
-export const absent = new Unknown("a value that the rule needs is absent");
 
 /** All `when` true and all `unless` false, from left to right, false deciding over unknown. */
 export function compileClauses(clauses: readonly Clause[], frame: Frame): (c: EvaluationContext) => Truth {
@@ -108,10 +102,6 @@ function disjunction(runs: readonly Run[]): Run {
     return result;
   };
 }
-
-/** An absent value where one is needed is a rule error: the checker lets it happen only after an unknown. */
-const isBad = (value: Value): value is Unknown | undefined => value === undefined || value instanceof Unknown;
-const badness = (value: Unknown | undefined): Unknown => value ?? absent;
 
 export function compileCore(core: Core, frame: Frame): Run {
   switch (core.op) {
@@ -304,35 +294,6 @@ function compileProperty(core: Core & { op: "property" }, frame: Frame): Run {
   return (c) => fieldOf(object(c), name, isJson);
 }
 
-/** A field of a record, or of JSON, where anything but an object has none. */
-export function fieldOf(value: Value, name: string, isJson: boolean): Value {
-  if (value instanceof Unknown) return value;
-  if (value === undefined) return isJson ? undefined : absent;
-  if (!isPlainRecord(value)) return undefined;
-  return Object.hasOwn(value, name) ? value[name] : undefined;
-}
-
-/** A claim whose type is declared: of another type, or missing though needed, it is not known. */
-export function claimOf(claims: Value, name: string, type: Type): Value {
-  if (claims instanceof Unknown) return claims;
-  const raw = isPlainRecord(claims) && Object.hasOwn(claims, name) ? (claims[name] as Json) : undefined;
-  if (raw instanceof Unknown) return raw;
-  if (type.kind === "option" && (raw === undefined || raw === null)) return undefined;
-  const value = castJson(raw, type);
-  if (value !== undefined) return value;
-  return new Unknown(
-    raw === undefined ? `the token has no claim \`${name}\`` : `the claim \`${name}\` has another type than declared`,
-  );
-}
-
-export function lookup(object: Value, key: Value): Value {
-  if (isBad(object)) return badness(object);
-  if (isBad(key)) return badness(key);
-  if (Array.isArray(object)) return typeof key === "number" ? object[key] : undefined;
-  if (typeof key !== "string" || !isPlainRecord(object)) return undefined;
-  return Object.hasOwn(object, key) ? object[key] : undefined;
-}
-
 function compileComparison(how: ComparisonKind, left: Run, right: Run): Run {
   if (how === "equal") {
     return (c) => {
@@ -358,13 +319,6 @@ function compileComparison(how: ComparisonKind, left: Run, right: Run): Run {
     const b = right(c);
     return isBad(b) ? badness(b) : compareValues(how, a, b);
   };
-}
-
-/** Elements to range over, or why not. */
-export function rangeOver(value: Value): readonly Value[] | Unknown {
-  if (isBad(value)) return badness(value);
-  const items = elementsOf(value);
-  return items.length > limits.policySetElementsMax ? tooMany : items;
 }
 
 function compileQuantifier(core: Core & { op: "quantifier" }, frame: Frame): Run {

@@ -9,9 +9,10 @@ import { invariant } from "../engine/lib/assert.ts";
 import { type Truth, Unknown } from "../engine/lib/truth.ts";
 import { limits } from "../engine/limits.ts";
 import type { EvaluationContext } from "../engine/program.ts";
+import { absent, claimOf, lookup, rangeOver, unset } from "./absence.ts";
 import { builtins } from "./builtins.ts";
 import type { Clause, ComparisonKind, Core, Local } from "./checked.ts";
-import { absent, claimOf, compileCore, type Frame, lookup, rangeOver, unset } from "./compile.ts";
+import { compileCore, type Frame } from "./compile.ts";
 import { notHere } from "./facts.ts";
 import { compareValues } from "./values.ts";
 

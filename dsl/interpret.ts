@@ -4,9 +4,9 @@
 import type { Json } from "../engine/lib/json.ts";
 import { andTruth, notTruth, orTruth, type Truth, Unknown } from "../engine/lib/truth.ts";
 import type { Candidate, EvaluationContext, ExecutableRule, Program } from "../engine/program.ts";
+import { claimOf, fieldOf, lookup, rangeOver } from "./absence.ts";
 import { builtins } from "./builtins.ts";
 import type { Checked, CheckedRule, Core, Local, Value } from "./checked.ts";
-import { claimOf, fieldOf, lookup, rangeOver } from "./compile.ts";
 import { asKey, asNumber, messageOf } from "./compile-rule.ts";
 import { factReaders, readCatalogField, readTable } from "./facts.ts";
 import { anyMatches } from "./glob.ts";

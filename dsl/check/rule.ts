@@ -7,6 +7,7 @@ import { suggest } from "../suggest.ts";
 import type { RecordType, Type } from "../types.ts";
 import { poison } from "../types.ts";
 import { contentType, unknownPlaces } from "./api-catalog.ts";
+import { columnType } from "./column-type.ts";
 import { checkContentPattern } from "./content-pattern.ts";
 import {
   type Binding,
@@ -20,7 +21,7 @@ import {
   withPresent,
 } from "./context.ts";
 import { costOf, quantifierDepth, someCore } from "./cost.ts";
-import { checkCondition, checkExpr, checkText, columnType, decided, mismatch } from "./expressions.ts";
+import { checkCondition, checkExpr, checkText, decided, mismatch } from "./expressions.ts";
 import { checkMaskCall, checkSearchable } from "./mask-call.ts";
 import {
   catalogsAt,

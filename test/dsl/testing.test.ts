@@ -348,9 +348,9 @@ test("coverage says which tables no test asks for", () => {
   assert.deepEqual(
     coverage.tables.map((t) => [t.connection, t.table, t.isTested]),
     [
-      ["pg", "public.orders", true],
-      ["pg", "public.documents", false],
       ["pg", "public.customers", false],
+      ["pg", "public.documents", false],
+      ["pg", "public.orders", true],
     ],
   );
 });
