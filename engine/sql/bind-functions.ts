@@ -5,7 +5,7 @@ import { addFamily } from "./bind-from.ts";
 import { refuse } from "./fault.ts";
 import { parseSql } from "./pg-parser.ts";
 import { resolveRelation } from "./resolve-names.ts";
-import { isReadableSetting, isSettingAllowed, readableSettings, settingName } from "./settings.ts";
+import { isChangeableToAny, isReadableSetting, isSettingAllowed, readableSettings, settingName } from "./settings.ts";
 import { allOf, call, cast, nullConst, operator, stringConst, stringNode } from "./tree.ts";
 
 /** The string that a constant, or a cast of one, holds; undefined for anything else. */
@@ -45,7 +45,9 @@ export function bindSettingFunction(b: Binder, f: FuncCall, name: "set_config" |
     return undefined;
   }
   const value = constantText(args[1]);
-  if (value === undefined || constantFlag(args[2]) === undefined)
+  // asyncpg puts `jit` back by a parameter. It is the client's own value: where any is allowed, this one is.
+  const isOwnValue = args[1] !== undefined && "ParamRef" in args[1] && isChangeableToAny(setting);
+  if ((value === undefined && !isOwnValue) || constantFlag(args[2]) === undefined)
     refuse("setting-not-allowed", "`set_config` needs constants as its arguments", { position: f.location });
   if (!isSettingAllowed(setting, value))
     refuse("setting-not-allowed", `setting \`${setting}\` may not be changed`, { position: f.location });

@@ -59,6 +59,10 @@ export function isSettingAllowed(name: string, value: string | undefined): boole
   return values !== undefined && (value === undefined || values.includes(value.toLowerCase()));
 }
 
+/** Whatever its value. Not `search_path`: names are read by it. */
+export const isChangeableToAny = (name: string): boolean =>
+  changeable.has(settingName(name)) && settingName(name) !== "search_path";
+
 export const readableSettings: readonly string[] = [...changeable, ...readableOnly].sort();
 
 /** Alias of the schema that holds a session's temporary tables. */

@@ -14,6 +14,8 @@ test(`${python.name}: TLS modes, prepared statements, pipelines, COPY, cancel, L
   const gw = await startTestGateway({ schema, policy });
   const [program = "", ...args] = prepared.command;
   const { out, err, code } = await run(program, args, {
+    // The full size is for `npm run test:drivers`.
+    GW_LARGE_BYTES: "3000000",
     PGHOST: "127.0.0.1",
     PGPORT: String(gw.port),
     PGUSER: "driver",

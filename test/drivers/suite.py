@@ -13,6 +13,7 @@ import psycopg
 HOST = dict(host=os.environ["PGHOST"], port=int(os.environ["PGPORT"]))
 USER = dict(user=os.environ["PGUSER"], password=os.environ["PGPASSWORD"])
 DATABASE = os.environ["PGDATABASE"]
+LARGE = int(os.environ.get("GW_LARGE_BYTES", "20000000"))
 SLOW = "select count(*) from generate_series(1, 1000000000) as g"
 
 
@@ -93,7 +94,7 @@ def psycopg_listen():
 
 def psycopg_large():
     with connect() as conn:
-        value = b"x" * 20_000_000
+        value = b"x" * LARGE
         assert conn.execute("select %s::bytea, length(%s::bytea)", (value, value)).fetchone() == (value, len(value))
         with conn.cursor("named") as cursor:
             cursor.itersize = 500
@@ -183,7 +184,7 @@ async def asyncpg_listen():
 
 async def asyncpg_large():
     conn = await open_asyncpg()
-    value = "x" * 20_000_000
+    value = "x" * LARGE
     assert await conn.fetchval("select $1::text", value) == value
     assert len(await conn.fetch("select g, repeat('x', 100) from generate_series(1, 50000) g")) == 50000
     await conn.close()

@@ -170,3 +170,7 @@ SELECT c.relname, NULL::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.relki
 
 --- psql tab completion of columns
 SELECT attname FROM pg_catalog.pg_attribute a, pg_catalog.pg_class c WHERE c.oid = a.attrelid AND a.attnum > 0 AND NOT a.attisdropped AND (attname) LIKE '%' AND (c.relname) = 'rooms' AND pg_catalog.pg_table_is_visible(c.oid) LIMIT 1000;
+
+--- asyncpg puts jit back after it has read the types
+SELECT set_config('jit', $1, false);
+-- $ ["on"]
