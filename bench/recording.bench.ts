@@ -28,6 +28,7 @@ const intent = (i: number): SessionEvent => ({
   masks: [],
   filters: [],
   policy: `sha256:${"1".repeat(64)}`,
+  revision: "r1",
 });
 const completion = (i: number): SessionEvent => ({
   atMs: clock.nowMs(),

@@ -34,7 +34,9 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly causes: readonly Json[];
       readonly masks: readonly string[];
       readonly filters: readonly string[];
+      /** Hash of the policies that decided, and the name that their author gave to that state. */
       readonly policy: string;
+      readonly revision: string;
       /** Join keys of other channels: trace id, JSON-RPC id, the model's tool_use id. Ids only. */
       readonly refs?: Readonly<Record<string, string>>;
     }

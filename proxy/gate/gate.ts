@@ -213,6 +213,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
           text,
           parameters: parameters.length,
           policyHash: policies.hash,
+          revision: policies.revision,
           internalCause,
         }),
       );

@@ -22,6 +22,7 @@ export type StatementEventInput = {
   readonly text: string;
   readonly parameters: number;
   readonly policyHash: string;
+  readonly revision: string;
   /** What broke inside the gateway, for the operator: a class name, no content. */
   readonly internalCause: string | undefined;
 };
@@ -50,6 +51,7 @@ export function statementEvent(input: StatementEventInput): StatementEvent {
     masks: obligations === undefined ? [] : cutList(masksOf(obligations)),
     filters: obligations === undefined ? [] : cutList(filtersOf(obligations)),
     policy: input.policyHash,
+    revision: input.revision,
   };
 }
 

@@ -11,11 +11,19 @@ export type VerdictRecord = {
   readonly session: string;
   readonly verdict: TrafficVerdict;
   readonly policyHash: string;
+  readonly revision: string;
   /** What broke inside the gateway: a class name, no content. */
   readonly internalCause: string | undefined;
 };
 
-export function verdictEvent({ atMs, session, verdict, policyHash, internalCause }: VerdictRecord): SessionEvent {
+export function verdictEvent({
+  atMs,
+  session,
+  verdict,
+  policyHash,
+  revision,
+  internalCause,
+}: VerdictRecord): SessionEvent {
   const { subject, decision } = verdict;
   const { text } = subject;
   const isCut = text.length > textCharsMax;
@@ -37,6 +45,7 @@ export function verdictEvent({ atMs, session, verdict, policyHash, internalCause
     masks: verdict.kind === "refuse" ? [] : cutList(masksOf(verdict.obligations)),
     filters: [],
     policy: policyHash,
+    revision,
     ...(Object.keys(subject.refs).length === 0 ? {} : { refs: subject.refs }),
   };
 }

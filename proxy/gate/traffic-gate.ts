@@ -171,7 +171,14 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     const fresh = verdicts.filter((verdict) => !stateOf(verdict).isRecorded);
     const events = fresh.flatMap((verdict) => {
       const { policies, request, internalCause } = stateOf(verdict);
-      const event = verdictEvent({ atMs, session: session.id, verdict, policyHash: policies.hash, internalCause });
+      const event = verdictEvent({
+        atMs,
+        session: session.id,
+        verdict,
+        policyHash: policies.hash,
+        revision: policies.revision,
+        internalCause,
+      });
       const alerts = verdict.decision ? alertEvents(atMs, session.id, verdict.decisionId, verdict.decision) : [];
       const differs =
         request && verdict.decision && deps.shadow?.compare(session.id, verdict.decisionId, request, verdict.decision);

@@ -67,6 +67,7 @@ describe("an HTTP connection", () => {
     } = statement as unknown as Record<string, unknown>;
     assert.deepEqual(rest, {
       type: "statement",
+      revision: "unversioned",
       id,
       statement: "GET /v1/users/8?q=1",
       isCut: false,
