@@ -1,5 +1,6 @@
 // connections over HTTP -> listeners: the wiring of fronts, gates, upstreams and what understands the content
 import { hostname } from "node:os";
+import type { ApiDescription } from "../engine/http/api-description.ts";
 import { limits } from "../engine/limits.ts";
 import type { ApprovalDesk } from "../proxy/approvals/desk.ts";
 import type { Clock, Log, NewId } from "../proxy/deps.ts";
@@ -10,9 +11,10 @@ import { createTrafficGate, type TrafficGateDeps } from "../proxy/gate/traffic-g
 import type { Address, ClientTls, TrafficConnectionConfig } from "../proxy/gateway-config.ts";
 import { createApiHandler } from "../proxy/http/api.ts";
 import { upgradeApi } from "../proxy/http/api-upgrade.ts";
-import type { HttpConnectionBase } from "../proxy/http/config.ts";
+import type { HttpConnectionBase, HttpConnectionConfig } from "../proxy/http/config.ts";
 import type { HttpRoute, HttpUpstream, RouteBehaviour } from "../proxy/http/exchange.ts";
 import { createHttpFront, type HttpFront } from "../proxy/http/front.ts";
+import { readOpenApi } from "../proxy/http/openapi.ts";
 import { HttpSessions } from "../proxy/http/sessions.ts";
 import { openHttpUpstream } from "../proxy/http/upstream.ts";
 import type { VerifyToken } from "../proxy/identity/authenticate.ts";
@@ -64,11 +66,13 @@ async function serveAddress(
   const [first] = group;
   if (first === undefined) return [];
   const { recorder, clock, newId, log, verify, approvals } = parts;
-  const routes = group.map((connection) => {
-    const upstream = openHttpUpstream(connection.upstream, connection.name, log);
-    undo.push(() => upstream.close());
-    return routeOf(connection, gateOf(connection, parts), upstream, parts);
-  });
+  const routes = await Promise.all(
+    group.map((connection) => {
+      const upstream = openHttpUpstream(connection.upstream, connection.name, log);
+      undo.push(() => upstream.close());
+      return routeOf(connection, gateOf(connection, parts), upstream, parts);
+    }),
+  );
   const sessions = new HttpSessions({ recorder, clock, newId, limits });
   undo.push(() => sessions.close());
   const kinds = new Map(group.map(({ name, kind }) => [name, kind]));
@@ -98,13 +102,13 @@ async function serveAddress(
 const gateOf = ({ name }: TrafficConnectionConfig, parts: HttpParts): TrafficGate =>
   createTrafficGate({ ...parts, connection: name, timeFacts: timeFactsOf(parts.policies) });
 
-function routeOf(
+async function routeOf(
   connection: TrafficConnectionConfig,
   gate: TrafficGate,
   upstream: HttpUpstream,
   parts: HttpParts,
-): HttpRoute {
-  return { ...behaviourOf(connection, parts), ...placeOf(connection), gate, upstream };
+): Promise<HttpRoute> {
+  return { ...(await behaviourOf(connection, parts)), ...placeOf(connection), gate, upstream };
 }
 
 function placeOf(connection: HttpConnectionBase): Omit<HttpRoute, keyof RouteBehaviour | "gate" | "upstream"> {
@@ -113,12 +117,15 @@ function placeOf(connection: HttpConnectionBase): Omit<HttpRoute, keyof RouteBeh
   return { name, hosts, prefix, connection: facts, bodyBytesMax, isCaseInsensitive, passCookies };
 }
 
-function behaviourOf(connection: TrafficConnectionConfig, parts: HttpParts): RouteBehaviour {
+const apiOf = async ({ openapi }: HttpConnectionConfig): Promise<ApiDescription | undefined> =>
+  openapi && (await readOpenApi(openapi.text, openapi.path));
+
+async function behaviourOf(connection: TrafficConnectionConfig, parts: HttpParts): Promise<RouteBehaviour> {
   const { clock, log } = parts;
   switch (connection.kind) {
     case "http":
       return {
-        handler: createApiHandler({ maskKey: connection.maskKey, limits, clock, log }),
+        handler: createApiHandler({ maskKey: connection.maskKey, api: await apiOf(connection), limits, clock, log }),
         upgrade: upgradeApi,
         tokenHeaders: [],
         sessionHeaders: [],

@@ -95,6 +95,7 @@ export const factReaders: Readonly<Record<string, Readonly<Record<string, ReadFa
     headers: http((h) => h.headers),
     body: http((h) => h.body),
     body_size: http((h) => h.bodySize),
+    operation: http((h) => h.operation),
   },
   mcp: {
     server: mcp((m) => m.server),

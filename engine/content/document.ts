@@ -1,10 +1,13 @@
-// a JSON answer that must be held whole -> the same with its items filtered and its values masked
+// a JSON answer that must be held whole -> the same with its items filtered and its values masked, still of its schema
+
+import type { AnswerSchema } from "../http/api-description.ts";
 import type { Json } from "../lib/json.ts";
 import { readJson } from "../lib/read-json.ts";
 import { Unknown } from "../lib/truth.ts";
 import { limits } from "../limits.ts";
 import type { ItemFilter } from "../model/decision.ts";
-import { type CountLimit, type Transformer, unreadable } from "./content-fault.ts";
+import { ContentFaultError, type CountLimit, type Transformer, unreadable } from "./content-fault.ts";
+import { maskWithSchema } from "./fit-schema.ts";
 import { JsonTransformer } from "./json-stream.ts";
 import { keepItems } from "./keep-items.ts";
 import type { ContentMasks } from "./masker.ts";
@@ -12,12 +15,24 @@ import type { ContentMasks } from "./masker.ts";
 /** Filters first: what isn't shown isn't counted. */
 export class DocumentTransformer implements Transformer {
   readonly #filters: readonly ItemFilter[];
+  readonly #masks: ContentMasks;
+  readonly #schema: AnswerSchema | undefined;
   readonly #json: JsonTransformer;
   #text = "";
 
-  constructor(filters: readonly ItemFilter[], masks: ContentMasks, items: CountLimit | undefined) {
+  constructor(
+    filters: readonly ItemFilter[],
+    masks: ContentMasks,
+    items: CountLimit | undefined,
+    schema: AnswerSchema | undefined,
+  ) {
     this.#filters = filters;
-    this.#json = new JsonTransformer({ masks, items });
+    this.#masks = masks;
+    this.#schema = schema;
+    this.#json = new JsonTransformer({
+      masks: schema === undefined ? masks : { ...masks, paths: [], kinds: [] },
+      items,
+    });
   }
 
   count = (): number => this.#json.count();
@@ -34,6 +49,17 @@ export class DocumentTransformer implements Transformer {
     if (!document.ok) throw unreadable("text that is not JSON, or has a number that can't be held exactly");
     const kept: Json | Unknown = keepItems(document.value, this.#filters);
     if (kept instanceof Unknown) throw unreadable("a document without the list that a filter names");
-    return this.#json.push(JSON.stringify(kept)) + this.#json.end();
+    return this.#json.push(JSON.stringify(this.#fitted(document.value, kept))) + this.#json.end();
   };
+
+  /** What wasn't of its schema before needn't be afterwards. */
+  #fitted(document: Json, kept: Json): Json {
+    if (this.#schema === undefined) return kept;
+    const { schema, check } = this.#schema;
+    const masked = maskWithSchema(kept, schema, this.#masks);
+    if (check !== undefined && check(document) === undefined && check(masked) !== undefined) {
+      throw new ContentFaultError("answer-schema", "no neutral value stands for what is hidden");
+    }
+    return masked;
+  }
 }

@@ -1,5 +1,6 @@
 // content type + what a decision asks -> who reads the answer; or that nobody can
 
+import type { AnswerSchema } from "../http/api-description.ts";
 import type { ItemFilter } from "../model/decision.ts";
 import type { CountLimit, Transformer } from "./content-fault.ts";
 import { parseContentType } from "./content-type.ts";
@@ -14,6 +15,8 @@ export type ContentPlan = {
   readonly masks: ContentMasks;
   readonly filters: readonly ItemFilter[];
   readonly count: CountLimit | undefined;
+  /** Of the answer at hand: with one, a JSON document is held whole, and what masks put into it fits. */
+  readonly schema?: AnswerSchema | undefined;
 };
 
 /** `isLive`: what is read goes on at once, event by event. */
@@ -22,14 +25,16 @@ export type ContentReader = { readonly transformer: Transformer; readonly isLive
 /** Undefined: no mask can read this. Formats with escapes of their own (HTML, XML, YAML) are among what isn't read. */
 export function readerFor(
   contentType: string | undefined,
-  { masks, filters, count }: ContentPlan,
+  { masks, filters, count, schema }: ContentPlan,
 ): ContentReader | undefined {
   const type = contentType === undefined ? undefined : parseContentType(contentType);
   if (type === undefined || !/^(?:utf-?8|us-ascii)$/i.test(type.charset ?? "utf-8")) return undefined;
   const { mime, parameters } = type;
   const isJson = /^application\/(?:[\w.-]+\+)?json$/.test(mime);
-  if (filters.length > 0) {
-    return isJson ? held(new DocumentTransformer(filters, masks, count)) : undefined;
+  if (filters.length > 0 && !isJson) return undefined;
+  const isMasked = masks.paths.length > 0 || masks.kinds.length > 0;
+  if (filters.length > 0 || (isJson && isMasked && schema !== undefined)) {
+    return held(new DocumentTransformer(filters, masks, count, schema));
   }
   if (isJson) return held(new JsonTransformer({ masks, items: count }));
   if (/^application\/(?:x-ndjson|ndjson|jsonl|x-jsonlines|json-lines)$/.test(mime)) {

@@ -8,7 +8,7 @@ import type { CanonicalRequest, QueryParameter } from "./request.ts";
 export type BodyFacts = { readonly body: Fact<Json | undefined>; readonly bodySize: Fact<number> };
 
 /** `body` is asked only when a rule reads it: that is how the gateway finds out whether it must. */
-export function httpFacts(request: CanonicalRequest, readBody: () => BodyFacts): HttpFacts {
+export function httpFacts(request: CanonicalRequest, readBody: () => BodyFacts, operation?: string): HttpFacts {
   const query = queryFacts(request.query);
   const headers: Record<string, string> = Object.create(null);
   for (const [name, value] of request.headers) headers[name] = value;
@@ -18,6 +18,7 @@ export function httpFacts(request: CanonicalRequest, readBody: () => BodyFacts):
     path: request.path,
     query,
     headers,
+    operation,
     get body() {
       return readBody().body;
     },

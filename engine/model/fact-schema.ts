@@ -125,6 +125,7 @@ export const factSchema: Readonly<Record<string, FactRoot>> = {
       headers: { type: "map<string,string>", doc: "Headers with lower-case names." },
       body: { type: "json?", doc: "Body, if it is JSON." },
       body_size: { type: "size", doc: "Size of the body." },
+      operation: { type: "string?", doc: "Operation id of the route, if the connection has an OpenAPI document." },
     },
   },
   mcp: {

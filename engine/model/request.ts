@@ -16,6 +16,8 @@ export type HttpFacts = {
   readonly headers: Fact<Readonly<Record<string, string>>>;
   readonly body: Fact<Json | undefined>;
   readonly bodySize: Fact<number>;
+  /** `operationId` of the route in the connection's OpenAPI document; left out where it has none. */
+  readonly operation?: Fact<string | undefined>;
 };
 
 export type McpFacts = {

@@ -2,6 +2,12 @@
 import { ContentFaultError, type CountLimit, tooLarge, unreadable } from "../../engine/content/content-fault.ts";
 import { maskText, readContentMasks } from "../../engine/content/masker.ts";
 import { type ContentPlan, type ContentReader, readerFor } from "../../engine/content/transformer-for.ts";
+import {
+  type AnswerSchema,
+  type ApiDescription,
+  answerSchema,
+  findOperation,
+} from "../../engine/http/api-description.ts";
 import { httpFault } from "../../engine/http/faults.ts";
 import type { CanonicalRequest, Field } from "../../engine/http/request.ts";
 import { err, ok, type Result } from "../../engine/lib/result.ts";
@@ -18,16 +24,22 @@ export type AnswerPlan = {
   readonly requestHeaders: (headers: readonly Field[]) => readonly Field[];
   /** Undefined: the content isn't looked at. */
   readonly content: ContentPlan | undefined;
+  readonly schemaOf: (status: number) => AnswerSchema | undefined;
   /** Of the content as the client gets it. */
   readonly bytesMax: number | undefined;
 };
 
-export type AnswerDeps = { readonly limits: Limits; readonly maskKey: Uint8Array };
+export type AnswerDeps = {
+  readonly limits: Limits;
+  readonly maskKey: Uint8Array;
+  /** Of the connection's OpenAPI document. */
+  readonly api: ApiDescription | undefined;
+};
 
 export function planAnswer(
   obligations: Obligations,
   request: CanonicalRequest,
-  { maskKey }: AnswerDeps,
+  { maskKey, api }: AnswerDeps,
 ): Result<AnswerPlan, Unable> {
   let bytesMax: number | undefined;
   let count: CountLimit | undefined;
@@ -48,7 +60,7 @@ export function planAnswer(
     ({ unit, window }) => window !== undefined && (unit === "rows" || unit === "items"),
   );
   if (asked.length === 0 && filters.length === 0 && count === undefined && !isMeasured) {
-    return ok({ requestHeaders: (headers) => headers, content: undefined, bytesMax });
+    return ok({ requestHeaders: (headers) => headers, content: undefined, schemaOf: () => undefined, bytesMax });
   }
   const masks = readContentMasks(asked, maskKey);
   if (!masks.ok)
@@ -62,7 +74,13 @@ export function planAnswer(
     const { code, message } = httpFault("mask-preconditions");
     return err({ code, message, help: "send the request without them" });
   }
-  return ok({ requestHeaders: readableOnly, content: { masks: masks.value, filters, count }, bytesMax });
+  const operation = api && findOperation(api, request.method, request.path);
+  return ok({
+    requestHeaders: readableOnly,
+    content: { masks: masks.value, filters, count },
+    schemaOf: (status) => operation && answerSchema(operation, status),
+    bytesMax,
+  });
 }
 
 /** Validators, ranges and digests are of the content that isn't shown: asking with them would tell of it. */
@@ -102,7 +120,7 @@ export async function sendAnswer(
   const sender = new Sender(exchange, answer, plan, added);
   try {
     if (content === undefined) await sendBounded(answer, sender);
-    else await sendRead(exchange, answer, content, sender);
+    else await sendRead(exchange, answer, { ...content, schema: plan.schemaOf(answer.status) }, sender);
     return { outcome: "ok", tag: String(answer.status), ...sender.sent() };
   } catch (error) {
     if (!(error instanceof ContentFaultError)) throw error;

@@ -1,5 +1,6 @@
 // A plain HTTP API: decide -> (hold) -> record -> forward -> mask -> complete, one request at a time
 import { createHash } from "node:crypto";
+import { type ApiDescription, findOperation } from "../../engine/http/api-description.ts";
 import { type BodyFacts, httpFacts } from "../../engine/http/facts.ts";
 import { httpFault } from "../../engine/http/faults.ts";
 import type { CanonicalRequest, Field, HttpFault } from "../../engine/http/request.ts";
@@ -18,6 +19,8 @@ import { type ReadBody, readRequestBody } from "./request-body.ts";
 
 export type ApiDeps = {
   readonly maskKey: Uint8Array;
+  /** Of the connection's OpenAPI document. */
+  readonly api: ApiDescription | undefined;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Log;
@@ -164,7 +167,7 @@ function subjectOf(
   const headers = request.headers.filter(([name]) => !unbound.has(name)).map(([name, value]) => `${name}: ${value}`);
   const digest = body === undefined ? [] : [createHash("sha256").update(body).digest("hex")];
   return {
-    facts: { protocol: "http", http: httpFacts(request, readFacts) },
+    facts: { protocol: "http", http: httpFacts(request, readFacts, operationOf(deps, request)) },
     text: `${request.method} ${request.target}`,
     access: `${request.method} ${request.path}`,
     binding: [request.host, ...digest, ...headers],
@@ -176,6 +179,9 @@ function subjectOf(
     },
   };
 }
+
+const operationOf = ({ api }: ApiDeps, { method, path }: CanonicalRequest): string | undefined =>
+  api && findOperation(api, method, path)?.id;
 
 function showBody(body: Uint8Array): string {
   try {

@@ -206,7 +206,7 @@ function buildCredential(
   return { kind: "query", name: parsed.query, secret: at.secret(parsed.secret, [...path, "secret"]) };
 }
 
-function maskKeyOf(parsed: z.infer<typeof secretSchema> | undefined, path: Path, at: ConfigReader): Uint8Array {
+export function maskKeyOf(parsed: z.infer<typeof secretSchema> | undefined, path: Path, at: ConfigReader): Uint8Array {
   if (parsed === undefined) return new Uint8Array();
   const text = at.secretNow(parsed, path);
   if (text !== undefined && Buffer.byteLength(text) < 16) {
