@@ -1,44 +1,17 @@
 // CST -> expressions and types
 import { joinSpans, type Span, spanOf } from "../engine/lib/span.ts";
 import { limits } from "../engine/limits.ts";
-import type { Arg, CompareOp, Expr, Name, QName, Text, TypeExpr } from "./ast.ts";
+import type { Arg, Expr, Name, QName, Text, TypeExpr } from "./ast.ts";
 import { type Cst, type CstToken, nodeOf, nodesOf, spanOfNode, spanOfToken, tokenOf, tokensOf } from "./cst-read.ts";
-import { type Diagnostic, diagnose } from "./diagnostic.ts";
+import type { Diagnostic } from "./diagnostic.ts";
 import { unitOf } from "./lexer.ts";
+import { inParentheses, joinLogic, wholeOf } from "./lower-logic.ts";
+import { chainedRange, mixedLogic, noNull, nothings, tooDeep } from "./lower-problems.ts";
 import { interpolatedText, plainText, type TextSource } from "./lower-text.ts";
+import { isCompareOp, precedence } from "./operators.ts";
 
 /** Thrown inside the lowering where recovery left a hole that is not an expression; the declaration is left out. */
 export class HoleError extends Error {}
-
-/** How tightly an operator binds (higher first), and which way; the table of GRAMMAR.md. */
-export const precedence: Readonly<
-  Record<string, { readonly level: number; readonly side: "left" | "right" | "none" }>
-> = {
-  "??": { level: 4, side: "right" },
-  "*": { level: 3, side: "left" },
-  "/": { level: 3, side: "left" },
-  "%": { level: 3, side: "left" },
-  "+": { level: 2, side: "left" },
-  "-": { level: 2, side: "left" },
-  "..": { level: 1, side: "none" },
-  "..<": { level: 1, side: "none" },
-};
-
-const compareOps: ReadonlySet<string> = new Set<CompareOp>([
-  "==",
-  "!=",
-  "<",
-  "<=",
-  ">",
-  ">=",
-  "in",
-  "contains",
-  "startswith",
-  "endswith",
-  "like",
-  "matches",
-]);
-const isCompareOp = (text: string): text is CompareOp => compareOps.has(text);
 
 /** Reads expressions, types and names of one file. */
 export class ExprLowering implements TextSource {
@@ -409,27 +382,6 @@ export class ExprLowering implements TextSource {
   }
 }
 
-/** What other languages call the absence of a value. */
-const nothings: ReadonlySet<string> = new Set(["null", "nil", "undefined", "None", "NULL"]);
-
-const noNull = (path: string, span: Span, word: string): Diagnostic =>
-  diagnose({
-    code: "P0005",
-    path,
-    span,
-    message: `there is no \`${word}\``,
-    label: "absence is no value here",
-    help: [
-      "to ask whether something is there write `x is present` or `x is absent`",
-      "to give it a value write `x ?? …`",
-    ],
-  });
-
-/** What stands in parentheses keeps a span of its own; what it is a part of reaches from bracket to bracket. */
-const inParentheses = new WeakMap<Expr, Span>();
-
-const wholeOf = (expr: Expr): Span => inParentheses.get(expr) ?? expr.span;
-
 /** The text token when an operand is nothing but a text. */
 function loneText(arith: Cst): CstToken | undefined {
   const [operand, another] = nodesOf(arith, "Operand");
@@ -445,76 +397,3 @@ function measured(raw: string): number {
   const digits = raw.slice(0, raw.length - unit.length).replaceAll("_", "");
   return Math.min(Number(digits) * (unitOf(unit) ?? 1), Number.MAX_SAFE_INTEGER);
 }
-
-/** `and` binds tighter; only a mixture that is reported anyway has both. */
-function joinLogic(operands: readonly Expr[], operators: readonly CstToken[]): Expr {
-  const join = (kind: "and" | "or", parts: readonly Expr[]): Expr => {
-    const [first] = parts;
-    const last = parts.at(-1);
-    if (first === undefined || last === undefined || parts.length === 1) {
-      return first ?? { kind: "missing", span: spanOf(0, 0) };
-    }
-    return { kind, span: joinSpans(wholeOf(first), wholeOf(last)), operands: parts };
-  };
-  const groups: Expr[][] = [operands.slice(0, 1)];
-  for (const [i, operator] of operators.entries()) {
-    const operand = operands[i + 1];
-    if (operand === undefined) continue;
-    if (operator.image === "or") groups.push([operand]);
-    else groups.at(-1)?.push(operand);
-  }
-  return join(
-    "or",
-    groups.map((group) => join("and", group)),
-  );
-}
-
-function mixedLogic(source: TextSource, operands: readonly Expr[], operators: readonly CstToken[]): Diagnostic {
-  const textOf = (span: Span): string => source.text.slice(span.start, span.end).replace(/\s+/g, " ");
-  // the first run of `and` is what a reader takes to bind first
-  const firstAnd = operators.findIndex((o) => o.image === "and");
-  let lastAnd = firstAnd;
-  while (operators[lastAnd + 1]?.image === "and") lastAnd += 1;
-  const run = operands.slice(firstAnd, lastAnd + 2);
-  const start = run[0]?.span.start ?? 0;
-  const end = run.at(-1)?.span.end ?? start;
-  const whole = spanOf(operands[0]?.span.start ?? start, operands.at(-1)?.span.end ?? end);
-  const grouped = `(${textOf(spanOf(start, end))})`;
-  const before = start > whole.start ? "… or " : "";
-  const after = end < whole.end ? " or …" : "";
-  return diagnose({
-    code: "E0012",
-    path: source.path,
-    span: whole,
-    message: "`and` and `or` are mixed without parentheses",
-    label: "which one binds first?",
-    help: [`write \`${before}${grouped}${after}\``],
-    fixes: [
-      {
-        title: `write \`${before}${grouped}${after}\``,
-        span: spanOf(start, end),
-        replacement: `(${source.text.slice(start, end)})`,
-      },
-    ],
-  });
-}
-
-const chainedRange = (path: string, op: CstToken): Diagnostic =>
-  diagnose({
-    code: "P0012",
-    path,
-    span: spanOfToken(op),
-    message: "a range has two ends",
-    label: "a second `..`",
-    help: ["write `x in 1..10`"],
-  });
-
-export const tooDeep = (path: string, span: Span): Diagnostic =>
-  diagnose({
-    code: "P0018",
-    path,
-    span,
-    message: `this is nested more than ${limits.policyNestingMax} levels deep`,
-    label: "the nesting goes too deep here",
-    help: ["name a part of it with `let` and use the name"],
-  });
