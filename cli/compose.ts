@@ -171,7 +171,7 @@ async function startCheckpoints({ node, recording }: GatewayConfig, clock: Clock
 }
 
 /** What all connections share, in the order in which each needs the one before. */
-async function openParts(config: GatewayConfig, overrides: GatewayOverrides, undo: Undo): Promise<Parts> {
+export async function openParts(config: GatewayConfig, overrides: GatewayOverrides, undo: Undo): Promise<Parts> {
   const log = overrides.log ?? silentLog;
   const clock = overrides.clock ?? { nowMs: () => Date.now() };
   const newId = createNewId(clock);

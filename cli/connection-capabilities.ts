@@ -6,18 +6,20 @@ import type { Capabilities, ConnectionCapabilities } from "../engine/model/capab
 import { postgresCapabilities } from "../engine/sql/capabilities.ts";
 import type { GatewayConfig } from "../proxy/gateway-config.ts";
 
-type Kind = GatewayConfig["connections"][number]["kind"] | GatewayConfig["http"][number]["kind"];
+type Kind = GatewayConfig["connections"][number]["kind"] | GatewayConfig["http"][number]["kind"] | "mcp-stdio";
 
 /** Every kind of connection that is served; a new kind names its own. */
 const adapters: Readonly<Record<Kind, Capabilities>> = {
   postgres: postgresCapabilities,
   http: httpCapabilities,
   mcp: mcpCapabilities,
+  "mcp-stdio": mcpCapabilities,
   llm: llmCapabilities,
 };
 
 export const capabilitiesOf = ({
   connections,
   http,
-}: Pick<GatewayConfig, "connections" | "http">): readonly ConnectionCapabilities[] =>
-  [...connections, ...http].map(({ name, kind }) => ({ name, capabilities: adapters[kind] }));
+  stdio = [],
+}: Pick<GatewayConfig, "connections" | "http" | "stdio">): readonly ConnectionCapabilities[] =>
+  [...connections, ...http, ...stdio].map(({ name, kind }) => ({ name, capabilities: adapters[kind] }));

@@ -39,6 +39,7 @@ const commands: readonly Entry[] = [
   { name: "token", summary: "your token in the form that a client takes", load: () => import("./commands/token.ts") },
   { name: "connect", summary: "psql with everything set", load: () => import("./commands/connect.ts") },
   { name: "user", summary: "users for tools without tokens", load: () => import("./commands/user.ts") },
+  { name: "mcp", summary: "MCP servers under policies", load: () => import("./commands/mcp.ts") },
   { name: "audit", summary: "verify the recording", load: () => import("./commands/audit.ts") },
 ];
 

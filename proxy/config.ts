@@ -26,7 +26,7 @@ import { buildIdentity, identitySchema, issuerSchema } from "./identity/config.t
 import { buildUsers, usersSchema } from "./identity/users-config.ts";
 import { buildLlmConnection, llmConfigKeys, llmConnectionSchema } from "./llm/config.ts";
 import { logLevels } from "./log.ts";
-import { buildMcpConnection, mcpConfigKeys, mcpConnectionSchema } from "./mcp/config.ts";
+import { buildMcpConnection, buildMcpStdio, mcpConfigKeys, mcpConnectionSchema, mcpStdioSchema } from "./mcp/config.ts";
 import { nearestKey } from "./nearest-key.ts";
 import { buildSessionRules, poolSchema, sessionsSchema } from "./postgres/session-rules.ts";
 import { buildCheckpoints, recordingKeys, recordingSchema } from "./recording/config.ts";
@@ -149,7 +149,13 @@ const configSchema = z.strictObject({
   users: usersSchema.default([]),
   connections: z
     .array(
-      z.discriminatedUnion("kind", [connectionSchema, httpConnectionSchema, mcpConnectionSchema, llmConnectionSchema]),
+      z.discriminatedUnion("kind", [
+        connectionSchema,
+        httpConnectionSchema,
+        mcpConnectionSchema,
+        mcpStdioSchema,
+        llmConnectionSchema,
+      ]),
     )
     .min(1),
 });
@@ -202,6 +208,9 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     connections: parsed.connections.flatMap((c, i) =>
       c.kind === "postgres" ? [buildConnection(c, vault, ["connections", i], at)] : [],
     ),
+    stdio: parsed.connections.flatMap((c, i) =>
+      c.kind === "mcp-stdio" ? [buildMcpStdio(c, ["connections", i], at, recordingDirectory)] : [],
+    ),
     http: parsed.connections.flatMap((c, i) => buildTraffic(c, ["connections", i], recordingDirectory, names, at)),
   };
 }
@@ -216,6 +225,7 @@ function buildTraffic(
 ): readonly TrafficConnectionConfig[] {
   switch (parsed.kind) {
     case "postgres":
+    case "mcp-stdio":
       return [];
     case "http":
       return [buildHttpConnection(parsed, path, at)];

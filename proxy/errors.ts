@@ -13,6 +13,7 @@ export const faultCodes = {
   "bundle-not-found": "no bundle that was in force, and no shadow, is meant by this",
   "listen-failed": "an address to listen on is taken or not ours",
   "catalog-unavailable": "the catalog of an upstream can't be read",
+  "mcp-server-failed": "the command of `gw mcp run` can't be started",
   "pins-unavailable": "the file of an MCP connection's tool pins can't be read or written",
   "worker-failed": "a worker process could not be started, or differs from the others",
   "counters-unavailable": "the file of the counters that workers share can't be opened",

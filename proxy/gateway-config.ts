@@ -10,7 +10,7 @@ import type { IdentityConfig } from "./identity/config.ts";
 import type { StaticUser } from "./identity/static-users.ts";
 import type { LlmConnectionConfig } from "./llm/config.ts";
 import type { LogLevel } from "./log.ts";
-import type { McpConnectionConfig } from "./mcp/config.ts";
+import type { McpConnectionConfig, McpStdioConfig } from "./mcp/config.ts";
 import type { SessionRules } from "./postgres/session-rules.ts";
 import type { CheckpointConfig } from "./recording/config.ts";
 import type { LoginRecipe } from "./secrets/upstream.ts";
@@ -139,4 +139,6 @@ export type GatewayConfig = {
   readonly connections: readonly PostgresConnectionConfig[];
   /** Connections that are reached over HTTP. */
   readonly http: readonly TrafficConnectionConfig[];
+  /** Servers that `gw mcp run` starts. */
+  readonly stdio?: readonly McpStdioConfig[];
 };

@@ -1,7 +1,7 @@
 // `kind: mcp` in gw.yaml -> where the server is, what its tools are called, which arguments hold SQL
 import type { ConfigReader, Path } from "../config-reader.ts";
 import { keysIn } from "../config-schema.ts";
-import { buildHttpBase, type HttpConnectionBase, httpConnectionKeys } from "../http/config.ts";
+import { buildHttpBase, type HttpConnectionBase, httpConnectionKeys, maskKeyOf } from "../http/config.ts";
 import { z } from "../schema.ts";
 import type { SqlArgument } from "./sql-arguments.ts";
 
@@ -52,6 +52,34 @@ export const mcpConnectionSchema = z.strictObject({
   ...mcpKeys,
   kind: z.literal("mcp"),
   origins: z.array(z.string()).default([]),
+});
+
+/** A server that `gw mcp run` starts: it has no address. */
+export const mcpStdioSchema = z.strictObject({
+  name: httpConnectionKeys.name,
+  env: httpConnectionKeys.env,
+  tags: httpConnectionKeys.tags,
+  mask_key: httpConnectionKeys.mask_key,
+  ...mcpKeys,
+  kind: z.literal("mcp-stdio"),
+});
+
+export type McpStdioConfig = McpTreatment & {
+  readonly kind: "mcp-stdio";
+  readonly env: string;
+  readonly tags: readonly string[];
+};
+
+export const buildMcpStdio = (
+  parsed: z.infer<typeof mcpStdioSchema>,
+  path: Path,
+  at: ConfigReader,
+  folder: string,
+): McpStdioConfig => ({
+  ...buildTreatment(parsed, at, folder, maskKeyOf(parsed.mask_key, [...path, "mask_key"], at)),
+  kind: "mcp-stdio",
+  env: parsed.env,
+  tags: parsed.tags,
 });
 
 /** What a mistyped key is compared with. */
