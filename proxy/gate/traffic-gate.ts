@@ -1,7 +1,5 @@
 // subject -> evaluate -> (hold) -> record -> release: the one ordering, for every protocol but SQL
-import { createHash } from "node:crypto";
 import { BugError } from "../../engine/lib/assert.ts";
-import { isKnown } from "../../engine/lib/truth.ts";
 import type {
   ApprovalRequirement,
   Decision,
@@ -13,7 +11,7 @@ import { maskKey } from "../../engine/model/mask.ts";
 import type { PolicySet } from "../../engine/model/policy.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
 import { describeApprovers } from "../approvals/approval.ts";
-import { requesterOf } from "../approvals/digest.ts";
+import { grantDigest, requesterOf } from "../approvals/digest.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 import { approvalIdOf } from "./approval-hold.ts";
 import { contributionsOf } from "./contributions.ts";
@@ -142,20 +140,14 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     obligations: Obligations,
     policyHash: string,
   ): string => {
-    const { sub, kind, on_behalf_of } = session.identity;
-    const parts = [
-      "gw-approval-traffic-1",
-      subject.facts.protocol,
-      isKnown(sub) ? sub : null,
-      isKnown(kind) ? kind : null,
-      isKnown(on_behalf_of) ? (on_behalf_of ?? null) : null,
-      deps.connection,
-      subject.text,
-      subject.binding,
-      contentKey(obligations),
+    return grantDigest({
+      identity: session.identity,
+      connection: deps.connection,
+      protocol: subject.facts.protocol,
+      action: [subject.text, subject.binding],
+      obligations: JSON.stringify(contentKey(obligations)),
       policyHash,
-    ];
-    return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+    });
   };
 
   const count = (verdict: TrafficVerdict & { readonly kind: "release" }, { policies, request }: State): void => {
@@ -277,6 +269,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
           verdict = judge(session, subject, noRules);
           break;
         case "denied":
+        case "withdrawn":
           return refusedWhileHeld(verdict, "approval-denied", await deniedText(deps, approvalId), approvalId);
         case "timeout":
           return refusedWhileHeld(verdict, "approval-pending", undecided(approvalId), approvalId);

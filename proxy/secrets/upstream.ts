@@ -70,7 +70,8 @@ function withSecret(place: UpstreamPlace, secret: SecretRecipe, source: Credenti
     host: place.host,
     port: place.port,
     database: place.database,
-    user: place.user,
+    // Rows whose users are made up must not look like one login: a pool hands sessions on by this name.
+    user: secret.makesUser ? secret.name : place.user,
     tls: place.tls,
     password: async () => (await get()).password,
     ...(secret.makesUser

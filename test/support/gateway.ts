@@ -43,6 +43,8 @@ export type TestGatewayOptions = {
   readonly policy: string;
   /** Lines for gw.yaml, after the test's own issuer. */
   readonly issuers?: string;
+  /** What gw.yaml's `env:` secrets find. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** What `admin` has, as in gw.yaml, indented by two. */
   readonly admin?: string;
   /** Where the upstream's password comes from, as in gw.yaml; default: the role's, from a file. */
@@ -134,7 +136,7 @@ export async function connectTo(prepared: PreparedGateway, port: number, claims:
 /** The connection is called `test-pg`. Everything is stopped after the test file. */
 export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
   const prepared = await prepareGateway(options);
-  const config = await readConfig(prepared.configPath, {});
+  const config = await readConfig(prepared.configPath, options.environment ?? {});
   const gateway = await startGateway(config, options.log === undefined ? {} : { log: options.log });
   after(() => gateway.stop(0));
   const port = gateway.connections[0]?.port ?? 0;
