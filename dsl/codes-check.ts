@@ -301,6 +301,12 @@ export const checkCodes = {
     "mask m of *.*.email using hash",
   ),
   E0406: row("two catalogs for one connection", "A connection has one snapshot.", undefined, undefined),
+  E0407: row(
+    "an operation that the API's document doesn't have",
+    "`http.operation` is the `operationId` of a route. With an OpenAPI document of every connection that a rule is about, a misspelt one is an error.",
+    undefined,
+    undefined,
+  ),
   E0501: row(
     "a row filter that cannot run in the database",
     "Filters are pushed down; with `row.column` you may use comparisons, `in`, `is present`, `and`, `or` and `not`.",

@@ -9,7 +9,12 @@ import { isObject, pointed, typeOfSchema } from "./json-schema.ts";
 export type ApiCatalog =
   | { readonly kind: "http"; readonly operations: readonly Operation[] }
   | { readonly kind: "mcp"; readonly tools: ReadonlyMap<string, Type> };
-type Operation = { readonly method: string; readonly route: Route; readonly body: Type | undefined };
+type Operation = {
+  readonly id: string | undefined;
+  readonly method: string;
+  readonly route: Route;
+  readonly body: Type | undefined;
+};
 
 const methods = ["get", "head", "post", "put", "patch", "delete", "options"];
 
@@ -34,12 +39,22 @@ function openApi(document: Json, paths: Json | undefined): ApiCatalog {
     return methods.flatMap((method): readonly Operation[] => {
       const operation = item[method];
       return isObject(operation)
-        ? [{ method: method.toUpperCase(), route: route.value, body: bodyOf(document, operation.requestBody) }]
+        ? [
+            {
+              id: idOf(operation),
+              method: method.toUpperCase(),
+              route: route.value,
+              body: bodyOf(document, operation.requestBody),
+            },
+          ]
         : [];
     });
   });
   return { kind: "http", operations };
 }
+
+const idOf = ({ operationId }: { readonly [key: string]: Json }): string | undefined =>
+  typeof operationId === "string" ? operationId : undefined;
 
 function bodyOf(document: Json, given: Json | undefined): Type | undefined {
   const body = isObject(given) && typeof given.$ref === "string" ? pointed(document, given.$ref) : given;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { compileBundle } from "../../dsl/bundle.ts";
 import { maskWithSchema } from "../../engine/content/fit-schema.ts";
 import { readContentMasks } from "../../engine/content/masker.ts";
 import { describeApi, findOperation } from "../../engine/http/api-description.ts";
@@ -196,4 +197,27 @@ test("law: masked JSON still satisfies its schema", () => {
     ),
     { numRuns: 400 },
   );
+});
+
+describe("an operation id in a policy", () => {
+  const document = JSON.stringify({ openapi: "3.1.0", paths: { "/a": { get: { operationId: "getThing" } } } });
+  const errorsOf = (condition: string): readonly string[] => {
+    const text = `package t\ncatalog "api" from "./api.json"\ndeny d on http at "api" when ${condition} because "no"\n`;
+    const files = new Map([
+      ["t.policy", text],
+      ["api.json", document],
+    ]);
+    return compileBundle(files, { revision: "r", timeZone: "UTC" })
+      .diagnostics.filter((d) => d.severity === "error")
+      .map((d) => `${d.code} ${d.message}`);
+  };
+  test("that the document has is fine", () => {
+    assert.deepEqual(errorsOf('(http.operation ?? "") == "getThing"'), []);
+    assert.deepEqual(errorsOf('http.operation is present and http.operation in ["getThing"]'), []);
+  });
+  test("that it doesn't have is a compile error", () => {
+    const error = ["E0407 `getThin` is no operation of the API's document"];
+    assert.deepEqual(errorsOf('(http.operation ?? "none") == "getThin"'), error);
+    assert.deepEqual(errorsOf('http.operation is present and http.operation in ["getThing", "getThin"]'), error);
+  });
 });
