@@ -6,7 +6,7 @@ import { acceptance, newTally, searchCases, topReasons } from "../support/twin-l
 import { makeWorlds } from "../support/twin-worlds.ts";
 
 /** Statements of one run; `GW_SEED` repeats a run. */
-const runs = Number(process.env.GW_LAW_RUNS ?? 2_000);
+const runs = Number(process.env.GW_LAW_RUNS ?? 1_200);
 const seed = Number(process.env.GW_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 test("twin databases answer every statement identically, and as a masked copy does", async (t) => {

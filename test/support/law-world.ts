@@ -13,6 +13,8 @@ export type LawWorld = {
   readonly shapes: readonly [TableShape, ...TableShape[]];
   /** Tables that can be written to: their columns without id. */
   readonly tables: readonly [TableShape, ...TableShape[]];
+  /** Tables with a column `ref`, and those that it refers to. */
+  readonly references: readonly (readonly [from: string, to: string])[];
   /** Texts that no answer may hold, whatever was asked. */
   readonly secrets: readonly string[];
 };
@@ -31,7 +33,7 @@ type Table = {
   readonly isFiltered: boolean;
   readonly form: "plain" | "partitioned" | "inherited";
   readonly refersTo: Table | undefined;
-  readonly generatedFrom: Column | undefined;
+  readonly generated: { readonly from: Column; readonly sql: string } | undefined;
   readonly hasTrigger: boolean;
   readonly rows: number;
 };
@@ -57,6 +59,12 @@ const masks: Readonly<Record<Kind, readonly [string, ...string[]]>> = {
   json: ["redact", "nullify"],
   bool: ["redact", "nullify"],
 };
+/** Expressions of generated columns, of type text. */
+const computations = {
+  int: [(c: string) => `CASE WHEN ${c} % 2 = 0 THEN 'even' END`, (c: string) => `md5((${c} / 3)::text)`],
+  text: [(c: string) => `CASE WHEN right(${c}, 1) < '8' THEN 'low' END`, (c: string) => `md5(${c})`],
+} as const;
+
 /** Names that break what counts bytes, folds case or forgets quotes. */
 const oddNames = [
   (i: number) => `t${i}`,
@@ -80,7 +88,7 @@ export function lawWorldOf(tape: Tape): LawWorld {
   const isAnalyzed = tape.chance(30);
   return {
     schema: [
-      "CREATE SCHEMA seen; CREATE SCHEMA vault; CREATE TABLE vault.tokens (id int PRIMARY KEY, secret text);",
+      "CREATE SCHEMA seen; CREATE SCHEMA parts; CREATE SCHEMA vault; CREATE TABLE vault.tokens (id int PRIMARY KEY, secret text);",
       ...tables.map((t) => `CREATE SCHEMA ${t.schema};\n${createOf(t)}`),
       ...views.map((v) => v.sql),
       ...(stored
@@ -100,6 +108,7 @@ export function lawWorldOf(tape: Tape): LawWorld {
       ].join("\n"),
     shapes: nonEmpty(shapes),
     tables: nonEmpty(tables.map((t) => shapeOf(t, keyOf(t)))),
+    references: tables.flatMap((t) => (t.refersTo ? [[keyOf(t), keyOf(t.refersTo)] as const] : [])),
     secrets: (["A", "B"] as const).flatMap((side) => secretsOf(tables, side, seed)),
   };
 }
@@ -123,7 +132,9 @@ function tableOf(tape: Tape, i: number, before: readonly Table[]): Table {
       mask: tape.chance(55) ? tape.pick(masks[kind]) : undefined,
     });
   }
-  const texts = columns.filter((c) => c.kind === "text" && c.type === "text");
+  // Masked ones first: what is computed from them is what is interesting.
+  const inputs = [...columns].sort((a, b) => Number(b.mask !== undefined) - Number(a.mask !== undefined));
+  const input = inputs.find((c) => c.kind === "text" || c.kind === "int");
   return {
     // One each: a policy has no spelling for names that need quotes, it says `s1.*`.
     schema: `s${i}`,
@@ -132,16 +143,20 @@ function tableOf(tape: Tape, i: number, before: readonly Table[]): Table {
     isFiltered: tape.chance(55),
     form: tape.pick(["plain", "plain", "plain", "partitioned", "inherited"]),
     refersTo: tape.chance(40) ? before.findLast((t) => t.form === "plain") : undefined,
-    generatedFrom: tape.chance(30) ? texts[0] : undefined,
-    hasTrigger: tape.chance(15),
+    generated:
+      tape.chance(50) && input
+        ? { from: input, sql: tape.pick(computations[input.kind === "int" ? "int" : "text"])(input.name) }
+        : undefined,
+    hasTrigger: tape.chance(25),
     rows: 3 + tape.below(8),
   };
 }
 
 const keyOf = (t: Table): string => `${t.schema}.${t.name}`;
 const columnsOf = (t: Table): readonly string[] => ["id", "grp", ...t.columns.map((c) => c.name)];
+/** In a schema that no rule names: what holds for them comes from their parent. */
 const partOf = (t: Table, part: string): string =>
-  `${t.schema}.part_${t.schema}_${createHash("md5").update(t.name).digest("hex").slice(0, 6)}_${part}`;
+  `parts.part_${t.schema}_${createHash("md5").update(t.name).digest("hex").slice(0, 6)}_${part}`;
 
 function shapeOf(t: Table, key: string): TableShape {
   const [schema = "", ...name] = key.split(".");
@@ -149,9 +164,7 @@ function shapeOf(t: Table, key: string): TableShape {
     { name: "id", kind: "int", isProtected: false },
     { name: "grp", kind: "text", isProtected: false },
     ...t.columns.map((c) => ({ name: c.name, kind: c.kind, isProtected: c.mask !== undefined || t.isFiltered })),
-    ...(t.generatedFrom
-      ? [{ name: "gen", kind: "text" as const, isProtected: t.generatedFrom.mask !== undefined }]
-      : []),
+    ...(t.generated ? [{ name: "gen", kind: "text" as const, isProtected: t.generated.from.mask !== undefined }] : []),
   ];
   return { schema, name: name.join("."), canOnly: t.form === "inherited", columns };
 }
@@ -200,7 +213,7 @@ function createOf(t: Table): string {
     "grp text NOT NULL",
     ...t.columns.map((c) => `${c.name} ${c.type}${c.isNullable ? "" : " NOT NULL"}`),
     ...(t.refersTo ? [`ref int REFERENCES ${keyOf(t.refersTo)}`] : []),
-    ...(t.generatedFrom ? [`gen text GENERATED ALWAYS AS (md5(${t.generatedFrom.name})) STORED`] : []),
+    ...(t.generated ? [`gen text GENERATED ALWAYS AS (${t.generated.sql}) STORED`] : []),
   ];
   const key = keyOf(t);
   const sql = [

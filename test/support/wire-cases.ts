@@ -146,11 +146,44 @@ export function wireCaseOf(tape: Tape, world: LawWorld): WireCase {
     [2, () => explain(m)],
     [2, () => locking(m)],
     [2, () => settings(m)],
-    [3, () => catalogs(m)],
+    [5, () => catalogs(m)],
+    [4, () => oracles(m)],
     [2, () => channels(m)],
     [3, () => denied(m)],
     [2, () => broken(m)],
   ]);
+}
+
+/** What no draw should leave out, in every world. */
+export const fixedCases = (world: LawWorld): readonly WireCase[] => [
+  ...plainCases(world),
+  ...catalogTexts(world.tables[0]).map((text): WireCase => ({ form: "catalogs", turns: [query(text)] })),
+  ...world.tables.map(
+    (table): WireCase => ({
+      form: "not null",
+      turns: [query("BEGIN"), query(`UPDATE ${nameOf(table)} SET grp = NULL WHERE id = 1`), query("ROLLBACK")],
+    }),
+  ),
+  ...world.tables.map(
+    (table): WireCase => ({
+      form: "trigger",
+      turns: [query("BEGIN"), query(`UPDATE ${nameOf(table)} SET id = id WHERE id = 1`), query("ROLLBACK")],
+    }),
+  ),
+];
+
+/** One column of one table at a time, as a driver would read it, with and without Describe. */
+export function plainCases(world: LawWorld): readonly WireCase[] {
+  return world.tables.flatMap((table) =>
+    table.columns.flatMap(({ name }): readonly WireCase[] => {
+      const text = `SELECT ${name} FROM ${nameOf(table)}`;
+      return [
+        { form: "plain", turns: [query(text)] },
+        { form: "plain", turns: [turn([text], say.parse(text), bind([], 1), say.execute())] },
+        { form: "plain", turns: [turn([text], say.parse(text, "q")), turn([], bind([], 0, "q"), say.execute())] },
+      ];
+    }),
+  );
 }
 
 function extended(m: Maker): WireCase {
@@ -334,7 +367,7 @@ function insert(m: Maker): WireCase {
   const columns = m.tape.chance(85) ? open(table) : table.columns;
   const value = (c: ColumnShape): string =>
     c.name === "id"
-      ? String(1 + m.tape.below(60))
+      ? String(m.tape.pick([1, 100, 500]) + m.tape.below(60))
       : c.name === "grp"
         ? m.tape.pick(["'a'", "'b'", "'x'"])
         : grammar.value(c.kind, []);
@@ -436,14 +469,15 @@ function settings(m: Maker): WireCase {
 }
 
 /** What the catalogs know of hidden rows and masked values. */
-function catalogs(m: Maker): WireCase {
-  const name = `'${nameOf(m.table()).replaceAll("'", "''")}'`;
-  const text = m.tape.pick([
+function catalogTexts(table: TableShape): readonly [string, ...string[]] {
+  const name = `'${nameOf(table).replaceAll("'", "''")}'`;
+  return [
     `SELECT reltuples, relpages, relallvisible FROM pg_class WHERE oid = ${name}::regclass`,
     "SELECT schemaname, relname, n_live_tup, n_tup_ins, seq_tup_read FROM pg_stat_user_tables",
     "SELECT tablename, attname, n_distinct, most_common_vals FROM pg_stats WHERE schemaname LIKE 's%'",
     `SELECT pg_relation_size(${name}), pg_total_relation_size(${name}), pg_table_size(${name})`,
     "SELECT stavalues1 FROM pg_statistic",
+    "SELECT relname, reltuples, relpages FROM pg_class WHERE relkind IN ('r', 'i') AND relnamespace::regnamespace::text ~ '^(s.|parts)$' ORDER BY oid",
     "SELECT query FROM pg_stat_activity",
     "SELECT * FROM pg_prepared_statements",
     "SELECT name, setting FROM pg_settings WHERE name LIKE 'search%'",
@@ -452,16 +486,20 @@ function catalogs(m: Maker): WireCase {
     "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = 'seen'::regnamespace ORDER BY 1, 2",
     "SELECT table_schema, table_name, column_name FROM information_schema.columns WHERE table_schema LIKE 's%' ORDER BY 1, 2, 3",
     "SELECT pg_get_viewdef('seen.view0'::regclass)",
-    `SELECT pg_column_size(t), pg_column_compression(t::text) FROM ${nameOf(m.table())} t`,
+    `SELECT pg_column_size(t), pg_column_compression(t::text) FROM ${nameOf(table)} t`,
     "SELECT count(*) FROM pg_locks",
     "SELECT pg_current_xact_id_if_assigned(), txid_current()",
-    `SELECT ctid, cmin FROM ${nameOf(m.table())}`,
+    `SELECT ctid, cmin FROM ${nameOf(table)}`,
     "SELECT lo_get(loid) FROM pg_largeobject",
     "SELECT * FROM pg_sequences",
-    `SELECT query_to_xml('TABLE ${nameOf(m.table()).replaceAll("'", "''")}', true, false, '')`,
-  ]);
-  return { form: "catalogs", turns: [m.either(text)] };
+    `SELECT query_to_xml('TABLE ${nameOf(table).replaceAll("'", "''")}', true, false, '')`,
+  ];
 }
+
+const catalogs = (m: Maker): WireCase => ({
+  form: "catalogs",
+  turns: [m.either(m.tape.pick(catalogTexts(m.table())))],
+});
 
 const channels = (m: Maker): WireCase => ({
   form: "channels",
@@ -479,6 +517,29 @@ const channels = (m: Maker): WireCase => ({
     query(m.select()),
   ],
 });
+
+/** Does a hidden row have this key, does one refer to that? Ids of hidden rows are drawn as law-world.ts draws them. */
+function oracles(m: Maker): WireCase {
+  const table = m.table();
+  const name = nameOf(table);
+  const hidden = String(m.tape.pick([100, 500]) + 5 * (1 + m.tape.below(6)) + m.tape.below(2));
+  const shown = String(1 + m.tape.below(4));
+  const columns = table.columns.filter((c) => c.name !== "id" && c.name !== "gen").map((c) => c.name);
+  const reference = m.world.references[m.tape.below(Math.max(1, m.world.references.length))];
+  const text = m.tape.among([
+    [3, () => `UPDATE ${name} SET id = ${hidden} WHERE id = ${shown}`],
+    [
+      2,
+      () =>
+        `INSERT INTO ${name} (id, ${columns.join(", ")}) SELECT ${hidden}, ${columns.join(", ")} FROM ${name} WHERE id = ${shown}`,
+    ],
+    [1, () => `INSERT INTO ${name} (id, grp) VALUES (${hidden}, 'a') ON CONFLICT DO NOTHING`],
+    [reference ? 3 : 0, () => `UPDATE ${reference?.[0]} SET ref = ${hidden} WHERE id = ${shown}`],
+    [reference ? 1 : 0, () => `DELETE FROM ${reference?.[1]} WHERE id = ${hidden}`],
+    [1, () => `SELECT id FROM ${name} WHERE id = ${hidden} FOR UPDATE NOWAIT`],
+  ]);
+  return m.rolledBack("oracle", text, `SELECT count(*) FROM ${name}`);
+}
 
 /** Kinds of statements that the policy has no rule for, or that are never let through. */
 function denied(m: Maker): WireCase {

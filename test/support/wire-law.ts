@@ -14,7 +14,7 @@ import { type TestServer, withClient } from "./postgres.ts";
 import { type Database, TwinDatabases } from "./twin-databases.ts";
 import { newTally, type Tally } from "./twin-law.ts";
 import { Tape, tapes } from "./twin-tape.ts";
-import { type WireCase, wireCaseOf } from "./wire-cases.ts";
+import { fixedCases, plainCases, type WireCase, wireCaseOf } from "./wire-cases.ts";
 
 export type WireCounterexample = {
   readonly seed: number;
@@ -75,6 +75,10 @@ export class WireLaw {
     const [numbers] = fc.sample(tapes, { seed, numRuns: 1 });
     const world = lawWorldOf(new Tape(numbers ?? []));
     return this.#within(world, async (pair) => {
+      for (const made of fixedCases(world)) {
+        const verdict = await pair.check(made, this.tally);
+        if (verdict) return { seed, world, case: made, ...verdict };
+      }
       let smallest: WireCounterexample | undefined;
       const property = fc.asyncProperty(tapes, async (tape) => {
         const made = wireCaseOf(new Tape(tape), world);
@@ -86,6 +90,19 @@ export class WireLaw {
       });
       await fc.check(property, { seed, numRuns: runs, endOnFailure: hooks.isShrinking === false });
       return smallest;
+    });
+  }
+
+  /** Every column of every table by itself, by both protocols: is a secret shown? */
+  async searchPlain(seed: number): Promise<"twins" | "tripwire" | undefined> {
+    const [numbers] = fc.sample(tapes, { seed, numRuns: 1 });
+    const world = lawWorldOf(new Tape(numbers ?? []));
+    return this.#within(world, async (pair) => {
+      for (const made of plainCases(world)) {
+        const verdict = await pair.check(made, this.tally);
+        if (verdict?.oracle === "tripwire") return verdict.oracle;
+      }
+      return undefined;
     });
   }
 

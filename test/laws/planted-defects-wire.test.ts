@@ -1,0 +1,22 @@
+// Is the law over the wire any good? It must find each of these faults in the gateway's own source.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { masksForgotten, netIsOff, runPlanted, wireDefects } from "../support/planted-wire.ts";
+import { testServer } from "../support/postgres.ts";
+
+const server = await testServer();
+
+describe("what a client sends finds that", { concurrency: 2 }, () => {
+  for (const defect of wireDefects) {
+    test(defect.name, async (t) => {
+      const outcome = await runPlanted(defect.plants, "law", server);
+      t.diagnostic(`${outcome.found} after ${outcome.statements} statements`);
+      assert.notEqual(outcome.found, undefined);
+    });
+  }
+});
+
+test("where masks are forgotten, the server's own word on a column's origin still ends the session", async () => {
+  assert.equal((await runPlanted([masksForgotten], "net", server)).found, undefined);
+  assert.equal((await runPlanted([masksForgotten, netIsOff], "net", server)).found, "tripwire");
+});
