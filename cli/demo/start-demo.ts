@@ -10,7 +10,7 @@ import type { Gateway } from "../compose.ts";
 import { createCompany } from "./company.ts";
 import { type Role, tokenOf } from "./people.ts";
 import { startPostgres } from "./postgres-server.ts";
-import { startTokenIssuer } from "./token-issuer.ts";
+import { refuseBesideOthers, startTokenIssuer } from "./token-issuer.ts";
 import { watchFor } from "./undertaker.ts";
 
 export const demoConnection = "larch-db";
@@ -89,6 +89,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     );
     const [{ startGateway }, { readConfig }] = await modules;
     const config = await readConfig(configPath, {});
+    refuseBesideOthers(config, issuer.issuer);
     const gateway = await startGateway(config, options.log === undefined ? {} : { log: options.log });
     undo.push(() => gateway.stop(0));
     const connection = gateway.connections.find((c) => c.name === demoConnection);

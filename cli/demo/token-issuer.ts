@@ -2,6 +2,8 @@
 import type { webcrypto } from "node:crypto";
 import { createServer } from "node:http";
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
+import { GatewayError } from "../../proxy/errors.ts";
+import type { GatewayConfig } from "../../proxy/gateway-config.ts";
 
 export type TokenIssuer = {
   /** Also the `iss` claim: `http://127.0.0.1:PORT`. */
@@ -32,6 +34,20 @@ type SigningKey = {
   readonly privateKey: webcrypto.CryptoKey;
   readonly publicJwk: Readonly<Record<string, unknown>>;
 };
+
+/**
+ * Its keys vouch for whatever it is asked to sign, so it is never one issuer among others.
+ * @throws GatewayError `config-invalid` when the configuration names another issuer than this one
+ */
+export function refuseBesideOthers(config: Pick<GatewayConfig, "identity">, own: string): void {
+  const other = config.identity.issuers.find(({ issuer }) => issuer !== own);
+  if (other === undefined) return;
+  throw new GatewayError(
+    "config-invalid",
+    `the built-in issuer is for demos and tests, and this configuration names \`${other.issuer}\``,
+    "take tokens from that issuer (`gw login`), or leave it out of the configuration",
+  );
+}
 
 /** Listens on a free loopback port unless one is given. */
 export async function startTokenIssuer(options: IssuerOptions = {}): Promise<TokenIssuer> {

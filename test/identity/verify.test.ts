@@ -7,7 +7,7 @@ import { after, test } from "node:test";
 import fc from "fast-check";
 import { exportJWK, type JWK, SignJWT } from "jose";
 import Provider from "oidc-provider";
-import { startTokenIssuer } from "../../cli/demo/token-issuer.ts";
+import { refuseBesideOthers, startTokenIssuer } from "../../cli/demo/token-issuer.ts";
 import { Unknown } from "../../engine/lib/truth.ts";
 import { limits } from "../../engine/limits.ts";
 import { GatewayError } from "../../proxy/errors.ts";
@@ -455,4 +455,16 @@ test("addresses lose their mapping and their zone", () => {
     ["2001:db8::1", "2001:db8::1"],
   ] as const;
   for (const [given, expected] of rows) assert.equal(plainAddress(given), expected);
+});
+
+test("the built-in issuer doesn't run beside another one", () => {
+  const other = "https://id.example.com";
+  const named = (...issuers: readonly string[]) => ({
+    identity: { issuers: issuers.map((name) => issuerConfig(name)), revoked: new Set<string>() },
+  });
+  refuseBesideOthers(named(issuer.issuer), issuer.issuer);
+  assert.throws(
+    () => refuseBesideOthers(named(issuer.issuer, other), issuer.issuer),
+    (error: unknown) => error instanceof GatewayError && error.message.includes(other),
+  );
 });
