@@ -59,8 +59,15 @@ export class ServerTls {
       ALPNProtocols: [...this.#protocols],
     });
     secure.on("error", () => undefined);
+    // Whoever leaves in the middle of the handshake is seen only by reading; what comes behind it stays for later.
+    const look = (): void => void secure.read(0);
+    secure.on("readable", look);
     return new Promise((resolve) => {
-      secure.once("secure", () => resolve({ socket: secure, certificate: undefined }));
+      secure.once("secure", () => {
+        secure.removeListener("readable", look);
+        resolve({ socket: secure, certificate: undefined });
+      });
+      secure.once("end", () => secure.destroy());
       secure.once("error", () => resolve(undefined));
       secure.once("close", () => resolve(undefined));
       socket.once("close", () => resolve(undefined));
