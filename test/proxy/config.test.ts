@@ -61,7 +61,7 @@ test("a configuration is read with every default and every named file", async ()
   const config = parseConfig(good, path, environment);
   const [connection] = config.connections;
   assert.deepEqual(
-    { ...config, connections: config.connections.map(({ upstream: _, maskKey: __, ...rest }) => rest) },
+    { ...config, connections: config.connections.map(({ upstream: _, login: ___, maskKey: __, ...rest }) => rest) },
     {
       node: "gw-1",
       logLevel: "info",
@@ -105,8 +105,11 @@ test("a configuration is read with every default and every named file", async ()
           tags: ["core"],
           tls: { kind: "off" },
           allowedFunctions: ["app.slugify"],
+          sessions: {},
         },
       ],
+      http: [],
+      users: [],
     },
   );
   assert.equal(await connection?.upstream.password(), "s3cret");

@@ -157,7 +157,15 @@ async function converse(
   }
   client.socket.write(bytes.subarray(at));
   const heard: Message[] = [];
-  while (!heard.some((m) => m.type === "D" && m.body.includes("the end"))) heard.push(...(await client.until("Z")));
+  while (!heard.some((m) => m.type === "D" && m.body.includes("the end"))) {
+    const more = await client.until("Z").catch(async (error: unknown) => {
+      if (client.isEnded) return client.untilEnd();
+      throw error;
+    });
+    heard.push(...more);
+    // EXECUTE of a prepared SAVEPOINT outside of a transaction: the server itself ends the session.
+    if (client.isEnded) break;
+  }
   client.socket.destroy();
   // The gateway waits for its turn where the server does: asynchronous messages keep their place, but for NOTIFY's.
   return heard.filter((m) => m.type !== "A");
