@@ -107,3 +107,25 @@ test("10,000 rules leave no more to ask than ten", () => {
     assert.deepEqual([found(tools, tool("s7.get")), found(tools, tool("s8.get"))], [["r7 null"], ["r8 null"]]);
   }
 });
+
+test("ten times the rules take not much more than ten times the CPU to compile", () => {
+  const cpuOf = (count: number): number => {
+    const text = Array.from(
+      { length: count },
+      (_, i) =>
+        `allow r${i} on sql read of public.t${i % 50} when identity.groups contains "g${i}" and sql.joins < ${i}`,
+    ).join("\n");
+    const started = process.cpuUsage();
+    const { policySet } = compileBundle(new Map([["a.policy", `package a\n${text}\n`]]), {
+      revision: "1",
+      timeZone: "UTC",
+    });
+    const { user, system } = process.cpuUsage(started);
+    assert.ok(policySet);
+    return user + system;
+  };
+  cpuOf(500); // warms up
+  const [few, many] = [Math.min(cpuOf(500), cpuOf(500)), cpuOf(5_000)];
+  // Quadratic would be a hundred; garbage collection and a cold start are in the rest.
+  assert.ok(many < few * 40, `${few} µs for 500 rules, ${many} µs for 5,000`);
+});
