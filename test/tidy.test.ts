@@ -39,6 +39,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   "openid-client": ["proxy/identity/openid.ts"],
   re2js: ["engine/lib/regex.ts", "dsl/regex.ts"],
   undici: ["proxy/http-get.ts", "proxy/http/upstream.ts"],
+  ajv: ["engine/mcp/json-schema.ts"],
+  "ajv-formats": ["engine/mcp/json-schema.ts"],
   zod: ["proxy/schema.ts"],
   yaml: ["proxy/config.ts", "proxy/config-reader.ts", "proxy/http/openapi.ts", "cli/manifest.ts"],
   pino: ["proxy/log.ts"],

@@ -57,7 +57,7 @@ test("docs/dependencies.md lists the packages of package.json with their version
 
 const options = { revision: "docs", timeZone: "UTC" };
 
-for (const document of ["README.md", "docs/guide.md", "docs/http.md"]) {
+for (const document of ["README.md", "docs/guide.md", "docs/http.md", "docs/mcp.md", "docs/model.md"]) {
   test(`policy examples in ${document} compile, and their tests pass`, () => {
     const examples = [...read(document).matchAll(/^```policy\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? "");
     assert.ok(examples.length > 0);
