@@ -112,6 +112,10 @@ const connectionSchema = z.strictObject({
     user: z.string().min(1).optional(),
     password: credentialSchema.optional(),
     principals: principalsSchema.optional(),
+    others: z.array(addressSchema).default([]),
+    target_session_attrs: z
+      .enum(["any", "read-write", "read-only", "primary", "standby", "prefer-standby"])
+      .default("any"),
     sslmode: z.enum(["disable", "prefer", "require", "verify-ca", "verify-full"]).default("verify-full"),
     ca: z.string().optional(),
     certificate: z.string().optional(),
@@ -293,6 +297,8 @@ function buildConnection(
       {
         host: upstream.host,
         port: upstream.port,
+        ...(upstream.others.length === 0 ? {} : { others: upstream.others.map(addressOf) }),
+        ...(upstream.target_session_attrs === "any" ? {} : { attributes: upstream.target_session_attrs }),
         database: upstream.database,
         user: named.user,
         tls: {

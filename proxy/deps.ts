@@ -42,10 +42,16 @@ export type Authenticated = {
 export type LoginFault = { readonly code: string; readonly message: string; readonly hint: string };
 export type Authenticate = (credentials: Credentials) => Promise<Result<Authenticated, LoginFault>>;
 
+export type SessionAttributes = "read-write" | "read-only" | "primary" | "standby" | "prefer-standby";
+
 /** Where a connection leads, with credentials that only the gateway holds. */
 export type UpstreamTarget = {
   readonly host: string;
   readonly port: number;
+  /** Tried in turn where the one before can't be reached, or isn't what `attributes` ask for. */
+  readonly others?: readonly { readonly host: string; readonly port: number }[];
+  /** As libpq's target_session_attrs; left out: any. */
+  readonly attributes?: SessionAttributes;
   readonly database: string;
   readonly user: string;
   /** @throws GatewayError `secret-unavailable` */

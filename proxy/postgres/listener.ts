@@ -196,7 +196,8 @@ class Listener implements PostgresListener {
       login.socket.destroy();
       return false;
     }
-    const own = { ...options, upstream: { ...target, user: upstream.value.user } };
+    const { user, host, port } = upstream.value;
+    const own = { ...options, upstream: { ...target, user, host, port } };
     return this.#begin(login, upstream.value, own, leavePrincipal);
   }
 

@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { unreachable } from "../../engine/lib/assert.ts";
 import { err, ok, type Result } from "../../engine/lib/result.ts";
-import type { UpstreamTarget } from "../deps.ts";
+import type { SessionAttributes, UpstreamTarget } from "../deps.ts";
 import { GatewayError } from "../errors.ts";
 import { ByteSource, readMessage } from "./byte-source.ts";
 import {
@@ -28,6 +29,9 @@ import { answerScram, isServerProven, type ScramFinal, type ScramStart, startScr
 
 export type UpstreamSession = {
   readonly socket: Socket | TLSSocket;
+  /** Which of the target's places it is at. */
+  readonly host: string;
+  readonly port: number;
   /** What the server calls `current_user`. */
   readonly user: string;
   readonly processId: number;
@@ -58,6 +62,63 @@ const loginMessageBytesMax = 65_536;
 
 /** Connects, with TLS as the target asks, and logs in. `signal` ends the attempt: the deadline, or a client that left. */
 export async function openUpstream(
+  target: UpstreamTarget,
+  settings: readonly (readonly [string, string])[],
+  signal: AbortSignal,
+): Promise<Result<UpstreamSession, UpstreamFault>> {
+  const places = [{ host: target.host, port: target.port }, ...(target.others ?? [])];
+  const passes = target.attributes === "prefer-standby" ? (["standby", undefined] as const) : [target.attributes];
+  let last: Result<UpstreamSession, UpstreamFault> = err(unreachableFault("upstream-unreachable"));
+  for (const attributes of passes) {
+    for (const [i, place] of places.entries()) {
+      // The last one may take all the time that there is: nobody waits for its turn.
+      const isLast = i === places.length - 1;
+      const inTurn = isLast ? signal : AbortSignal.any([signal, AbortSignal.timeout(placeTimeoutMs)]);
+      last = await openAt({ ...target, ...place }, settings, inTurn);
+      if (last.ok) {
+        if (attributes === undefined || hasAttributes(last.value.parameters, attributes)) return last;
+        last.value.socket.destroy();
+        last = err(unreachableFault("upstream-attributes"));
+      } else if (!isAboutPlace(last.error)) return last;
+      if (signal.aborted) return last;
+    }
+  }
+  return last;
+}
+
+/** One place of several has this long to answer. */
+const placeTimeoutMs = 3_000;
+
+/** Another place may do: this one is away, or starting, stopping or full. What is said of the account or of settings holds there too. */
+const isAboutPlace = ({ code, error }: UpstreamFault): boolean =>
+  error.sqlstate === sqlstate.connectionFailure
+    ? !code.startsWith("upstream-refused-")
+    : elsewhereMayDo.has(error.sqlstate);
+
+const elsewhereMayDo: ReadonlySet<string> = new Set([sqlstate.cannotConnectNow, sqlstate.tooManyConnections]);
+
+/** PostgreSQL 14 and later report both. A server that doesn't report them has none of the attributes. */
+function hasAttributes(
+  parameters: ReadonlyMap<string, string>,
+  attributes: Exclude<SessionAttributes, "prefer-standby">,
+): boolean {
+  const standby = parameters.get("in_hot_standby");
+  const readOnly = parameters.get("default_transaction_read_only");
+  switch (attributes) {
+    case "primary":
+      return standby === "off";
+    case "standby":
+      return standby === "on";
+    case "read-write":
+      return standby === "off" && readOnly === "off";
+    case "read-only":
+      return standby === "on" || readOnly === "on";
+    default:
+      return unreachable(attributes);
+  }
+}
+
+async function openAt(
   target: UpstreamTarget,
   settings: readonly (readonly [string, string])[],
   signal: AbortSignal,
@@ -200,11 +261,22 @@ async function login(
         break;
       case backendType.negotiateVersion:
         break;
-      case backendType.readyForQuery:
+      case backendType.readyForQuery: {
         if (pinnedSettings.some(([name, value]) => parameters.get(name) !== value)) {
           return err(unreachableFault("upstream-settings"));
         }
-        return ok({ socket, user: target.role ?? user, ...key, parameters, greeting, rest: source.detach() });
+        const { host, port } = target;
+        return ok({
+          socket,
+          host,
+          port,
+          user: target.role ?? user,
+          ...key,
+          parameters,
+          greeting,
+          rest: source.detach(),
+        });
+      }
       case backendType.authentication: {
         const request = decodeAuthentication(frame);
         switch (request.kind) {

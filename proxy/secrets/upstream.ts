@@ -69,6 +69,8 @@ function withSecret(place: UpstreamPlace, secret: SecretRecipe, source: Credenti
   return {
     host: place.host,
     port: place.port,
+    ...(place.others === undefined ? {} : { others: place.others }),
+    ...(place.attributes === undefined ? {} : { attributes: place.attributes }),
     database: place.database,
     // Rows whose users are made up must not look like one login: a pool hands sessions on by this name.
     user: secret.makesUser ? secret.name : place.user,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { testDatabase } from "../support/postgres.ts";
-import { startGateway } from "./gateway.ts";
+import { startCutter, startGateway } from "./gateway.ts";
 import { connectRaw, describeAll, type RawClient, say } from "./raw-client.ts";
 
 const database = await testDatabase("create table t (id int); create role other; grant other to current_user");
@@ -123,4 +123,33 @@ test("an idle session ends, one in a transaction stays, and a long statement is 
   assert.equal(await ask(open, "select pg_sleep(60)"), "T | E:57014 canceling statement due to user request | Z:E");
   await ask(open, "rollback");
   await leave(open, gateway);
+});
+
+test("a place that is away is passed over, and one that isn't what was asked for isn't used", async () => {
+  const unused = await startCutter({ host: database.host, port: 1 });
+  const place = { host: database.host, port: database.port };
+  const others = await startGateway(database, {
+    upstream: { port: unused.port, others: [place], attributes: "primary" },
+  });
+  const client = await connectRaw(others);
+  client.send(say.query("select pg_sleep(60)"));
+  const admin = await connectRaw(database);
+  await eventually(async () => {
+    const found = await rows(admin, "select 1 from pg_stat_activity where query = 'select pg_sleep(60)'");
+    return found.length > 0 ? true : undefined;
+  });
+  const { processId, secret } = client.session;
+  assert.equal(await others.listener.cancel(processId, secret), true);
+  assert.equal(describeAll(await client.until("Z")), "T | E:57014 canceling statement due to user request | Z:I");
+  await leave(client, others);
+  for (const attributes of ["standby", "read-only"] as const) {
+    const none = await startGateway(database, { upstream: { others: [place], attributes } });
+    await assert.rejects(connectRaw(none), /08006/);
+    assert.deepEqual(none.journal.log.at(-1), { connection: "test", code: "upstream-attributes", detail: undefined });
+  }
+  const either = await startGateway(database, { upstream: { attributes: "prefer-standby" } });
+  const found = await connectRaw(either);
+  assert.equal(await ask(found, "select 1"), "T | D | C:SELECT 1 | Z:I");
+  await leave(found, either);
+  admin.socket.destroy();
 });
