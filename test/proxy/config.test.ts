@@ -109,6 +109,7 @@ test("a configuration is read with every default and every named file", async ()
         },
       ],
       http: [],
+      stdio: [],
       users: [],
     },
   );
