@@ -20,8 +20,6 @@ export type Catalog = {
   readonly types: ReadonlyMap<string, readonly CatalogType[]>;
   /** Operators outside pg_catalog, by symbol. Absent in a snapshot: none. */
   readonly operators?: ReadonlyMap<string, readonly CatalogOperator[]>;
-  /** Functions (`schema.name`) of casts that the server applies by itself and that aren't compiled code. Absent: none. */
-  readonly implicitCasts?: readonly string[];
   /** OIDs of types whose casts or comparisons run SQL or PL functions of the database's own. Absent in a snapshot: none. */
   readonly codeTypes?: ReadonlySet<number>;
 };

@@ -33,7 +33,6 @@ const writeVerbs: Readonly<Record<string, SqlVerb>> = {
 
 /** @throws FaultError */
 export function bindStatement(node: Node, sql: SqlContext): BoundParts {
-  checkImplicitCasts(sql, node);
   const bindings = newBindings();
   const b = newBinder(sql, bindings);
   const into = "SelectStmt" in node ? selectInto(node.SelectStmt) : undefined;
@@ -70,19 +69,6 @@ export function bindStatement(node: Node, sql: SqlContext): BoundParts {
     effects: () => [],
     isRowReturning: output.columns.length > 0 || output.isOpen,
   };
-}
-
-/** The server applies them where types differ, which only it knows: no text shows which statement runs their code. */
-function checkImplicitCasts(sql: SqlContext, node: Node): void {
-  const unnamed = sql.catalog.implicitCasts?.find((name) => !sql.allowedFunctions.has(name));
-  if (unnamed === undefined || !("SelectStmt" in node || writeVerbs[kindOf(node)] !== undefined)) return;
-  refuse(
-    "type-not-allowed",
-    `the database has an implicit cast that runs \`${unnamed}\`, and any statement may run it`,
-    {
-      help: `the operator of the gateway can permit it for this connection: \`allowed_functions: [${unnamed}]\``,
-    },
-  );
 }
 
 /** Runs its select list exactly once. */

@@ -4,10 +4,11 @@ import type { SqlVerb } from "../model/statement.ts";
 import { addUse, type Binder } from "./bind-context.ts";
 import { constantText } from "./bind-functions.ts";
 import { bindCopy, bindCursor, bindExecute, bindExplain, bindFetch, bindPrepare } from "./bind-nested.ts";
-import type { BoundParts } from "./bind-statement.ts";
+import { type BoundParts, bindStatement } from "./bind-statement.ts";
 import { bindDefinition, definitionKinds } from "./definitions.ts";
 import { refuse } from "./fault.ts";
 import { checkTree, isNodeKind, kindOf } from "./node-kinds.ts";
+import { parseSql } from "./pg-parser.ts";
 import { resolveRelation } from "./resolve-names.ts";
 import { isReadableSetting, isSettingAllowed, settingName } from "./settings.ts";
 import { bindTemporary } from "./temporary.ts";
@@ -36,8 +37,7 @@ export function bindUtility(b: Binder, node: Node): BoundParts {
   if ("VariableSetStmt" in node) return simple(b, node, setting(node.VariableSetStmt));
   if ("VariableShowStmt" in node) {
     const name = settingName(node.VariableShowStmt.name ?? "");
-    if (name === "all")
-      refuse("setting-not-allowed", "SHOW ALL is not allowed", { help: "name the setting: `SHOW work_mem`" });
+    if (name === "all") return { ...bindStatement(showAll(), b.sql), verb: "show" };
     if (!isReadableSetting(name)) refuse("setting-not-allowed", `setting \`${name}\` may not be read`);
     return simple(b, node, { verb: "show", effects: [], rows: true });
   }
@@ -48,7 +48,8 @@ export function bindUtility(b: Binder, node: Node): BoundParts {
     return simple(b, node, { verb: "deallocate", effects: [{ kind: "deallocate", name: node.DeallocateStmt.name }] });
   if ("ClosePortalStmt" in node) return simple(b, node, { verb: "close", effects: [] });
   if ("LockStmt" in node) return bindLock(b, node);
-  if ("ConstraintsSetStmt" in node) refuse("unsupported-statement", "SET CONSTRAINTS is not supported");
+  // An error at the end of a transaction that wrote to a protected relation is reduced like one of the write itself.
+  if ("ConstraintsSetStmt" in node) return simple(b, node, { verb: "set", effects: [] });
   if ("FetchStmt" in node) return bindFetch(b, node);
   if ("PrepareStmt" in node) return bindPrepare(b, node);
   if ("ExecuteStmt" in node) return bindExecute(b, node);
@@ -56,6 +57,16 @@ export function bindUtility(b: Binder, node: Node): BoundParts {
   if ("ExplainStmt" in node) return bindExplain(b, node);
   if ("CopyStmt" in node) return bindCopy(b, node);
   return refuse("unsupported-statement", `\`${kindOf(node)}\` is not a statement that is supported`);
+}
+
+/** SHOW ALL, of the settings that may be read. */
+function showAll(): Node {
+  const parsed = parseSql(
+    "SELECT name, current_setting(name, true) AS setting, short_desc AS description FROM pg_catalog.pg_settings ORDER BY name",
+  );
+  return (
+    (parsed.ok ? parsed.value[0]?.stmt : undefined) ?? refuse("unsupported-statement", "SHOW ALL is not supported")
+  );
 }
 
 const discarded: Readonly<Record<string, readonly SessionEffect[]>> = {

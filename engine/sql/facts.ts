@@ -73,8 +73,9 @@ const isTargetRead = (use: RelationUse): boolean => targetReads.has(use);
 /** One access per use; uses that say the same are one. No relation at all: the statement's verb on nothing. */
 function accessesOf(uses: readonly RelationUse[], verb: SqlVerb, isDefinition: boolean): readonly SqlAccess[] {
   const merged = new Map<string, SqlAccess>();
+  const judged = new Map<Node, Fact<boolean>>();
   for (const use of uses) {
-    const access = accessOf(use);
+    const access = accessOf(use, judged);
     const key = [
       use.verb,
       keyOf(use.relation),
@@ -105,18 +106,29 @@ const bareAccess = (verb: SqlVerb): SqlAccess => ({
   via: [],
 });
 
-/** `set_config` is SET in the clothes of a query: whoever may not SET may not call it either. */
+/** `set_config` is SET in the clothes of a query, SHOW ALL a query in those of SHOW: whoever may not, may not either way. */
 const withSettings = (accesses: readonly SqlAccess[], s: StatementSummary): readonly SqlAccess[] =>
-  s.bindings.functions.has("set_config") && s.verb !== "set" ? [...accesses, bareAccess("set")] : accesses;
+  s.verb === "show" && !accesses.some((a) => a.verb === "show")
+    ? [...accesses, bareAccess("show")]
+    : s.bindings.functions.has("set_config") && s.verb !== "set"
+      ? [...accesses, bareAccess("set")]
+      : accesses;
 
-function accessOf(use: RelationUse): SqlAccess {
+/** `judged`: conditions that were looked at already; all relations of one FROM share theirs. */
+function accessOf(use: RelationUse, judged: Map<Node, Fact<boolean>>): SqlAccess {
+  const { where } = use.place;
+  let whereAlwaysTrue = where && judged.get(where);
+  if (whereAlwaysTrue === undefined) {
+    whereAlwaysTrue = isAlwaysTrue(where);
+    if (where) judged.set(where, whereAlwaysTrue);
+  }
   const access = {
     verb: use.verb,
     kind: kindOfVerb[use.verb],
     relation: use.relation,
     columns: sorted(use.relation, [...use.columns]),
-    hasWhere: use.place.where !== undefined,
-    whereAlwaysTrue: isAlwaysTrue(use.place.where),
+    hasWhere: where !== undefined,
+    whereAlwaysTrue,
     via: use.via,
   };
   return use.implied === undefined ? access : { ...access, implied: use.implied };

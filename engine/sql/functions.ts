@@ -69,7 +69,7 @@ const schema = words(`
   pg_ts_config_is_visible pg_ts_dict_is_visible pg_ts_parser_is_visible pg_ts_template_is_visible pg_type_is_visible
   row_security_active to_regclass to_regcollation to_regnamespace to_regoper to_regoperator to_regproc to_regprocedure to_regrole
   to_regtype to_regtypemod version current_user session_user getpgusername oidvectortypes array_out get_current_ts_config
-  pg_get_replica_identity_index pg_basetype
+  pg_get_replica_identity_index pg_basetype pg_advisory_unlock_all
 `);
 
 /** Sizes on disk tell how many hidden rows there are: they answer NULL for everybody (section 4.11). */

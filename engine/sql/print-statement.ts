@@ -159,6 +159,8 @@ const printers: { readonly [kind: string]: ((body: never) => string) | undefined
   CopyStmt: copy,
   LockStmt: (l: Body<"LockStmt">) =>
     `LOCK TABLE ${list(l.relations)} IN ${spelling(lockModes, String(l.mode))} MODE${l.nowait ? " NOWAIT" : ""}`,
+  ConstraintsSetStmt: (c: Body<"ConstraintsSetStmt">) =>
+    `SET CONSTRAINTS ${c.constraints?.length ? list(c.constraints) : "ALL"} ${c.deferred ? "DEFERRED" : "IMMEDIATE"}`,
   ...temporaryPrinters,
 };
 

@@ -23,6 +23,7 @@ import type {
 } from "@pgsql/types";
 import { quoteIdent, quoteLiteral } from "../model/row-predicate.ts";
 import { refuse } from "./fault.ts";
+import { imageMark } from "./image-cache.ts";
 import { kindOf } from "./node-kinds.ts";
 import { jsonPrinters } from "./print-json.ts";
 import { stringOf, stringsOf } from "./tree.ts";
@@ -326,7 +327,7 @@ const setOperations: Readonly<Record<string, string>> = {
 
 export function select(s: SelectStmt | undefined): string {
   if (!s) return refuse("unsupported-clause", "a set operation without operands is not supported");
-  return withClause(s.withClause) + selectBody(s) + selectTail(s);
+  return imageMark(s) ?? withClause(s.withClause) + selectBody(s) + selectTail(s);
 }
 
 function selectBody(s: SelectStmt): string {

@@ -1,20 +1,21 @@
 // tree -> text -> tree again: what is sent means what was meant (section 3.3).
 import type { Node } from "@pgsql/types";
 import { refuse } from "./fault.ts";
+import { type Image, withImages, withPlaceholders } from "./image-cache.ts";
 import { deparseDefinition } from "./pg-deparser.ts";
 import { parseSql } from "./pg-parser.ts";
 import { printStatement } from "./print-statement.ts";
 import type { BoundStatement } from "./statement.ts";
 import { sameTree } from "./tree.ts";
 
-/** @throws FaultError `rewrite-mismatch` when the parser reads the printed text in another way. */
-export function renderStatement(node: Node, form: BoundStatement["form"]): string {
+/** `images`: those whose placeholders are in the tree. @throws FaultError `rewrite-mismatch` when the parser reads the printed text in another way. */
+export function renderStatement(node: Node, form: BoundStatement["form"], images: readonly Image[] = []): string {
   if (form === "definition") return deparseDefinition(node);
-  const text = printStatement(node);
-  const parsed = parseSql(text);
+  const printed = printStatement(node);
+  const parsed = parseSql(withPlaceholders(printed));
   if (!parsed.ok || parsed.value.length !== 1 || !sameTree(parsed.value[0]?.stmt, node))
     refuse("rewrite-mismatch", "the statement can't be written out without a change of meaning", {
       help: "please report the form of the statement: this is a shortcoming of the gateway",
     });
-  return text;
+  return withImages(printed, images);
 }

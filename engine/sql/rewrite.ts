@@ -9,6 +9,7 @@ import type { Bindings, RelationUse } from "./bindings.ts";
 import { descendantsOf } from "./family.ts";
 import { FaultError, refuse } from "./fault.ts";
 import { filterNode } from "./filter-node.ts";
+import { type Image, imageOf } from "./image-cache.ts";
 import { leakproofConjuncts, moveTo } from "./leakproof.ts";
 import { applyRowLimit } from "./limit-rows.ts";
 import { generated, maskNode } from "./masks.ts";
@@ -38,6 +39,8 @@ export type Rewriting = {
   readonly protection: (relation: Relation) => Protection;
   /** Conjuncts that see real values, by the relation that they move into. Noted when their query level is entered. */
   readonly searches: Map<RelationUse, readonly Node[]>;
+  /** Images whose placeholders were put into the tree. */
+  readonly images: Image[];
 };
 
 /**
@@ -82,6 +85,7 @@ function rewriteBound(
     options,
     protection,
     searches: new Map(),
+    images: [],
   };
   reviewUses(r, bound.form);
   if (bound.form === "copy-in") for (const target of bound.bindings.targets.values()) checkCopyTarget(r, target);
@@ -90,7 +94,7 @@ function rewriteBound(
   const node = bound.parameters ? withParameters(limited, bound.parameters) : limited;
   const reduced = bound.bindings.uses.filter((u) => u.implied !== "constraint" && isReduced(protection(u.relation)));
   return {
-    text: renderStatement(node, bound.form),
+    text: renderStatement(node, bound.form, r.images),
     touchesProtected: reduced.length > 0 || firesTriggers(bound.bindings, context.catalog),
     ...(bound.shape ? { shape: bound.shape } : {}),
     maskedOrigins: new Set(reduced.flatMap((u) => originsOf(u.relation, protection(u.relation)))),
@@ -190,6 +194,11 @@ function replaceRelation(r: Rewriting, name: RangeVar): Node | undefined {
   const isOpened =
     view !== undefined && use.relation.kind === "view" && view.uses.some((u) => isReduced(r.protection(u.relation)));
   if (!isOpened && !isProtected(p)) return undefined;
+  const query = isOpened ? undefined : sharedImage(r, name, use, p);
+  if (query)
+    return {
+      RangeSubselect: { subquery: { SelectStmt: query }, alias: name.alias ?? { aliasname: use.relation.name } },
+    };
   const base: Node = isOpened ? viewBody(r, name, use, view.query) : baseRelation(name);
   return {
     RangeSubselect: {
@@ -215,6 +224,18 @@ function viewBody(r: Rewriting, name: RangeVar, use: RelationUse, query: SelectS
       alias: { aliasname: inner, colnames: use.relation.columns.map((c) => stringNode(c.name)) },
     },
   };
+}
+
+/** The placeholder of an image that holds nothing of this statement. undefined: it holds something. */
+function sharedImage(r: Rewriting, name: RangeVar, use: RelationUse, p: Protection): SelectStmt | undefined {
+  if (r.searches.has(use) || use.systemColumns.size > 0 || p !== r.protection(use.relation)) return undefined;
+  if (p.filter && !use.place.isJoin && leakproofConjuncts(r, use, p).length > 0) return undefined;
+  const key = `${name.inh === true} ${r.options.maskKey}`;
+  const image = imageOf(r.obligations, use.relation, key, () =>
+    renderStatement({ SelectStmt: maskedImage(r, use, p, baseRelation(name), false) }, "query"),
+  );
+  r.images.push(image);
+  return image.placeholder;
 }
 
 /**

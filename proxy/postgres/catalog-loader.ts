@@ -36,7 +36,6 @@ export async function loadCatalog(query: CatalogQuery): Promise<LoadedCatalog> {
       functions: await text(query, functionsSql),
       types: await text(query, typesSql),
       operators: await text(query, operatorsSql),
-      casts: await text(query, castsSql),
       codeTypes: await text(query, codeTypesSql),
     };
     return { catalog: decodeCatalog(parts), defaultSearchPath };
@@ -46,10 +45,7 @@ export async function loadCatalog(query: CatalogQuery): Promise<LoadedCatalog> {
 }
 
 type Parts = Readonly<
-  Record<
-    "server" | "relations" | "columns" | "constraints" | "functions" | "types" | "operators" | "casts" | "codeTypes",
-    string
-  >
+  Record<"server" | "relations" | "columns" | "constraints" | "functions" | "types" | "operators" | "codeTypes", string>
 >;
 
 async function text(query: CatalogQuery, sql: string): Promise<string> {
@@ -164,13 +160,6 @@ const operatorsSql = `
   FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
     JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode JOIN pg_catalog.pg_language l ON l.oid = p.prolang
   WHERE n.nspname <> 'pg_catalog'`;
-
-/** Compiled code is an extension's: citext and its kin. A cast WITHOUT FUNCTION or WITH INOUT runs none. */
-const castsSql = `
-  SELECT coalesce(pg_catalog.json_agg(DISTINCT n.nspname || '.' || p.proname), '[]')::text AS data
-  FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
-    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-  WHERE c.castcontext IN ('i', 'a') AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pg_catalog'`;
 
 /**
  * An explicit cast to a type that isn't built in names it: see `runsCode`. Of any other cast between a built-in type and another one, the other; of one between built-in types, both. Arrays, domains and rows
@@ -287,7 +276,6 @@ function decodeCatalog(parts: Parts): Catalog {
     relationsByOid: new Map(relations.map((r) => [r.oid, r])),
     functions: Map.groupBy((JSON.parse(parts.functions) as FunctionRow[]).map(decodeFunction), (f) => f.name),
     types: Map.groupBy((JSON.parse(parts.types) as TypeRow[]).map(decodeType), (t) => t.name),
-    implicitCasts: JSON.parse(parts.casts) as string[],
     codeTypes: new Set(JSON.parse(parts.codeTypes) as number[]),
     operators: Map.groupBy((JSON.parse(parts.operators) as OperatorRow[]).map(decodeOperator), (o) => o.symbol),
   };

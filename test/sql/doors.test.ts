@@ -1,4 +1,4 @@
-// Doors beside the table: barrier views, indexes over expressions, casts that run by themselves, catalogs, odd spellings of names.
+// Doors beside the table: barrier views, indexes over expressions, catalogs, odd spellings of names.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Catalog } from "../../engine/model/catalog.ts";
@@ -35,21 +35,6 @@ test("a write that an expression over a masked column judges is refused", () => 
   const fault = faultOf("UPDATE staff SET bonus = 7 WHERE id = 1", context, masked);
   assert.equal(fault?.code, "constraint-oracle");
   assert.equal(faultOf("UPDATE staff SET hidden = true WHERE id = 1", context, masked), undefined);
-});
-
-describe("casts that the server applies by itself", async () => {
-  const own = await makeWorld(`
-    CREATE TYPE mood AS ENUM ('calm');
-    CREATE FUNCTION spy(mood) RETURNS int LANGUAGE sql AS 'SELECT 1';
-    CREATE CAST (mood AS int) WITH FUNCTION spy(mood) AS IMPLICIT;
-    CREATE CAST (mood AS text) WITH INOUT AS IMPLICIT;`);
-  test("and that run code of the database are named, and permitted by name", () => {
-    assert.deepEqual(own.catalog.implicitCasts, ["public.spy"]);
-    assert.equal(faultOf("SELECT 1", contextOf(own.catalog))?.code, "type-not-allowed");
-    const permitted = contextOf(own.catalog, { allowedFunctions: new Set(["public.spy"]) });
-    assert.equal(faultOf("SELECT 1", permitted), undefined);
-    assert.equal(faultOf("SHOW timezone", contextOf(own.catalog)), undefined);
-  });
 });
 
 test("catalogs tell neither the age of rows nor which large objects there are", async () => {

@@ -237,6 +237,7 @@ LOAD 'plpgsql';
 ALTER SYSTEM SET work_mem = '4MB';
 
 --- a constraint deferred
+-- accepted: it moves an error to the end of the transaction, where it is reduced in the same way
 SET CONSTRAINTS ALL DEFERRED;
 
 --- EXPLAIN of a creating statement
