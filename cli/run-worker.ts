@@ -74,6 +74,8 @@ function ownConfig(config: GatewayConfig, worker: string, isLead: boolean): Gate
     node: `${config.node}/${worker}`,
     recording: { ...config.recording, directory: join(config.recording.directory, worker) },
     admin: isLead ? config.admin : undefined,
+    // Streams, tool sessions and status addresses live in one process: the lead serves what isn't PostgreSQL.
+    http: isLead ? config.http : [],
   };
 }
 

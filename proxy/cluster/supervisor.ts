@@ -32,7 +32,8 @@ export class Supervisor {
   #generation = 0;
   #lastGeneration = 0;
   #config: ClusterConfig = { text: "", workers: 0, lingerMs: 0 };
-  #addresses = "";
+  /** Where the lead listens. The others may leave something to it, and have nothing of their own. */
+  #addresses: ReadonlySet<string> = new Set();
   #restarts = 0;
   /** Short lives in a row, of leads and of others. */
   readonly #deaths = new Map<boolean, number>();
@@ -124,8 +125,8 @@ export class Supervisor {
       const [lead] = readies;
       if (lead === undefined) throw new GatewayError("worker-failed", "no worker was asked for");
       // Port 0 is given out in the order of asking: connections must not trade places between workers.
-      const addresses = new Set(readies.map((ready) => JSON.stringify(ready.connections)));
-      if (addresses.size > 1) {
+      const addresses = new Set(addressesOf(lead));
+      if (!readies.every((ready) => addressesOf(ready).every((address) => addresses.has(address)))) {
         throw new GatewayError(
           "worker-failed",
           "the workers don't agree on which connection has which port",
@@ -134,7 +135,7 @@ export class Supervisor {
       }
       this.#generation = generation;
       for (const worker of started) this.#serves(worker);
-      this.#addresses = JSON.stringify(lead.connections);
+      this.#addresses = addresses;
       return lead;
     } catch (error) {
       for (const worker of started) {
@@ -226,7 +227,7 @@ export class Supervisor {
     const worker = this.#fork(this.#config.text, isLead, generation);
     try {
       const ready = await worker.ready;
-      if (JSON.stringify(ready.connections) !== this.#addresses) {
+      if (!addressesOf(ready).every((address) => this.#addresses.has(address))) {
         throw new GatewayError("worker-failed", "it listens elsewhere than the others");
       }
       if (generation !== this.#generation) {
@@ -327,6 +328,9 @@ export class Supervisor {
     });
   }
 }
+
+const addressesOf = ({ connections }: WorkerReady): readonly string[] =>
+  connections.map(({ name, host, port }) => `${name} ${host}:${port}`);
 
 /** After the drain limit a worker closes what is left by itself. */
 const killAfterMs = 10_000;
