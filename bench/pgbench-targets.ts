@@ -68,6 +68,8 @@ export type GatewayChoice = {
   readonly policy?: string;
   /** Lines under the connection, indented by four. */
   readonly connection?: string;
+  /** Lines at the top of gw.yaml. */
+  readonly top?: string;
 };
 
 export async function gateway(
@@ -89,7 +91,7 @@ export async function gateway(
   const issuerLine = `{ issuer: "${issuer.issuer}", audience: gatewright, jwks_url: "${issuer.jwksUrl}", algorithms: [EdDSA] }`;
   writeFileSync(
     config,
-    `policies: { path: policies }
+    `${choice.top ?? ""}policies: { path: policies }
 recording: { directory: recording }
 identity:
   issuers:

@@ -45,6 +45,7 @@ try {
   await run("pgbench", ["-i", "-q", "-s", "1", ...connection(direct)], { env: env(direct) });
   const makers: Readonly<Record<string, () => Promise<Target | undefined>>> = {
     gateway: () => gateway("gateway", process.cwd(), direct),
+    "2 workers": () => gateway("2 workers", process.cwd(), direct, { top: "workers: 2\n" }),
     "wire only": () => wireOnly(direct),
     PgBouncer: () => pgbouncer(direct),
     "Pgpool-II": () => pgpool(direct),
