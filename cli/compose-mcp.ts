@@ -36,6 +36,7 @@ export function mcpBehaviour(connection: McpConnectionConfig, parts: McpParts): 
       mediator: mcpMediator(connection, parts),
       sessions: createMcpSessions(parts.clock),
       origins: new Set(connection.origins),
+      clock: parts.clock,
     }),
     tokenHeaders: [],
     sessionHeaders: ["x-claude-code-session-id"],

@@ -217,6 +217,8 @@ export const limits = {
   mcpJsonDepthMax: 64,
   /** Open MCP sessions (2025-11-25) of a gateway: about 2 KB each. */
   mcpSessionsMax: 10_000,
+  /** The same of one principal. */
+  mcpSessionsPerOwnerMax: 500,
   /** A session that says nothing for this long is forgotten; its client starts another. */
   mcpSessionIdleMs: 3_600_000,
   /** Requests of one session whose answers may still be replayed. The oldest are forgotten: their replays are dropped. */

@@ -15,6 +15,7 @@ import {
 } from "../../engine/mcp/json-rpc.ts";
 import { mirrorHeaders } from "../../engine/mcp/tools.ts";
 import { isKnownVersion, modernVersion, versionMetaKey } from "../../engine/mcp/versions.ts";
+import type { Clock } from "../deps.ts";
 import type { HttpAnswer, HttpExchange, ResponseSink, UpstreamResponse } from "../http/exchange.ts";
 import type { AskForTools, Judged, Mediator, Peer } from "./mediator.ts";
 import { type McpSessions, newState, ownerOf } from "./sessions.ts";
@@ -27,6 +28,7 @@ export type McpEndpoint = {
   readonly sessions: McpSessions;
   /** Origins of browsers that may ask: DNS rebinding reaches a gateway on a loopback address. */
   readonly origins: ReadonlySet<string>;
+  readonly clock: Clock;
 };
 
 export function createMcpHandler(endpoint: McpEndpoint): (exchange: HttpExchange) => Promise<void> {
@@ -370,6 +372,8 @@ class Conversation {
       for await (const chunk of response.body) {
         const events = reader.push(chunk);
         if (!events.ok) return "ended";
+        // A token that ended ends what it opened; the client comes back with another.
+        if (this.#hasExpired()) return "resumable";
         for (const event of events.value) {
           isResumable ||= event.id !== undefined;
           const text = await this.#passEvent(event, asked);
@@ -382,6 +386,11 @@ class Conversation {
       response.discard();
     }
     return isResumable ? "resumable" : "ended";
+  }
+
+  #hasExpired(): boolean {
+    const { expiresAtS } = this.peer.session;
+    return expiresAtS !== undefined && expiresAtS * 1_000 <= this.#endpoint.clock.nowMs();
   }
 
   async #passEvent(event: StreamEvent, asked: Asked | undefined): Promise<string | undefined> {
@@ -432,6 +441,21 @@ class Conversation {
 
   /** The stream of its own that a client opens (2025-11-25), also to hear again what it missed. */
   async listen(lastEventId: string | undefined): Promise<void> {
+    const exchange = this.#exchange;
+    const stream = this.#endpoint.mediator.openStream(this.peer);
+    if (stream === "refused") {
+      return exchange.answer(
+        failed(403, undefined, rpcCodes.refused, "the gateway's policies don't allow this stream"),
+      );
+    }
+    try {
+      await this.#listen(lastEventId);
+    } finally {
+      stream.end();
+    }
+  }
+
+  async #listen(lastEventId: string | undefined): Promise<void> {
     const exchange = this.#exchange;
     const answered = await exchange.forward({
       method: "GET",

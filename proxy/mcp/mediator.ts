@@ -77,6 +77,8 @@ export type Mediator = {
   readonly judge: (peer: Peer, message: RpcMessage, askForTools: AskForTools) => Promise<Judged>;
   /** `origin`: the request on whose stream the message came; undefined: a stream of its own. */
   readonly passDown: (peer: Peer, message: RpcMessage, origin: Asked | undefined) => Down;
+  /** A stream of the server's own. @returns how to end it; or that it is refused */
+  readonly openStream: (peer: Peer) => { readonly end: () => void } | "refused";
   /** The server ended the exchange without an answer. */
   readonly lost: (peer: Peer, asked: Asked, code: string, message: string) => RpcMessage;
 };
@@ -410,8 +412,18 @@ export function createMediator(connection: McpConnection): Mediator {
     const row = methodOf(message.method);
     if (!row || !isFrom(row, "server") || row.form !== "notification") return nothing;
     if (message.method === "notifications/tools/list_changed") book.forget();
+    if (message.method === "notifications/resources/updated" && !mayRead(peer, message)) return nothing;
     const shown = masked(message, allMasks(peer));
     return "kind" in shown ? { ...nothing, toClient: shown } : nothing;
+  };
+
+  /** The name of a resource that may not be read isn't told either. */
+  const mayRead = (peer: Peer, message: RpcNotification): boolean => {
+    const uri = textField(message.params ?? {}, "uri");
+    if (uri === undefined) return false;
+    const facts: McpFacts = { ...factsFor("resources/read", {}), resource: uri };
+    const decision = peer.gate.preview(peer.session, plainSubject(facts, `resources/read ${uri}`, peer), "optimistic");
+    return decision !== undefined && decision.effect !== "deny";
   };
 
   const passAnswer = (peer: Peer, message: RpcResult | RpcError, origin: Asked | undefined): Down => {
@@ -445,7 +457,7 @@ export function createMediator(connection: McpConnection): Mediator {
     message: RpcResult | RpcError,
     asked: Asked,
   ): { readonly shown: RpcResult | RpcError; readonly unable: Unable | undefined } => {
-    const listed = message.kind === "result" ? showResult(peer, message, asked) : message;
+    const listed = message.kind === "result" ? showResult(peer, ownAnswer(message), asked) : message;
     const shown = "kind" in listed ? masked(listed, asked.obligations.content ?? []) : listed;
     const unable = "kind" in shown ? misfitOf(shown, asked) : shown;
     if (unable === undefined && "kind" in shown && (shown.kind === "result" || shown.kind === "error")) {
@@ -576,6 +588,16 @@ export function createMediator(connection: McpConnection): Mediator {
           return message satisfies never;
       }
     },
+    openStream: (peer) => {
+      const verdict = peer.gate.decide(
+        peer.session,
+        plainSubject(factsFor("subscriptions/listen", {}), "listen", peer),
+      );
+      if (verdict.kind === "hold") return "refused";
+      peer.gate.record(peer.session, [verdict]);
+      if (verdict.kind === "refuse") return "refused";
+      return { end: () => peer.gate.complete(peer.session, verdict.decisionId, done("ok", 0, 0)) };
+    },
     lost: (peer, asked, code, text) => {
       if (!asked.isAnswered) {
         asked.isAnswered = true;
@@ -585,6 +607,12 @@ export function createMediator(connection: McpConnection): Mediator {
     },
   };
 }
+
+/** What is filtered and masked for one principal is no answer for another: a shared cache must not keep it. */
+const ownAnswer = (message: RpcResult): RpcResult =>
+  Object.hasOwn(message.result, "cacheScope")
+    ? { ...message, result: withField(message.result, "cacheScope", "private") }
+    : message;
 
 const capabilitiesMetaKey = "io.modelcontextprotocol/clientCapabilities";
 

@@ -35,6 +35,10 @@ export function createMcpSessions(clock: Clock): McpSessions {
   return {
     open: (state) => {
       sweep();
+      // Nobody takes the room of others.
+      const own = [...sessions].filter(([, { state: each }]) => each.owner === state.owner);
+      for (const [oldest] of own.slice(0, Math.max(0, own.length + 1 - limits.mcpSessionsPerOwnerMax)))
+        sessions.delete(oldest);
       const id = `mcp_${randomBytes(18).toString("base64url")}`;
       sessions.set(id, { state, usedAtMs: clock.nowMs() });
       return id;
