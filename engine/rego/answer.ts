@@ -1,8 +1,10 @@
 // a Rego policy's answer -> Decision. docs/rego.md documents the shape; whatever else comes is no answer, hence a deny.
 import { sortCauses } from "../causes.ts";
 import { describeAccess, describeRequest } from "../describe-access.ts";
+import { parseJsonPath } from "../lib/json-path.ts";
 import { isNonEmpty, type NonEmpty } from "../lib/non-empty.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import { Unknown } from "../lib/truth.ts";
 import type { Limits } from "../limits.ts";
 import { type Relation, relationKey } from "../model/catalog.ts";
 import {
@@ -10,6 +12,7 @@ import {
   type ApprovalRequirement,
   type Cause,
   type ColumnMask,
+  type ContentMask,
   type Decision,
   type LimitObligation,
   noObligations,
@@ -20,6 +23,7 @@ import {
 import { joinMasks } from "../model/mask.ts";
 import type { PolicyRequest } from "../model/request.ts";
 import { renderRowPredicate } from "../model/row-predicate.ts";
+import { textKinds } from "../model/text-kinds.ts";
 import { AnswerReader, BadAnswer } from "./answer-reader.ts";
 import { readMask, readPredicate } from "./answer-values.ts";
 import type { RegoFault } from "./fault.ts";
@@ -165,8 +169,23 @@ function readObligations(top: AnswerReader, ruleOf: RuleOf, request: PolicyReque
     return { key, predicate, rule: ruleOf(entry, "filter") };
   });
   const limits = top.list("limits", (entry): LimitObligation => {
-    const unit = entry.oneOf("unit", ["rows", "bytes", "items"]);
-    return { rule: ruleOf(entry, "limit"), unit, max: entry.count("max"), window: undefined };
+    const isRate = entry.has("window_ms");
+    const unit = entry.oneOf("unit", isRate ? [...sizes, "requests", "calls", "tokens", "usd"] : sizes);
+    const window = isRate ? { ms: entry.count("window_ms"), key: entry.text("key") } : undefined;
+    if (window?.ms === 0) throw entry.bad("window_ms", "must be above 0");
+    return { rule: ruleOf(entry, "limit"), unit, max: entry.count("max"), window };
+  });
+  const content = top.list("content", (entry): ContentMask => {
+    if (request.protocol === "sql")
+      throw entry.bad("format", "is about JSON and text, and this is a statement: mask columns");
+    const format = entry.oneOf("format", ["json", "text"]);
+    const patterns = entry.texts("patterns");
+    if (patterns.length === 0) throw entry.bad("patterns", "must name at least one");
+    for (const pattern of patterns) {
+      const isGood = format === "json" ? parseJsonPath(pattern) !== undefined : Object.hasOwn(textKinds, pattern);
+      if (!isGood) throw entry.bad("patterns", format === "json" ? "must be JSON paths" : "must be kinds of text");
+    }
+    return { content: { format, patterns }, mask: entry.object("mask", readMask), rule: ruleOf(entry, "mask") };
   });
   return {
     masks: new Map(
@@ -179,8 +198,11 @@ function readObligations(top: AnswerReader, ruleOf: RuleOf, request: PolicyReque
     ),
     filters: new Map([...Map.groupBy(filters, (f) => f.key)].map(([key, given]) => [key, andGiven(given)] as const)),
     limits: leastLimits(limits),
+    ...(content.length === 0 ? {} : { content: content.toSorted((a, b) => byText(a.rule, b.rule)) }),
   };
 }
+
+const sizes = ["rows", "bytes", "items"] as const;
 
 function relationsOf(request: PolicyRequest): ReadonlyMap<string, Relation> {
   if (request.protocol !== "sql") return new Map();
@@ -216,17 +238,19 @@ function andGiven(
   return { predicate, rules: sortedRules(given) };
 }
 
-/** MIN over limits of one unit; of equal ones the first by name. */
+/** MIN over limits of one unit; of equal ones the first by name. Rates count under their own names and stay. */
 function leastLimits(limits: readonly LimitObligation[]): readonly LimitObligation[] {
   const sorted = limits.toSorted((a, b) => a.max - b.max || byText(a.rule, b.rule));
-  return [...Map.groupBy(sorted, (l) => l.unit).values()]
+  const kindOf = ({ unit, rule, window }: LimitObligation): string =>
+    window === undefined ? unit : JSON.stringify([rule, unit, window]);
+  return [...Map.groupBy(sorted, kindOf).values()]
     .flatMap(([least]) => (least ? [least] : []))
     .sort((a, b) => byText(a.rule, b.rule));
 }
 
 function decisionOf(said: Said, request: PolicyRequest): Decision {
   const waiting = sortByRule(said.requirements.filter((r) => !request.approved.has(r.rule)));
-  const causes = sortCauses([...said.denied, ...uncoveredCauses(said, request)]);
+  const causes = sortCauses([...said.denied, ...usedUp(said.obligations, request), ...uncoveredCauses(said, request)]);
   const effect = causes.length > 0 ? "deny" : waiting.length > 0 ? "approval" : "allow";
   const raised = said.alerts.filter(({ on }) => on.length === 0 || on.includes(effect)).map(({ alert }) => alert);
   const common = { alerts: sortByRule(raised), shadow: sortCauses(said.shadow) };
@@ -239,6 +263,17 @@ function decisionOf(said: Said, request: PolicyRequest): Decision {
     return { ...common, effect: "approval", rules: sortedRules(waiting), requirements: waiting, obligations };
   }
   return { ...common, effect: "allow", rules: said.rules, obligations };
+}
+
+/** Rates of which nothing is left, and those of which nobody can tell. */
+function usedUp({ limits }: Obligations, request: PolicyRequest): readonly Cause[] {
+  if (request.isProbe === true) return [];
+  return limits.flatMap(({ rule, max, window }): readonly Cause[] => {
+    if (window === undefined) return [];
+    const used = request.counter(rule, window.key);
+    if (used instanceof Unknown) return [{ kind: "rule-error", rule, message: `\`${rule}\`: ${used.why}` }];
+    return used >= max ? [{ kind: "limit", rule, message: `the limit \`${rule}\` is used up` }] : [];
+  });
 }
 
 /** What no rule allows: as the policy says it; else, where nothing else denies either, the request as a whole. */

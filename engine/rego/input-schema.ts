@@ -93,6 +93,12 @@ export function inputSchema(): Schema {
       gatewright: { const: inputFormat },
       protocol: { enum: ["sql", "http", "mcp", "llm"] },
       ...Object.fromEntries(roots.map((root) => [root, rootSchema(root, none)])),
+      mcp: rootSchema("mcp", none, {
+        needs_no_allow: {
+          type: "boolean",
+          description: "What keeps a connection alive, and lists: the policy language lets them through by themselves.",
+        },
+      }),
       sql: rootSchema("sql", new Set(["kind", "has_where", "where_always_true"]), { accesses: listOf(access) }),
       approved: { ...listOf(text), description: "Rules whose approval a person has given for exactly this request." },
       unknown: {

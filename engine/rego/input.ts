@@ -4,6 +4,7 @@ import type { Json } from "../lib/json.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { type Fact, Unknown } from "../lib/truth.ts";
 import type { Limits } from "../limits.ts";
+import { needsNoAllow } from "../mcp/methods.ts";
 import { type Relation, relationKey } from "../model/catalog.ts";
 import type { PolicyNeeds } from "../model/policy.ts";
 import type { PolicyRequest } from "../model/request.ts";
@@ -96,6 +97,8 @@ function actionOf(request: PolicyRequest, needs: PolicyNeeds, writer: Writer): M
         mcp: {
           server: mcp.server,
           method: mcp.method,
+          // Plumbing and lists: the policy language lets them through without an allow of their own.
+          needs_no_allow: needsNoAllow(mcp.method),
           ...writer.fact("mcp.tool", mcp.tool),
           ...writer.fact("mcp.resource", mcp.resource),
           ...writer.fact("mcp.prompt", mcp.prompt),

@@ -22,6 +22,9 @@ const ports = [
   { packageName: "gw.std.tenants", entrypoint: "gw/std/tenants/decision" },
   { packageName: "gw.std.windows", entrypoint: "gw/std/windows/decision" },
   { packageName: "gw.std.breakglass", entrypoint: "gw/std/breakglass/decision" },
+  { packageName: "gw.std.pii", entrypoint: "gw/std/pii/decision" },
+  { packageName: "gw.std.http", entrypoint: "gw/std/http/decision" },
+  { packageName: "gw.std.mcp", entrypoint: "gw/std/mcp/decision" },
 ] as const;
 
 function readSnapshot(): readonly Relation[] {
@@ -39,7 +42,7 @@ const regoFiles = (): Record<string, string> =>
   );
 
 /** In the policy language they allow nothing by themselves; a Rego policy always answers. */
-const guardRails: ReadonlySet<string> = new Set(["gw.std.guards", "gw.std.tenants", "gw.std.windows"]);
+const guardRails: ReadonlySet<string> = new Set(["gw.std.guards", "gw.std.tenants", "gw.std.windows", "gw.std.pii"]);
 
 const groups = [
   "all-tenants",
@@ -124,6 +127,105 @@ function requests(relations: readonly Relation[]): fc.Arbitrary<PolicyRequest> {
     );
 }
 
+const callers = fc.record({
+  kind: fc.constantFrom("agent", "agent", "human", "service"),
+  tags: fc.constantFrom(["agents"], ["agents", "core"], []),
+  used: fc.constantFrom(0, 3, 119, 120, 500),
+});
+type Caller = typeof callers extends fc.Arbitrary<infer T> ? T : never;
+
+/** Everything but what is asked for. Counters of the policy language, which Rego doesn't see, stay at 0. */
+function around({ kind, tags, used }: Caller) {
+  const { identity, session, time, approved } = sqlRequest();
+  return {
+    identity: { ...identity, kind },
+    connection: { name: "api", env: "prod", tags: new Set(tags) },
+    session,
+    time,
+    approved,
+    counter: (name: string) => (name.endsWith("_rate") ? used : 0),
+  } as const;
+}
+
+const httpRequests: fc.Arbitrary<PolicyRequest> = fc
+  .record({
+    caller: callers,
+    method: fc.constantFrom("GET", "HEAD", "POST", "DELETE", "PATCH"),
+    path: fc.constantFrom(
+      ...[
+        "/",
+        "/admin",
+        "/admin/users",
+        "/administrator",
+        "/v1/admin",
+        "/v1/admin/x/y",
+        "/v1/orders",
+        "/internal/",
+        "/x/admin",
+      ],
+    ),
+    headers: fc.constantFrom<Record<string, string>>(
+      {},
+      { "x-http-method": "DELETE" },
+      { "x-http-method-override": "" },
+    ),
+  })
+  .map(({ caller, method, path, headers }) => ({
+    ...around(caller),
+    protocol: "http" as const,
+    http: { method, host: "api.example", path, query: {}, headers, body: undefined, bodySize: 0 },
+  }));
+
+const mcpRequests: fc.Arbitrary<PolicyRequest> = fc
+  .record({
+    caller: callers,
+    method: fc.constantFrom("tools/call", "tools/call", "tools/call", "tools/list", "initialize", "resources/read"),
+    tool: fc.constantFrom(
+      ...[
+        "github.get_issue",
+        "github.create_issue",
+        "x.exec",
+        "x.y.list_z",
+        "web.search_all",
+        "get_this",
+        "a.merge_b",
+        "a.shellx",
+      ],
+    ),
+  })
+  .map(({ caller, method, tool }) => ({
+    ...around(caller),
+    protocol: "mcp" as const,
+    mcp: {
+      server: "tools",
+      method,
+      tool: method === "tools/call" ? tool : undefined,
+      resource: method === "resources/read" ? "file:///a" : undefined,
+      prompt: undefined,
+      args: {},
+    },
+  }));
+
+/** Of tables with personal data, mostly, and often by agents. */
+const piiRequests: fc.Arbitrary<PolicyRequest> = fc
+  .record({
+    request: requests(readSnapshot().filter((r) => r.columns.some((c) => c.tags instanceof Set && c.tags.has("pii")))),
+    kind: fc.constantFrom("agent", "agent", "human"),
+    owner: fc.constantFrom("nina", undefined),
+    groups: fc.constantFrom(["secret-readers"], []),
+  })
+  .map(({ request, kind, owner, groups }) => ({
+    ...request,
+    identity: { ...request.identity, kind, on_behalf_of: owner, groups: new Set(groups) },
+  }));
+
+const requestsFor = (packageName: string): fc.Arbitrary<PolicyRequest> => {
+  if (packageName === "gw.std.http") return httpRequests;
+  if (packageName === "gw.std.mcp") return mcpRequests;
+  if (packageName === "gw.std.pii") return piiRequests;
+  return requests(readSnapshot());
+};
+
 async function original(packageName: string): Promise<PolicySet> {
   const everything = "package test.everything\n\nallow everything on sql\n";
   const files = new Map([...(await readBundleFiles("policies")), ["everything.policy", everything] as const]);
@@ -140,12 +242,14 @@ function comparable(decision: Decision): unknown {
   if (decision.effect === "deny") return decision;
   const { masks, filters, limits: bounds } = decision.obligations;
   const rules = decision.rules.filter(
-    (rule) => rule !== "test.everything.everything" && !/^gw[.]std[.](?:guards|tenants|windows)[.]allow$/.test(rule),
+    (rule) =>
+      rule !== "test.everything.everything" && !/^gw[.]std[.](?:guards|tenants|windows|pii)[.]allow$/.test(rule),
   );
   return {
     ...decision,
     rules,
     obligations: {
+      content: decision.obligations.content ?? [],
       masks: sorted(masks).map(([key, columns]) => [key, sorted(columns)]),
       filters: sorted(filters),
       limits: bounds,
@@ -165,7 +269,7 @@ for (const { packageName, entrypoint } of ports) {
     const policy = await original(packageName);
     const seen = { allow: 0, deny: 0, approval: 0 };
     fc.assert(
-      fc.property(requests(readSnapshot()), (request) => {
+      fc.property(requestsFor(packageName), (request) => {
         const wanted = policy.decide(request);
         seen[wanted.effect] += 1;
         assert.deepEqual(comparable(rego.decide(request)), comparable(wanted));
