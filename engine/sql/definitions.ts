@@ -85,14 +85,8 @@ function refinedVerb(node: Node, named: SqlVerb): SqlVerb {
   return named;
 }
 
-/** May act on a temporary table, or read it: they leave its name and columns as they are. */
-const mayBeTemporary: ReadonlySet<string> = new Set([
-  "TruncateStmt",
-  "VacuumStmt",
-  "CommentStmt",
-  "CreateTableAsStmt",
-  "IndexStmt",
-]);
+/** May act on a temporary table: they leave its name and columns as they are. */
+const mayBeTemporary: ReadonlySet<string> = new Set(["TruncateStmt", "VacuumStmt"]);
 
 /** The names of a session must be those that the gateway follows. */
 function refuseTemporary(b: Binder, node: Node): void {
@@ -105,7 +99,11 @@ function refuseTemporary(b: Binder, node: Node): void {
     refuse("unsupported-statement", "of all that is temporary, only tables are supported", {
       help: "use CREATE TEMPORARY TABLE",
     });
-  if (mayBeTemporary.has(kind)) return;
+  if (mayBeTemporary.has(kind)) {
+    // Written out: should the table be gone, the permanent one of that name must not take its place.
+    for (const r of ranges) if (known(b, r)?.schema === temporarySchema) r.schemaname = temporarySchema;
+    return;
+  }
   const reached = [...b.bindings.uses.map((u) => u.relation), ...ranges.flatMap((r) => known(b, r) ?? [])];
   const temporary = reached.find((r) => r.schema === temporarySchema);
   if (temporary)
@@ -175,7 +173,7 @@ const lists = (nodes: readonly Node[] | undefined): readonly Target[] =>
 const isRange = (value: unknown): value is RangeVar =>
   typeof value === "object" && value !== null && "relname" in value && typeof value.relname === "string";
 
-function rangesIn(value: unknown): readonly RangeVar[] {
+function rangesIn(value: unknown): RangeVar[] {
   if (typeof value !== "object" || value === null) return [];
   if (Array.isArray(value)) return value.flatMap(rangesIn);
   return isRange(value) ? [value] : Object.values(value).flatMap(rangesIn);

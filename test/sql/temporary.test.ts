@@ -145,6 +145,8 @@ describe("CREATE TEMPORARY TABLE", () => {
       "CREATE TEMP TABLE u (a int DEFAULT pg_sleep(1))",
       "CREATE TEMP TABLE u AS SELECT * FROM unnest(ARRAY[ROW(1)]) z",
       "CREATE INDEX ON t ((a + 1))",
+      "COMMENT ON TABLE t IS 'x'",
+      "CREATE TABLE kept AS SELECT * FROM t",
       "CREATE TRIGGER x AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
       "SELECT * FROM (SELECT 1 INTO TEMP u) s",
     ])
@@ -183,6 +185,11 @@ describe("names", () => {
       rewritten("DROP TABLE IF EXISTS people, nothing CASCADE", at).text,
       'DROP TABLE IF EXISTS "pg_temp"."people", "pg_temp"."nothing" CASCADE',
     );
+  });
+
+  test("a statement that acts on a temporary table never reaches the permanent one of its name", () => {
+    for (const text of ["TRUNCATE people", "ANALYZE people", "CREATE INDEX ON people (id)", "VACUUM people"])
+      assert.match(rewritten(text, at).text, /pg_temp"?\."?people/, text);
   });
 
   test("a later statement of the same message sees what an earlier one makes", () => {
