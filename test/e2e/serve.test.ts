@@ -196,10 +196,7 @@ test("a refused approval says who and why", async () => {
 
 test("a bad token is turned away with the way to a good one", async () => {
   await assert.rejects(gw.connect({ ...olga, exp: 1 }), (error: Error & { code?: string; hint?: string }) => {
-    assert.deepEqual(
-      [error.code, error.hint],
-      ["28P01", "get a new token (`gw login`) and use it as the password"],
-    );
+    assert.deepEqual([error.code, error.hint], ["28P01", "get a new token (`gw login`) and use it as the password"]);
     return true;
   });
 });

@@ -68,7 +68,7 @@ test("a statement's record from kept parts is the record of the whole event, wha
     verdict: verdicts,
     parameters: fc.nat(70_000),
     policyHash: fc.constantFrom("sha256:1", 'sha256:"2'),
-    revision: fc.constantFrom("r1", "r\"2", ""),
+    revision: fc.constantFrom("r1", 'r"2', ""),
     internalCause: fc.constant(undefined),
   });
   fc.assert(
