@@ -14,6 +14,8 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
         readonly kind: string;
         readonly groups: readonly string[];
         readonly onBehalfOf: string | undefined;
+        /** Everyone behind it, the one acted for first; left out where nobody else is. */
+        readonly chain?: readonly string[];
       };
       readonly client: string;
       readonly application: string | undefined;

@@ -159,7 +159,7 @@ export function sessionStartEvent(
   atMs: number,
   protocol: StartProtocol = "postgres",
 ): SessionEvent {
-  const { sub, kind, groups, on_behalf_of, ip } = session.identity;
+  const { sub, kind, groups, on_behalf_of, ip, chain } = session.identity;
   const text = (fact: unknown): string => (typeof fact === "string" ? fact : "unknown");
   return {
     atMs,
@@ -172,6 +172,7 @@ export function sessionStartEvent(
       kind: text(kind),
       groups: groups instanceof Set ? [...groups].sort() : [],
       onBehalfOf: typeof on_behalf_of === "string" ? on_behalf_of : undefined,
+      ...(chain === undefined || chain.length < 2 ? {} : { chain }),
     },
     client: text(ip),
     application: session.application,

@@ -139,3 +139,17 @@ test("who takes an approval back ends the statement that runs on it; a revoked t
   await assert.rejects(gw.connect(olga), /revoked/);
   rmSync(join(gw.folder, "revoked"));
 });
+
+test("the recording names everyone behind a session", async () => {
+  const gw = await startTestGateway({ schema, policy });
+  const client = await gw.connect({ sub: "nina", kind: "human", act: { sub: "bot-7", act: { sub: "planner" } } });
+  await client.end();
+  const start = (await gw.events()).find((event) => event.type === "session-start");
+  assert.deepEqual(start?.type === "session-start" ? start.principal : undefined, {
+    sub: "bot-7",
+    kind: "agent",
+    groups: [],
+    onBehalfOf: "nina",
+    chain: ["nina", "planner", "bot-7"],
+  });
+});
