@@ -37,6 +37,7 @@ export function mcpBehaviour(connection: McpConnectionConfig, parts: McpParts): 
       sessions: createMcpSessions(parts.clock),
       origins: new Set(connection.origins),
       clock: parts.clock,
+      log: parts.log,
     }),
     tokenHeaders: [],
     sessionHeaders: ["x-claude-code-session-id"],

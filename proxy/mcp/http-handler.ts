@@ -15,7 +15,8 @@ import {
 } from "../../engine/mcp/json-rpc.ts";
 import { mirrorHeaders } from "../../engine/mcp/tools.ts";
 import { isKnownVersion, modernVersion, versionMetaKey } from "../../engine/mcp/versions.ts";
-import type { Clock } from "../deps.ts";
+import type { Clock, Log } from "../deps.ts";
+import { causeCode } from "../errors.ts";
 import type { HttpAnswer, HttpExchange, ResponseSink, UpstreamResponse } from "../http/exchange.ts";
 import type { AskForTools, Judged, Mediator, Peer } from "./mediator.ts";
 import { type McpSessions, newState, ownerOf } from "./sessions.ts";
@@ -29,6 +30,7 @@ export type McpEndpoint = {
   /** Origins of browsers that may ask: DNS rebinding reaches a gateway on a loopback address. */
   readonly origins: ReadonlySet<string>;
   readonly clock: Clock;
+  readonly log: Log;
 };
 
 export function createMcpHandler(endpoint: McpEndpoint): (exchange: HttpExchange) => Promise<void> {
@@ -380,8 +382,9 @@ class Conversation {
           if (text !== undefined) await sink.write(text);
         }
       }
-    } catch {
-      // The upstream broke off, or the client is gone: either way the stream ends here.
+    } catch (error) {
+      // The upstream broke off, or the client is gone, or something broke here: either way the stream ends.
+      this.#endpoint.log.debug({ code: "mcp-stream-ended", cause: causeCode(error) }, "a stream broke off");
     } finally {
       response.discard();
     }

@@ -41,6 +41,7 @@ test("docs/error-codes.md has the codes of MCP messages and requests to models, 
     "mcp-name",
     "mcp-stdio",
     "mcp-answer-unasked",
+    "mcp-stream-ended",
   ]);
   assert.deepEqual(listed, [...new Set(used)].filter((code) => !others.has(code)).sort());
 });

@@ -14,6 +14,8 @@ allow greetings on mcp prompt "crm.get_*"
 
 deny shell on mcp tool "*.exec" because "{mcp.tool ?? "this tool"} can run anything"
 
+limit small to 100 bytes on mcp tool "crm.get_files"
+
 mask mails of text "email" using tokenize on mcp
 mask ibans of json "$.iban" using redact on mcp tool "crm.get_customer", "crm.get_structured"
 `;
@@ -120,6 +122,33 @@ test("2026-07-28: the same, without sessions", async () => {
   assert.equal(denied.isError, true);
   assert.match(textsOf(denied)[0] ?? "", /crm\.exec can run anything/);
   assert.deepEqual(servers.modern.calls, [{ tool: "get_customer", args: { id: 7 } }]);
+});
+
+test("what one principal sees is no answer for a cache that others read", async () => {
+  const meta = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": { name: "raw", version: "1" },
+    "io.modelcontextprotocol/clientCapabilities": {},
+  };
+  const answer = await fetch(gw.urlOf("modern"), {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${token}`,
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+    },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: { _meta: meta } }),
+  });
+  const text = await answer.text();
+  assert.match(text, /"cacheScope":"private"/);
+  assert.match(text, /get_customer/);
+  assert.doesNotMatch(text, /"exec"/);
+});
+
+test("an answer that is larger than a rule allows is withheld", async () => {
+  const { client } = await legacyClient(gw.urlOf("json"), token);
+  const files = await client.callTool({ name: "get_files", arguments: {} });
+  assert.match(textsOf(files)[0] ?? "", /the answer is larger than 100 bytes/);
 });
 
 test("a client of both eras finds the one that the server speaks", async () => {
