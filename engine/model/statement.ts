@@ -93,8 +93,9 @@ export const kindOfVerb: Readonly<Record<SqlVerb, SqlKind>> = {
   lock: "session",
   /** Makes, indexes or drops a table that only its own session sees, and that ends with it. */
   temporary: "session",
-  listen: "session",
-  notify: "session",
+  /** Payloads are whatever triggers put into them, masked values too: `session` in a rule must not open them. */
+  listen: "procedural",
+  notify: "procedural",
   unlisten: "session",
   call: "procedural",
   do: "procedural",
