@@ -24,21 +24,21 @@ export function maskMessage(message: RpcMessage, masker: ContentMasker): Result<
 function maskParts(message: RpcMessage, walker: Walker): RpcMessage {
   switch (message.kind) {
     case "result":
-      return { ...message, result: walker.object(message.result) };
+      return { ...message, result: walker.root(message.result) };
     case "error": {
-      const data = message.data === undefined ? undefined : walker.document(message.data);
+      const data = message.data === undefined ? undefined : walker.data(message.data);
       return { ...message, message: walker.prose(message.message), data };
     }
     case "notification":
     case "request":
-      return message.params === undefined ? message : { ...message, params: walker.object(message.params) };
+      return message.params === undefined ? message : { ...message, params: walker.root(message.params) };
     default:
       return message satisfies never;
   }
 }
 
 /** Members that hold documents of their own: JSON paths start there. */
-const documents: ReadonlySet<string> = new Set(["structuredContent", "data"]);
+const documents: ReadonlySet<string> = new Set(["structuredContent", "data", "_meta"]);
 
 const contentTypes: ReadonlySet<string> = new Set(["text", "resource", "resource_link", "tool_use", "tool_result"]);
 
@@ -54,6 +54,18 @@ class Walker {
   /** A document that JSON paths are about. */
   document(value: Json): Json {
     return this.#text.values(this.#masker.maskPaths(value));
+  }
+
+  /** A whole result: what stands in it beside MCP's own members is a document too. */
+  root(value: JsonObject): JsonObject {
+    const masked = this.#masker.maskPaths(value);
+    if (!isObject(masked)) throw new UnmaskableError("nothing but what is masked");
+    return this.object(masked);
+  }
+
+  /** Data of an error or a log line: a document, or a text for people. */
+  data(value: Json): Json {
+    return typeof value === "string" ? this.prose(value) : this.document(value);
   }
 
   object(value: JsonObject): JsonObject {
@@ -93,17 +105,12 @@ class Walker {
     }
     const isText = type === "text" || Object.hasOwn(value, "uri");
     return this.#text.entries(value, (key, item) => {
-      if (documents.has(key)) return typeof item === "string" ? this.#dataText(item) : this.document(item);
+      if (documents.has(key)) return this.data(item);
       if (isText && key === "text" && typeof item === "string") return this.text(item);
       if (key === "content" || key === "contents") return this.#content(item);
       if (key === "message" && typeof item === "string") return this.prose(item);
       return this.#value(item);
     });
-  }
-
-  /** Log data and such that is a plain string. */
-  #dataText(text: string): Json {
-    return this.prose(text);
   }
 
   /** Blocks of kinds that nobody knows are not passed: what is in them can't be told. */

@@ -116,6 +116,8 @@ test("masks of paths reach JSON in text, one document a line, and structured con
         { type: "text", text: `{"iban":"${iban}"}\n{"iban":"${iban}"}` },
       ],
       structuredContent: { iban },
+      _meta: { iban },
+      iban,
     }),
     ibans,
   );
@@ -127,8 +129,16 @@ test("masks of paths reach JSON in text, one document a line, and structured con
         { type: "text", text: '{"iban":"***"}\n{"iban":"***"}' },
       ],
       structuredContent: { iban: "***" },
+      _meta: { iban: "***" },
+      iban: "***",
     }),
   );
+});
+
+test("what masks of paths can't read of an error is withheld", () => {
+  const masked = maskMessage({ kind: "error", id: 1, code: -1, message: "no DE89 here", data: "iban DE89" }, ibans);
+  const withheld = "[withheld by the gateway: masks of JSON can't read this text]";
+  assert.deepEqual(masked.ok && masked.value, { kind: "error", id: 1, code: -1, message: withheld, data: withheld });
 });
 
 test("cutting a stream of events anywhere changes nothing", () => {
