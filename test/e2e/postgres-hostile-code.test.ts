@@ -104,3 +104,9 @@ test("a partition that is attached later is its parent's: unknown by its own nam
     return;
   }
 });
+
+for (const sql of ["listen ch", "notify ch, 'x'"]) {
+  test(`a right to the session doesn't open channels to others: ${sql}`, async () => {
+    assert.match(await heard(sql), /"code":"42501","message":"no rule allows/);
+  });
+}
