@@ -194,7 +194,7 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
       log,
       onSourceChange: overrides.shared?.onChange,
       record: ({ state, hash, message }) =>
-        recorder.recordOutcome({ atMs: clock.nowMs(), session: "", type: "policy", state, hash, message }),
+        recorder.recordOutcome({ atMs: clock.nowMs(), session: "", type: "policy", state, policy: hash, message }),
     },
     undo,
   );

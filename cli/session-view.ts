@@ -106,7 +106,7 @@ function renderEvent(event: SessionEvent, channel: string): readonly string[] {
     case "session-end":
       return ["", `${clock(event.atMs)}  end: ${event.reason}`];
     case "policy":
-      return [`${clock(event.atMs)}  policies ${event.state} ${event.hash}`];
+      return [`${clock(event.atMs)}  policies ${event.state} ${event.policy}`];
     case "worker":
       return [`${clock(event.atMs)}  ${event.worker} ${event.state}`];
     case "recorder":

@@ -86,7 +86,8 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
     }
   | {
       readonly type: "policy";
-      readonly hash: string;
+      /** Hash of the policies, as in `statement`. */
+      readonly policy: string;
       readonly state: "loaded" | "rejected";
       readonly message: string | undefined;
     }
