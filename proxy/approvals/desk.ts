@@ -389,6 +389,8 @@ class Desk implements ApprovalDesk {
 
   async #sweep(): Promise<void> {
     this.#pending = await this.#store.countPending(this.#nowMs());
+    // What another gateway or process took back: whoever was to tell of it may have failed, or a file has nobody.
+    for (const id of [...this.#running.keys()]) await this.#look(id);
     for (const id of await this.#store.expire(this.#nowMs())) {
       const approval = await this.#store.get(id);
       if (approval) this.#put(approval, "expired");
