@@ -1,5 +1,5 @@
 // FROM -> sources in scope. Relations are resolved, CTEs found, views opened, functions checked.
-import type { JoinExpr, JsonTable, Node, RangeFunction, RangeVar } from "@pgsql/types";
+import type { JoinExpr, JsonTable, Node, RangeFunction, RangeTableFunc, RangeVar } from "@pgsql/types";
 import type { Relation } from "../model/catalog.ts";
 import { addUse, type Binder, collect, findCte, touch } from "./bind-context.ts";
 import { bindAll, bindExpression, type Place } from "./bind-expression.ts";
@@ -50,6 +50,7 @@ export function bindFromItem(b: Binder, node: Node, outside: Place, place: State
     });
   }
   if ("JsonTable" in node) return bindJsonTable(b, node.JsonTable, { scope: beside, ctes: outside.ctes });
+  if ("RangeTableFunc" in node) return bindXmlTable(b, node.RangeTableFunc, { scope: beside, ctes: outside.ctes });
   if ("RangeFunction" in node) return bindRangeFunction(b, node.RangeFunction, { scope: beside, ctes: outside.ctes });
   if ("RangeTableSample" in node) {
     const { relation, args, repeatable } = node.RangeTableSample;
@@ -223,6 +224,35 @@ function bindJsonTable(b: Binder, t: JsonTable, at: Place): FromItem {
     name: t.alias?.aliasname ?? "json_table",
     schema: undefined,
     columns: renameColumns(columns, stringsOf(t.alias?.colnames)),
+    isOpen: false,
+    use: undefined,
+    isTarget: false,
+  });
+}
+
+/** XMLTABLE: as JSON_TABLE. */
+function bindXmlTable(b: Binder, t: RangeTableFunc, at: Place): FromItem {
+  const names: string[] = [];
+  const bases = collect(b, () => {
+    for (const item of t.namespaces ?? []) if ("ResTarget" in item) bindExpression(b, item.ResTarget.val, at);
+    bindExpression(b, t.docexpr, at);
+    bindExpression(b, t.rowexpr, at);
+    for (const node of t.columns ?? []) {
+      if (!("RangeTableFuncCol" in node)) refuse("unsupported-node", "this XMLTABLE column is not supported");
+      const c = node.RangeTableFuncCol;
+      resolveType(b, c.typeName);
+      bindExpression(b, c.colexpr, at);
+      bindExpression(b, c.coldefexpr, at);
+      names.push(c.colname ?? "");
+    }
+  });
+  return itemOf({
+    name: t.alias?.aliasname ?? "xmltable",
+    schema: undefined,
+    columns: renameColumns(
+      names.map((name) => ({ name, bases })),
+      stringsOf(t.alias?.colnames),
+    ),
     isOpen: false,
     use: undefined,
     isTarget: false,

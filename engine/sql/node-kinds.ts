@@ -73,6 +73,8 @@ const table = {
     "coltype:e name:s typeName:TypeName pathspec:JsonTablePathSpec format:JsonFormat wrapper:e quotes:e columns:N on_empty:JsonBehavior on_error:JsonBehavior",
   JsonTable:
     "context_item:JsonValueExpr pathspec:JsonTablePathSpec passing:N columns:N on_error:JsonBehavior alias:Alias lateral:b",
+  RangeTableFuncCol: "colname:s typeName:TypeName for_ordinality:b is_not_null:b colexpr:n coldefexpr:n",
+  RangeTableFunc: "lateral:b docexpr:n rowexpr:n namespaces:N columns:N alias:Alias",
   // queries
   ResTarget: "name:s indirection:N val:n",
   SortBy: "node:n sortby_dir:e sortby_nulls:e useOp:N",

@@ -299,6 +299,24 @@ function rangeFunction(r: RangeFunction): string {
   return (r.lateral ? "LATERAL " : "") + body + (r.ordinality ? " WITH ORDINALITY" : "") + aliasOf(r.alias) + columns;
 }
 
+function xmlTable(t: Body<"RangeTableFunc">): string {
+  const namespaces = (t.namespaces ?? []).map((n) => {
+    const { name, val } = "ResTarget" in n ? n.ResTarget : refuse("unsupported-node", "this XMLTABLE is not supported");
+    return name === undefined ? `DEFAULT ${optional("", val)}` : `${optional("", val)} AS ${quoteIdent(name)}`;
+  });
+  const before = namespaces.length ? `XMLNAMESPACES(${namespaces.join(", ")}), ` : "";
+  const columns = (t.columns ?? []).map((node) => {
+    if (!("RangeTableFuncCol" in node)) return refuse("unsupported-node", "this XMLTABLE column is not supported");
+    const c = node.RangeTableFuncCol;
+    if (c.for_ordinality) return `${quoteIdent(c.colname ?? "")} FOR ORDINALITY`;
+    const tail =
+      optional(" PATH ", c.colexpr) + optional(" DEFAULT ", c.coldefexpr) + (c.is_not_null ? " NOT NULL" : "");
+    return `${quoteIdent(c.colname ?? "")} ${typeName(c.typeName)}${tail}`;
+  });
+  const body = `${before}(${optional("", t.rowexpr)}) PASSING (${optional("", t.docexpr)}) COLUMNS ${columns.join(", ")}`;
+  return `${t.lateral ? "LATERAL " : ""}XMLTABLE(${body})${aliasOf(t.alias)}`;
+}
+
 const materialized: Readonly<Record<string, string>> = {
   CTEMaterializeDefault: "",
   CTEMaterializeAlways: "MATERIALIZED ",
@@ -547,6 +565,7 @@ const printers: { readonly [K in string]: ((body: Body<K>) => string) | ((body: 
   RangeSubselect: (r: Body<"RangeSubselect">) =>
     `${r.lateral ? "LATERAL " : ""}(${optional("", r.subquery)})${aliasOf(r.alias)}`,
   RangeFunction: rangeFunction,
+  RangeTableFunc: xmlTable,
   RangeTableSample: (r: Body<"RangeTableSample">) =>
     `${optional("", r.relation)} TABLESAMPLE ${names(r.method)} (${list(r.args)})${r.repeatable ? ` REPEATABLE (${print(r.repeatable)})` : ""}`,
   ColumnDef: (c: Body<"ColumnDef">) =>
