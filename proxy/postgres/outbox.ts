@@ -7,6 +7,9 @@ const pageBytes = 98_304;
 
 /** What is written is put together here: the parts are views of memory that the next read overwrites. */
 let page = Buffer.allocUnsafeSlow(pageBytes);
+/** Pages that slow sockets have drained: made anew for each stalled write, they would be garbage faster than it is collected. */
+const spare: (typeof page)[] = [];
+const sparePagesMax = 32;
 
 /** Gathers what goes to one socket. Views that lie next to each other in one chunk become one again. */
 export class Outbox {
@@ -89,8 +92,17 @@ export class Outbox {
       at += part.length;
     }
     const canTakeMore = this.#socket.write(page.subarray(0, bytes));
-    // What the kernel didn't take at once is still to be read from the page.
-    if (this.#socket.writableLength > 0) page = Buffer.allocUnsafeSlow(pageBytes);
+    if (this.#socket.writableLength > 0) this.#leavePage(canTakeMore);
     return canTakeMore;
+  }
+
+  /** What the kernel didn't take at once is still to be read from the page: until the socket has drained it is nobody's. */
+  #leavePage(canTakeMore: boolean): void {
+    const left = page;
+    page = spare.pop() ?? Buffer.allocUnsafeSlow(pageBytes);
+    if (canTakeMore) return;
+    this.#socket.once("drain", () => {
+      if (spare.length < sparePagesMax) spare.push(left);
+    });
   }
 }
