@@ -30,6 +30,7 @@ import type { PostgresListener } from "../proxy/postgres/options.ts";
 import type { ChainHead } from "../proxy/recording/chain.ts";
 import { sinkOf } from "../proxy/recording/checkpoint-sinks.ts";
 import { startCheckpointer } from "../proxy/recording/checkpointer.ts";
+import { type ContentRecorder, openContent } from "../proxy/recording/content.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
 import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
@@ -90,6 +91,7 @@ type Parts = IdentityParts & {
   readonly clock: Clock;
   readonly newId: NewId;
   readonly recorder: Recorder;
+  readonly content: ContentRecorder | undefined;
   readonly policies: PolicyHolder;
   readonly shadow: Shadow | undefined;
   readonly operations: PolicyOperations;
@@ -183,6 +185,8 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     // The recording's last line is covered, too.
     await checkpoints?.close();
   });
+  const content = await openContent(config.recording.content, { recorder, clock, log });
+  undo.push(() => content?.close());
   const counters = overrides.shared?.counters ?? new WindowCounters(clock);
   const { policies, shadow, operations, reloadables } = await openPolicies(
     config.policies,
@@ -206,6 +210,7 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     clock,
     newId,
     recorder,
+    content,
     policies: { ...policies, current: boundPolicies(config, policies.current) },
     shadow,
     operations,
@@ -243,6 +248,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     policies: policies.current,
     counters: parts.counters,
     recorder: parts.recorder,
+    content: parts.content,
     approvals: parts.approvals,
     approvalHoldMs: config.approvals.holdMs,
     isRevoked: parts.isRevoked,

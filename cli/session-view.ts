@@ -1,5 +1,5 @@
 // recorded events -> what a person reads
-import type { SessionEvent } from "../engine/model/session-event.ts";
+import type { RecordedValue, SessionEvent } from "../engine/model/session-event.ts";
 import type { RecordedEvent } from "../proxy/recording/read.ts";
 import { showLine, showText } from "./show-text.ts";
 
@@ -109,6 +109,8 @@ function renderEvent(event: SessionEvent, channel: string): readonly string[] {
       return [`${clock(event.atMs)}  policies ${event.state} ${event.policy}`];
     case "worker":
       return [`${clock(event.atMs)}  ${event.worker} ${event.state}`];
+    case "content-key":
+      return [`${clock(event.atMs)}  content key ${event.id} for ${event.recipient}`];
     case "recorder":
       return [`${clock(event.atMs)}  recorder ${event.state} on ${event.node}`];
   }
@@ -120,13 +122,15 @@ function renderStatement(
   event: Extract<SessionEvent, { readonly type: "statement" }>,
   channel: string,
 ): readonly string[] {
-  const text = showText(event.statement.trim()).split("\n");
+  const isSealed = event.sealed?.statement !== undefined;
+  const text = isSealed ? ["[sealed: `--key` opens it]"] : showText(event.statement.trim()).split("\n");
   const lines = [`${clock(event.atMs)}  ${marks[event.effect]} ${channel}${text[0] ?? ""}`];
   for (const line of text.slice(1)) lines.push(`${indent}  ${line}`);
   if (event.isCut) lines.push(`${indent}  [cut here; the whole text has sha256 ${event.statementSha256}]`);
   const note = (what: string, items: readonly string[]): void => {
     if (items.length > 0) lines.push(`${indent}${what} ${items.map(showLine).join("; ")}`);
   };
+  note("values  ", event.sealed?.values === undefined ? (event.values ?? []).map(describeValue) : ["[sealed]"]);
   note("accesses", event.accesses);
   note("rules   ", event.rules);
   note("masks   ", event.masks);
@@ -140,6 +144,15 @@ function renderStatement(
   );
   lines.push(`${indent}id       ${event.id}`);
   return lines;
+}
+
+/** `$2 = 'Kim'`. */
+export function describeValue(value: RecordedValue, i: number): string {
+  if (value === null) return `$${i + 1} = NULL`;
+  if (typeof value === "string") return `$${i + 1} = '${value}'`;
+  if ("more" in value) return `… and ${value.more} more`;
+  const shown = "text" in value && value.text !== undefined ? `'${value.text}` : `\\x${value.hex ?? ""}`;
+  return `$${i + 1} = ${shown}${"isCut" in value ? `… (cut, ${value.bytes} bytes)` : ""}`;
 }
 
 function describeCause(cause: unknown): string {

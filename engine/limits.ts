@@ -102,10 +102,34 @@ export const limits = {
   approvalPollMs: 1_000,
   /** One line of the recording, bytes: longer statements are recorded by digest and prefix, marked. */
   recordLineBytesMax: 262_144,
+  /** Decisions and completions that watchers haven't seen yet. They see them at the end of the turn. */
+  watchQueueMax: 100_000,
+  /** Messages about alerts that wait for one receiver. Over it the oldest is dropped, with a record. */
+  alertQueueMax: 500,
+  /** Windows of alerts that are open: one per channel, rule, principal and connection. Over it the oldest ends early. */
+  alertKeysMax: 10_000,
+  /** Alerts of one rule, principal and connection within it are one message, where the configuration gives none. */
+  alertWindowMs: 300_000,
+  /** Messages to one receiver in a minute, where the configuration gives none. */
+  alertsPerMinuteMax: 60,
+  /** A rule's message as it is sent, UTF-16 units. */
+  alertTextCharsMax: 1_000,
+  /** Dropped messages of one receiver and cause are put on record once in this time, with their number. */
+  alertDropRecordMs: 10_000,
   /** A segment of the recording, bytes: a new file starts after it. Small enough to copy and to verify alone. */
   recordSegmentBytesMax: 67_108_864,
   /** `batched` durability: the recording reaches the disk at least this often. */
   recordSyncIntervalMs: 50,
+  /** One bind value in the recording, bytes: longer ones are cut, marked. */
+  recordValueBytesMax: 1_024,
+  /** All bind values of one statement, bytes: with JSON's escapes and base64 they and the text stay near `recordLineBytesMax`. */
+  recordValuesBytesMax: 8_192,
+  /** Bind values of one statement that are recorded; PostgreSQL takes 65,535. */
+  recordValuesMax: 500,
+  /** Life of the key that sealed fields are under: who takes it from memory reads no more than this. ms. */
+  contentKeyEveryMs: 3_600_000,
+  /** Keys of sessions that are kept ready: 32 bytes each. */
+  sessionKeysKept: 10_000,
   /** Events that may wait in memory between two writes (`async` durability, completions): past it the next one writes. */
   recordPendingBytesMax: 1_048_576,
   /** One fetch of a secret: a request to Vault, a command. Below `upstreamConnectTimeoutMs`. */

@@ -6,6 +6,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
 import { limits } from "../engine/limits.ts";
 import { adminKeys, adminSchema, buildAdmin } from "./admin/config.ts";
+import { alertsKeys, alertsSchema, buildAlerts } from "./alerts/config.ts";
 import { approvalsKeys, approvalsSchema, buildApprovals } from "./approvals/config.ts";
 import { buildShadow, buildSource, bundleKeys, defaultState, keySchema, policiesKeys } from "./bundle/config.ts";
 import { ConfigReader, type Environment, type Path } from "./config-reader.ts";
@@ -29,7 +30,7 @@ import { logLevels } from "./log.ts";
 import { buildMcpConnection, buildMcpStdio, mcpConfigKeys, mcpConnectionSchema, mcpStdioSchema } from "./mcp/config.ts";
 import { nearestKey } from "./nearest-key.ts";
 import { buildSessionRules, poolSchema, sessionsSchema } from "./postgres/session-rules.ts";
-import { buildCheckpoints, recordingKeys, recordingSchema } from "./recording/config.ts";
+import { buildCheckpoints, buildContent, recordingKeys, recordingSchema } from "./recording/config.ts";
 import { z } from "./schema.ts";
 import {
   buildUpstreamSecrets,
@@ -148,6 +149,7 @@ const configSchema = z.strictObject({
   policies: z.strictObject({ ...policiesKeys, time_zone: timeZone, rego: z.array(regoSchema).optional() }),
   recording: recordingSchema,
   approvals: approvalsSchema.prefault({}),
+  alerts: alertsSchema.optional(),
   admin: adminSchema.optional(),
   identity: identitySchema,
   users: usersSchema.default([]),
@@ -175,6 +177,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     if (names.has(c.name)) at.complain(["connections", i, "name"], `two connections are called \`${c.name}\``);
     names.add(c.name);
   });
+  const content = buildContent(parsed.recording, ["recording"], at);
   const identity = buildIdentity(parsed.identity, names, at);
   return {
     node: parsed.node ?? (hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-") || "gw"),
@@ -198,6 +201,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
       ...(parsed.recording.checkpoints === undefined
         ? {}
         : { checkpoints: buildCheckpoints(parsed.recording.checkpoints, ["recording", "checkpoints"], at) }),
+      ...(content === undefined ? {} : { content }),
     },
     approvals: buildApprovals(
       parsed.approvals,
@@ -206,6 +210,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
       vault,
       at,
     ),
+    ...(parsed.alerts === undefined ? {} : { alerts: buildAlerts(parsed.alerts, at) }),
     admin: parsed.admin === undefined ? undefined : buildAdmin(parsed.admin, identity.issuers, at),
     identity,
     users: buildUsers(parsed.users, names, at),
@@ -361,6 +366,7 @@ const knownKeys: readonly string[] = [
   ...recordingKeys,
   ...secretsKeys,
   ...approvalsKeys,
+  ...alertsKeys,
   ...adminKeys,
   ...httpKeys,
   ...mcpConfigKeys,

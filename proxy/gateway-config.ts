@@ -1,6 +1,7 @@
 // What gw.yaml says, decoded: files are read, secrets are functions.
 import type { PrincipalKind } from "../engine/model/principal.ts";
 import type { AdminConfig } from "./admin/config.ts";
+import type { AlertsConfig } from "./alerts/config.ts";
 import type { ApprovalsConfig } from "./approvals/config.ts";
 import type { PolicySourceConfig, ShadowConfig } from "./bundle/config.ts";
 import type { SignatureAlgorithm } from "./bundle/signature.ts";
@@ -13,6 +14,7 @@ import type { LogLevel } from "./log.ts";
 import type { McpConnectionConfig, McpStdioConfig } from "./mcp/config.ts";
 import type { SessionRules } from "./postgres/session-rules.ts";
 import type { CheckpointConfig } from "./recording/config.ts";
+import type { ContentConfig } from "./recording/content.ts";
 import type { LoginRecipe } from "./secrets/upstream.ts";
 import type { CertificateFiles } from "./tls/certificate-files.ts";
 import type { ClientCertificates } from "./tls/client-identity.ts";
@@ -130,8 +132,12 @@ export type GatewayConfig = {
     readonly directory: string;
     readonly durability: Durability;
     readonly checkpoints?: CheckpointConfig;
+    /** What is recorded of bind values; undefined: their number. */
+    readonly content?: ContentConfig;
   };
   readonly approvals: ApprovalsConfig;
+  /** Where alerts go; undefined: into the recording and the log only. */
+  readonly alerts?: AlertsConfig;
   readonly admin: AdminConfig | undefined;
   readonly identity: IdentityConfig;
   /** Users of the gateway's own. */

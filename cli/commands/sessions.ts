@@ -5,6 +5,7 @@ import { readAllEvents } from "../../proxy/recording/chains.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
+import { openedEvents, readKey } from "../session-content.ts";
 import { eventsOf, renderSession, summaries } from "../session-view.ts";
 import { renderTable } from "../table.ts";
 
@@ -49,17 +50,21 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
       .command("show")
       .description("everything that one session did, or one run of an agent over all its channels")
       .argument("<id>", "a session, or `agent/<id>` as the agent's client names its run"),
-  ).action(async (id: string, options: Options) => {
-    const events = await eventsOf(id, readAllEvents(await recordingFolder(options)));
-    if (events.length === 0) {
-      throw new GatewayError(
-        "config-invalid",
-        `no session \`${id}\` is recorded here`,
-        "`gw sessions list` shows them",
-      );
-    }
-    if (options.json) for (const event of events) terminal.out(`${JSON.stringify(event)}\n`);
-    else terminal.out(renderSession(events));
-    exit(exitCodes.ok);
-  });
+  )
+    .option("--key <file>", "opens sealed fields: the private key, PEM")
+    .action(async (id: string, options: Options & { readonly key?: string }) => {
+      const all = readAllEvents(await recordingFolder(options));
+      const opened = options.key === undefined ? all : openedEvents(all, readKey(options.key));
+      const events = await eventsOf(id, opened);
+      if (events.length === 0) {
+        throw new GatewayError(
+          "config-invalid",
+          `no session \`${id}\` is recorded here`,
+          "`gw sessions list` shows them",
+        );
+      }
+      if (options.json) for (const event of events) terminal.out(`${JSON.stringify(event)}\n`);
+      else terminal.out(renderSession(events));
+      exit(exitCodes.ok);
+    });
 }

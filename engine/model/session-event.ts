@@ -1,6 +1,25 @@
 import type { Json } from "../lib/json.ts";
 
 /**
+ * A bind value: null, its text, `hex` of bytes that aren't text or have a type that isn't known. Where it is cut, `bytes` is its
+ * length; `more` stands for so many values behind the last.
+ */
+export type RecordedValue =
+  | null
+  | string
+  | { readonly hex: string }
+  | { readonly text?: string; readonly hex?: string; readonly isCut: true; readonly bytes: number }
+  | { readonly isCut: true; readonly more: number };
+
+/** What is recorded of a statement beside its decision, as the configuration says. */
+export type RecordedContent = {
+  /** Bind values, `$1` first; left out where they are only counted. */
+  readonly values?: readonly RecordedValue[];
+  /** JWEs: of `values` as JSON, and of the text, in place of which `statement` is "". */
+  readonly sealed?: { readonly values?: string; readonly statement?: string };
+};
+
+/**
  * One line of the recording. `seq`, `prev` and `hash` are added by the recorder (hash chain per node); `atMs` is wall
  * clock, ms since the epoch.
  */
@@ -20,7 +39,7 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly client: string;
       readonly application: string | undefined;
     }
-  | {
+  | ({
       readonly type: "statement";
       readonly id: string;
       readonly statement: string;
@@ -41,7 +60,7 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly revision: string;
       /** Join keys of other channels: trace id, JSON-RPC id, the model's tool_use id. Ids only. */
       readonly refs?: Readonly<Record<string, string>>;
-    }
+    } & RecordedContent)
   | {
       readonly type: "approval";
       readonly id: string;
@@ -84,6 +103,16 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly severity: string | undefined;
       readonly message: string;
     }
+  /** Messages about alerts that reached nobody; `total`: of this sink and cause since the start. */
+  | {
+      readonly type: "alert-dropped";
+      readonly id: string;
+      readonly rule: string;
+      readonly channel: string;
+      readonly sink: string;
+      readonly why: "queue-full" | "refused" | "given-up" | "rate";
+      readonly total: number;
+    }
   | {
       readonly type: "policy";
       /** Hash of the policies, as in `statement`. */
@@ -111,6 +140,8 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly state: "started" | "retired" | "ended" | "died";
       readonly head: string | undefined;
     }
+  /** A key that fields are sealed under from here on, `wrapped` (a JWE) for whoever has the private key. `session` is "". */
+  | { readonly type: "content-key"; readonly id: string; readonly recipient: string; readonly wrapped: string }
   /** The recorder's own life: `session` is "". `recovered`: a torn last line of `bytes` bytes was moved to the file `kept`. */
   | {
       readonly type: "recorder";

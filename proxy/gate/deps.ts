@@ -8,7 +8,9 @@ import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../.
 import type { ApprovalDesk } from "../approvals/desk.ts";
 import type { Clock, Log, NewId } from "../deps.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
+import type { ContentRecorder } from "../recording/content.ts";
 import type { Recorder } from "../recording/recorder.ts";
+import type { GateWatch } from "../telemetry/watch.ts";
 import type { Counters } from "./counters.ts";
 import type { GateMetrics } from "./gate-metrics.ts";
 import type { Shadow } from "./shadow.ts";
@@ -30,6 +32,8 @@ export type GateDeps = {
   readonly policies: () => PolicySet;
   readonly counters: Counters;
   readonly recorder: Recorder;
+  /** Puts bind values on record; undefined: they are counted. */
+  readonly content?: ContentRecorder | undefined;
   readonly approvals: ApprovalDesk;
   readonly approvalHoldMs: number;
   /** Asked again after a wait for people. */
@@ -40,6 +44,8 @@ export type GateDeps = {
   /** Told when a statement names what the catalog doesn't have: somebody may have made it a moment ago. */
   readonly onUnknownName: () => void;
   readonly metrics: GateMetrics;
+  /** Who is told of what is on record. */
+  readonly watch?: GateWatch | undefined;
   /** Other policies that decide beside those in force, and enforce nothing. */
   readonly shadow?: Shadow | undefined;
   readonly limits: Limits;

@@ -9,6 +9,7 @@ type Kept = {
   readonly rules: readonly string[];
   readonly obligationsKey: string;
   readonly policyHash: string;
+  readonly revision: string;
   /** Between the decision's id and the number of parameters. */
   readonly head: string;
   /** Behind it. */
@@ -22,15 +23,17 @@ const kept = new WeakMap<AnalyzedStatement, Kept>();
 export function statementText(input: StatementEventInput): EventText {
   const constant = constantParts(input);
   if (constant === undefined) return eventText(statementEvent(input));
-  const { atMs, session, verdict, parameters } = input;
+  const { atMs, session, verdict, parameters, content } = input;
+  const behind = content === undefined ? "" : `,${fieldsOf(content)}`;
   return eventTextOf(
-    `"atMs":${atMs},"session":${JSON.stringify(session)},"type":"statement","id":${JSON.stringify(verdict.decisionId)},${constant.head},"parameters":${parameters},${constant.tail}`,
+    `"atMs":${atMs},"session":${JSON.stringify(session)},"type":"statement","id":${JSON.stringify(verdict.decisionId)},${constant.head},"parameters":${parameters},${constant.tail}${behind}`,
   );
 }
 
 /** Undefined where a record says more than its statement, its rules and its obligations. */
 function constantParts(input: StatementEventInput): Kept | undefined {
-  const { verdict, policyHash } = input;
+  const { verdict, policyHash, revision } = input;
+  if (input.isTextSealed === true) return undefined;
   if (verdict.kind !== "release" || verdict.statement === undefined) return undefined;
   const { statement, decision, obligationsKey } = verdict;
   if (decision.shadow.length > 0 || input.text !== statement.facts.text) return undefined;
@@ -38,17 +41,19 @@ function constantParts(input: StatementEventInput): Kept | undefined {
   if (
     known !== undefined &&
     known.policyHash === policyHash &&
+    known.revision === revision &&
     known.obligationsKey === obligationsKey &&
     isSame(known.rules, decision.rules)
   ) {
     return known;
   }
-  const { atMs, session, type, id, parameters, ...constant } = statementEvent(input);
+  const { atMs, session, type, id, parameters, ...constant } = statementEvent({ ...input, content: undefined });
   const { statement: text, fingerprint, isCut, statementSha256, ...rest } = constant;
   const parts = {
     rules: decision.rules,
     obligationsKey,
     policyHash,
+    revision,
     head: fieldsOf({ statement: text, fingerprint, isCut, statementSha256 }),
     tail: fieldsOf(rest),
   };

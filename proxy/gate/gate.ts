@@ -10,13 +10,14 @@ import type { AnalyzedStatement, SqlContext, SqlFault } from "../../engine/sql/t
 import { GatewayError } from "../errors.ts";
 import type { GateSession, HoldOutcome, SqlGate, SqlVerdict } from "../postgres/sql-gate.ts";
 import type { EventText } from "../recording/event-text.ts";
+import type { GateWatch } from "../telemetry/watch.ts";
 import { holdForApproval } from "./approval-hold.ts";
 import { type Contribution, contributionsOf } from "./contributions.ts";
 import type { GateDeps } from "./deps.ts";
 import { completionText, statementText } from "./event-texts.ts";
 import { obligationsKey } from "./obligations-key.ts";
 import { refusalOfDecision, refusalOfFault } from "./refusal.ts";
-import { alertEvents, sessionStartEvent } from "./session-events.ts";
+import { alertEvents, recordedText, sessionStartEvent } from "./session-events.ts";
 import { StatementCache } from "./statement-cache.ts";
 
 /** What the gate remembers of a verdict that it gave. Travels with it, under a key that nobody else has. */
@@ -25,15 +26,18 @@ class VerdictState {
   readonly policies: PolicySet;
   readonly request: PolicyRequest | undefined;
   readonly internalCause: string | undefined;
+  /** Says how to read the values of a Bind; undefined where it was decided without them. */
+  readonly context: SqlContext | undefined;
   isCounted = false;
   /** A hold is put on record when it starts to wait, and then not again. */
   isHoldRecorded = false;
 
-  constructor({ text, policies, request, internalCause }: NewState) {
+  constructor({ text, policies, request, internalCause, context }: NewState) {
     this.text = text;
     this.policies = policies;
     this.request = request;
     this.internalCause = internalCause;
+    this.context = context;
   }
 }
 
@@ -87,7 +91,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     const refusal = refusalOfFault(fault, decisionId);
     return remember(
       { kind: "refuse", decisionId, statement, decision: undefined, fault, refusal },
-      { text, policies: deps.policies(), request: undefined, internalCause: undefined },
+      { text, policies: deps.policies(), request: undefined, internalCause: undefined, context: undefined },
     );
   };
 
@@ -106,7 +110,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     const refusal = refusalOfFault(fault, decisionId);
     return remember(
       { kind: "refuse", decisionId, statement, decision: undefined, fault, refusal },
-      { text, policies: deps.policies(), request: undefined, internalCause },
+      { text, policies: deps.policies(), request: undefined, internalCause, context: undefined },
     );
   };
 
@@ -123,7 +127,8 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     const request = requestOf(session, statement, approved, values);
     const decision = policies.decide(request);
     const decisionId = deps.newId("dec");
-    const state = { text, policies, request, internalCause: undefined };
+    const bindContext = parameters === undefined ? undefined : context;
+    const state = { text, policies, request, internalCause: undefined, context: bindContext };
     if (decision.effect === "deny") {
       const refusal = refusalOfDecision(decision, decisionId);
       return remember({ kind: "refuse", decisionId, statement, decision, fault: undefined, refusal }, state);
@@ -204,7 +209,8 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     const isFresh = (verdict: SqlVerdict): boolean => !stateOf(verdict).isHoldRecorded;
     const fresh = verdicts.every(isFresh) ? verdicts : verdicts.filter(isFresh);
     for (const verdict of fresh) {
-      const { text, policies, internalCause } = stateOf(verdict);
+      const { text, policies, internalCause, context } = stateOf(verdict);
+      const bound = { values: parameters, context, parameters: verdict.statement?.parameters };
       events.push(
         statementText({
           atMs,
@@ -215,6 +221,12 @@ export function createSqlGate(deps: GateDeps): SqlGate {
           policyHash: policies.hash,
           revision: policies.revision,
           internalCause,
+          ...(deps.content === undefined
+            ? undefined
+            : {
+                content: deps.content.ofSql(session.id, bound, recordedText(text)),
+                isTextSealed: deps.content.isStatementSealed,
+              }),
         }),
       );
       if (verdict.decision && verdict.decision.alerts.length > 0) {
@@ -232,7 +244,24 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       if (verdict.kind === "release") count(verdict, stateOf(verdict));
       deps.metrics.count(deps.connection, effectOf(verdict));
       if (verdict.decision) logAlerts(verdict.decisionId, verdict.decision);
+      if (deps.watch !== undefined) tell(deps.watch, atMs, session, verdict);
     }
+  };
+
+  const tell = (watch: GateWatch, atMs: number, session: GateSession, verdict: SqlVerdict): void => {
+    const { hash, revision } = stateOf(verdict).policies;
+    watch.decided({
+      atMs,
+      decisionId: verdict.decisionId,
+      session,
+      protocol: "sql",
+      effect: effectOf(verdict),
+      decision: verdict.decision,
+      sql: verdict.statement?.facts,
+      access: undefined,
+      policyHash: hash,
+      revision,
+    });
   };
 
   const shadowEvent = (session: GateSession, verdict: SqlVerdict): SessionEvent | undefined => {
@@ -318,7 +347,9 @@ export function createSqlGate(deps: GateDeps): SqlGate {
         }
         measured.delete(decisionId);
       }
-      recordLate(completionText(deps.clock.nowMs(), session.id, decisionId, completion));
+      const atMs = deps.clock.nowMs();
+      recordLate(completionText(atMs, session.id, decisionId, completion));
+      deps.watch?.completed({ atMs, decisionId, session, ...completion });
     },
     open: (session) => deps.recorder.recordIntent([sessionStartEvent(session, deps.clock.nowMs())]),
     close: (session, reason) =>
@@ -362,7 +393,7 @@ function effectOf(verdict: SqlVerdict): "allow" | "deny" | "approval" | "fault" 
   return verdict.fault === undefined ? "deny" : "fault";
 }
 
-type NewState = Pick<VerdictState, "text" | "policies" | "request" | "internalCause">;
+type NewState = Pick<VerdictState, "text" | "policies" | "request" | "internalCause" | "context">;
 
 type MeasuredWindow = {
   readonly rule: RuleId;

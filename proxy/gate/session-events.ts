@@ -6,7 +6,7 @@ import { limits } from "../../engine/limits.ts";
 import { relationKey } from "../../engine/model/catalog.ts";
 import type { Cause, Decision, Obligations } from "../../engine/model/decision.ts";
 import { renderRowPredicate } from "../../engine/model/row-predicate.ts";
-import type { SessionEvent } from "../../engine/model/session-event.ts";
+import type { RecordedContent, SessionEvent } from "../../engine/model/session-event.ts";
 import type { SqlAccess, SqlFacts } from "../../engine/model/statement.ts";
 import type { AnalyzedStatement } from "../../engine/sql/types.ts";
 import type { GateSession, SqlVerdict } from "../postgres/sql-gate.ts";
@@ -25,6 +25,9 @@ export type StatementEventInput = {
   readonly revision: string;
   /** What broke inside the gateway, for the operator: a class name, no content. */
   readonly internalCause: string | undefined;
+  readonly content?: RecordedContent | undefined;
+  /** The text stands in `content` alone. */
+  readonly isTextSealed?: boolean;
 };
 
 export function statementEvent(input: StatementEventInput): StatementEvent {
@@ -38,7 +41,7 @@ export function statementEvent(input: StatementEventInput): StatementEvent {
     session: input.session,
     type: "statement",
     id: verdict.decisionId,
-    statement: isCut ? input.text.slice(0, textCharsMax) : input.text,
+    statement: input.isTextSealed === true ? "" : recordedText(input.text),
     fingerprint: facts?.fingerprint,
     isCut,
     statementSha256: isCut ? createHash("sha256").update(input.text).digest("hex") : undefined,
@@ -52,8 +55,12 @@ export function statementEvent(input: StatementEventInput): StatementEvent {
     filters: obligations === undefined ? [] : cutList(filtersOf(obligations)),
     policy: input.policyHash,
     revision: input.revision,
+    ...input.content,
   };
 }
+
+/** As much of a text as is recorded. */
+export const recordedText = (text: string): string => (text.length > textCharsMax ? text.slice(0, textCharsMax) : text);
 
 /** JSON escapes make a character up to 6 bytes: this prefix fits into a line with everything else. */
 export const textCharsMax = Math.floor(limits.recordLineBytesMax / 8);

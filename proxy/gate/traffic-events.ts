@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import type { Json } from "../../engine/lib/json.ts";
 import type { ContentMask, Obligations } from "../../engine/model/decision.ts";
-import type { SessionEvent } from "../../engine/model/session-event.ts";
-import { cutList, describeCause, textCharsMax } from "./session-events.ts";
+import type { RecordedContent, SessionEvent } from "../../engine/model/session-event.ts";
+import { cutList, describeCause, recordedText, textCharsMax } from "./session-events.ts";
 import type { TrafficCompletion, TrafficVerdict } from "./traffic.ts";
 
 export type VerdictRecord = {
@@ -14,6 +14,9 @@ export type VerdictRecord = {
   readonly revision: string;
   /** What broke inside the gateway: a class name, no content. */
   readonly internalCause: string | undefined;
+  readonly content?: RecordedContent | undefined;
+  /** The text stands in `content` alone. */
+  readonly isTextSealed?: boolean;
 };
 
 export function verdictEvent({
@@ -23,6 +26,8 @@ export function verdictEvent({
   policyHash,
   revision,
   internalCause,
+  content,
+  isTextSealed = false,
 }: VerdictRecord): SessionEvent {
   const { subject, decision } = verdict;
   const { text } = subject;
@@ -32,7 +37,7 @@ export function verdictEvent({
     session,
     type: "statement",
     id: verdict.decisionId,
-    statement: isCut ? text.slice(0, textCharsMax) : text,
+    statement: isTextSealed ? "" : recordedText(text),
     fingerprint: undefined,
     isCut,
     statementSha256: isCut ? createHash("sha256").update(text).digest("hex") : undefined,
@@ -47,6 +52,7 @@ export function verdictEvent({
     policy: policyHash,
     revision,
     ...(Object.keys(subject.refs).length === 0 ? {} : { refs: subject.refs }),
+    ...content,
   };
 }
 

@@ -16,7 +16,7 @@ import { causeCode, GatewayError } from "../errors.ts";
 import { approvalIdOf } from "./approval-hold.ts";
 import { contributionsOf } from "./contributions.ts";
 import type { GateDeps } from "./deps.ts";
-import { alertEvents } from "./session-events.ts";
+import { alertEvents, recordedText } from "./session-events.ts";
 import type {
   HoldOptions,
   Refusal,
@@ -36,11 +36,13 @@ export type TrafficGateDeps = Pick<
   | "policies"
   | "counters"
   | "recorder"
+  | "content"
   | "approvals"
   | "approvalHoldMs"
   | "timeFacts"
   | "metrics"
   | "shadow"
+  | "watch"
   | "clock"
   | "newId"
   | "log"
@@ -170,6 +172,12 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
         policyHash: policies.hash,
         revision: policies.revision,
         internalCause,
+        ...(deps.content === undefined
+          ? undefined
+          : {
+              content: deps.content.ofTexts(session.id, verdict.subject.shown, recordedText(verdict.subject.text)),
+              isTextSealed: deps.content.isStatementSealed,
+            }),
       });
       const alerts = verdict.decision ? alertEvents(atMs, session.id, verdict.decisionId, verdict.decision) : [];
       const differs =
@@ -186,6 +194,18 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       for (const { rule, channel } of verdict.decision?.alerts ?? []) {
         deps.log.warn({ code: "alert", decisionId: verdict.decisionId, rule, channel }, "a rule raised an alert");
       }
+      deps.watch?.decided({
+        atMs,
+        decisionId: verdict.decisionId,
+        session,
+        protocol: verdict.subject.facts.protocol,
+        effect: effectOf(verdict),
+        decision: verdict.decision,
+        sql: undefined,
+        access: verdict.subject.access,
+        policyHash: state.policies.hash,
+        revision: state.policies.revision,
+      });
     }
   };
 
@@ -194,7 +214,10 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       if (window !== undefined) deps.counters.add(rule, window.key, window.ms, amountOf(unit, completion));
     }
     measured.delete(decisionId);
-    deps.recorder.recordOutcome(completionEvent(deps.clock.nowMs(), session.id, decisionId, completion));
+    const atMs = deps.clock.nowMs();
+    deps.recorder.recordOutcome(completionEvent(atMs, session.id, decisionId, completion));
+    const { outcome, rows, bytes, durationUs } = completion;
+    deps.watch?.completed({ atMs, decisionId, session, outcome, sqlstate: undefined, rows, bytes, durationUs });
   };
 
   const notReleased = (session: TrafficSession, decisionId: string, outcome: TrafficHoldOutcome): void =>

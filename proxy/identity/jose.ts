@@ -1,6 +1,9 @@
 // The one door to jose: token + keys -> verified claims.
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import {
+  CompactEncrypt,
   CompactSign,
+  compactDecrypt,
   compactVerify,
   createLocalJWKSet,
   decodeJwt,
@@ -113,6 +116,50 @@ export async function verifyCompact(jws: string, key: string, algorithm: string)
     return ok((await compactVerify(jws, imported, { algorithms: [algorithm] })).payload);
   } catch {
     return err("the signature is not by this key");
+  }
+}
+
+/** JWE in compact form, A256GCM. `key`: SPKI PEM of an EC, X25519 (ECDH-ES+A256KW) or RSA key (RSA-OAEP-256, at least 2048 bits). */
+export async function encryptCompact(payload: Uint8Array, key: string): Promise<Result<string, string>> {
+  const algorithm = keyAgreementOf(() => createPublicKey(key));
+  const fault = recipientFault(key);
+  if (fault !== undefined || algorithm === undefined) return err(fault ?? "the key to encrypt to can't be used");
+  try {
+    const header = { alg: algorithm, enc: "A256GCM" };
+    return ok(await new CompactEncrypt(payload).setProtectedHeader(header).encrypt(await importSPKI(key, algorithm)));
+  } catch {
+    return err("the key to encrypt to can't be used");
+  }
+}
+
+/** Why `encryptCompact` wouldn't take the key; undefined: it would. */
+export function recipientFault(key: string): string | undefined {
+  if (key.includes("PRIVATE KEY")) return "the key to encrypt to is a private key: the gateway must not have it";
+  return keyAgreementOf(() => createPublicKey(key)) === undefined
+    ? "the key to encrypt to is no public key in PEM: EC, X25519, or RSA of 2048 bits"
+    : undefined;
+}
+
+/** `key`: PKCS #8 PEM. */
+export async function decryptCompact(jwe: string, key: string): Promise<Result<Uint8Array, string>> {
+  const algorithm = keyAgreementOf(() => createPrivateKey(key));
+  if (algorithm === undefined) return err("the key is no private key in PKCS #8 PEM: EC, X25519 or RSA");
+  try {
+    const imported = await importPKCS8(key, algorithm);
+    const options = { keyManagementAlgorithms: [algorithm], contentEncryptionAlgorithms: ["A256GCM"] };
+    return ok((await compactDecrypt(jwe, imported, options)).plaintext);
+  } catch {
+    return err("it wasn't encrypted to this key");
+  }
+}
+
+function keyAgreementOf(read: () => KeyObject): "ECDH-ES+A256KW" | "RSA-OAEP-256" | undefined {
+  try {
+    const { asymmetricKeyType: type, asymmetricKeyDetails: details } = read();
+    if (type === "ec" || type === "x25519") return "ECDH-ES+A256KW";
+    return type === "rsa" && (details?.modulusLength ?? 0) >= 2_048 ? "RSA-OAEP-256" : undefined;
+  } catch {
+    return undefined;
   }
 }
 

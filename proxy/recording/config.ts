@@ -3,8 +3,10 @@ import { createPrivateKey } from "node:crypto";
 import { limits } from "../../engine/limits.ts";
 import type { ConfigReader, Path } from "../config-reader.ts";
 import { durationMs, durationSchema, keysIn, secretOf, secretSchema } from "../config-schema.ts";
+import { recipientFault } from "../identity/jose.ts";
 import { z } from "../schema.ts";
 import type { CheckpointSinkConfig } from "./checkpoint-sinks.ts";
+import type { ContentConfig } from "./content.ts";
 
 export type CheckpointConfig = {
   /** Ed25519, PKCS #8 PEM. */
@@ -35,17 +37,36 @@ const checkpointsSchema = z.strictObject({
   to: z.array(sinkSchema).default([]),
 });
 
+const encryptSchema = z.strictObject({ to: z.string().min(1), statement: z.boolean().default(false) });
+
 export const recordingSchema = z.strictObject({
+  parameters: z.enum(["count", "clear"]).default("count"),
+  encrypt: encryptSchema.optional(),
   directory: z.string().min(1),
   durability: z.enum(["sync", "batched", "async"]).default("batched"),
   checkpoints: checkpointsSchema.optional(),
 });
 export const recordingKeys: readonly string[] = [
   recordingSchema,
+  encryptSchema,
   checkpointsSchema,
   sinkSchema,
   sinkSchema.shape.s3.unwrap(),
 ].flatMap(keysIn);
+
+/** Undefined: bind values are counted. */
+export function buildContent(
+  { parameters, encrypt }: Pick<z.infer<typeof recordingSchema>, "parameters" | "encrypt">,
+  path: Path,
+  at: ConfigReader,
+): ContentConfig | undefined {
+  if (encrypt === undefined) return parameters === "clear" ? { kind: "clear" } : undefined;
+  if (parameters === "clear") at.complain([...path, "parameters"], "values are either in clear or encrypted, not both");
+  const to = at.file(encrypt.to, [...path, "encrypt", "to"]);
+  const fault = to === "" ? undefined : recipientFault(to);
+  if (fault !== undefined) at.complain([...path, "encrypt", "to"], fault);
+  return { kind: "sealed", to, isStatementSealed: encrypt.statement };
+}
 
 export function buildCheckpoints(
   parsed: z.infer<typeof checkpointsSchema>,

@@ -64,6 +64,8 @@ export const examples: { readonly [T in Type]: Whole<T> } = {
     policy: sha256,
     revision: "r1",
     refs: { trace: "4bf92f3577b34da6a3ce929d0e0e4736" },
+    values: ["Kim", null, { hex: "00ff" }, { text: "aaa", isCut: true, bytes: 3_000 }, { isCut: true, more: 2 }],
+    sealed: { values: "eyJ.." },
   },
   completion: {
     ...at,
@@ -107,6 +109,14 @@ export const examples: { readonly [T in Type]: Whole<T> } = {
     rules: ["larch.shop.new_rule"],
     causes: [],
     obligations: ["limit rows 10"],
+  },
+  "content-key": {
+    ...at,
+    session: "",
+    type: "content-key",
+    id: "key_1",
+    recipient: "0123456789abcdef",
+    wrapped: "eyJ...",
   },
   "session-end": { ...at, type: "session-end", reason: "client left" },
 };
