@@ -57,15 +57,17 @@ export async function eventsOf(id: string, all: AsyncIterable<RecordedEvent>): P
 
 /** Sessions as a page: a head each, then each statement with its decision, what was done to it, and how it ended. */
 export function renderSession(events: readonly SessionEvent[]): string {
+  return `${renderEvents(events).flat().join("\n")}\n`;
+}
+
+/** The lines of each event. Where several channels are told together, each says which it is. */
+export function renderEvents(events: readonly SessionEvent[]): readonly (readonly string[])[] {
   const channels = new Map(
     events.flatMap((event) => (event.type === "session-start" ? [[event.session, event.connection] as const] : [])),
   );
-  // Where several channels are told together, each line says which it is.
   const channelOf = (event: SessionEvent): string =>
     channels.size < 2 ? "" : `[${channels.get(event.session) ?? event.session}] `;
-  const lines: string[] = [];
-  for (const event of events) lines.push(...renderEvent(event, channelOf(event)));
-  return `${lines.join("\n")}\n`;
+  return events.map((event) => renderEvent(event, channelOf(event)));
 }
 
 const clock = (atMs: number): string => new Date(atMs).toISOString().slice(11, 23);
@@ -99,6 +101,8 @@ function renderEvent(event: SessionEvent, channel: string): readonly string[] {
     }
     case "alert":
       return [`${clock(event.atMs)}    ! ${event.channel} ${event.rule}: ${showLine(event.message)}`];
+    case "alert-dropped":
+      return [`${clock(event.atMs)}    ! nobody was told of ${event.rule} by ${showLine(event.sink)}: ${event.why}`];
     case "shadow":
       return [
         `${clock(event.atMs)}    ~ in shadow: ${event.effect} ${[...event.rules, ...event.obligations].map(showLine).join("; ")}`.trimEnd(),

@@ -99,6 +99,16 @@ export const examples: { readonly [T in Type]: Whole<T> } = {
     severity: "high",
     message: "names were asked for",
   },
+  "alert-dropped": {
+    ...at,
+    type: "alert-dropped",
+    id: "dec_1",
+    rule: "larch.shop.watch",
+    channel: "security",
+    sink: "pager",
+    why: "queue-full",
+    total: 3,
+  },
   shadow: {
     ...at,
     type: "shadow",
