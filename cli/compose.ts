@@ -3,6 +3,7 @@
 import { hostname } from "node:os";
 import { limits } from "../engine/limits.ts";
 import type { ConnectionFacts } from "../engine/model/principal.ts";
+import type { SessionEvent } from "../engine/model/session-event.ts";
 import type { Metric } from "../proxy/admin/metrics.ts";
 import { policyRoutes } from "../proxy/admin/policy-routes.ts";
 import { startAdminServer } from "../proxy/admin/server.ts";
@@ -41,6 +42,7 @@ import { type ServingHttp, serveHttp } from "./compose-http.ts";
 import { boundPolicies, type IdentityParts, openIdentity } from "./compose-identity.ts";
 import { clientProofs, reloadedCertificate } from "./compose-login.ts";
 import { sqlJudge } from "./compose-mcp.ts";
+import { type Monitoring, openMonitoring } from "./compose-monitoring.ts";
 import { openPolicies } from "./compose-policies.ts";
 import { capabilitiesOf } from "./connection-capabilities.ts";
 import { createSqlEngine } from "./sql-engine.ts";
@@ -101,6 +103,8 @@ type Parts = IdentityParts & {
   readonly counters: Counters;
   readonly shared: SharedParts | undefined;
   readonly metrics: GateMetrics;
+  readonly monitoring: Monitoring;
+  readonly watch: Monitoring["watch"];
 };
 
 /**
@@ -202,6 +206,8 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     },
     undo,
   );
+  const record = (event: SessionEvent): void => recorder.recordOutcome(event);
+  const monitoring = openMonitoring(config, { record, clock, newId, log }, undo);
   const approvals = await openApprovals(config, (event) => recorder.recordIntent([event]), clock, log);
   undo.push(() => approvals.close());
   return {
@@ -220,6 +226,8 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     shared: overrides.shared,
     ...openIdentity(config, clock, log),
     metrics: new GateMetrics(),
+    monitoring,
+    watch: monitoring.watch,
     loginDelay: new LoginDelay(clock),
   };
 }
@@ -256,6 +264,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     catalogVersion: () => catalog.current().version,
     onUnknownName: live.refreshSoon,
     metrics: parts.metrics,
+    watch: parts.watch,
     shadow: parts.shadow,
     limits,
     clock,
@@ -367,6 +376,7 @@ function metricsOf(parts: Parts, connections: readonly Serving[]): readonly Metr
   return [
     ...parts.metrics.read(),
     ...(parts.shadow?.metrics() ?? []),
+    ...parts.monitoring.metrics(),
     {
       name: "gw_sessions",
       help: "open client sessions",

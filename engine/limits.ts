@@ -114,6 +114,8 @@ export const limits = {
   alertsPerMinuteMax: 60,
   /** A rule's message as it is sent, UTF-16 units. */
   alertTextCharsMax: 1_000,
+  /** At the end, messages that are under way may still arrive for this long. */
+  alertDrainMs: 2_000,
   /** Dropped messages of one receiver and cause are put on record once in this time, with their number. */
   alertDropRecordMs: 10_000,
   /** A segment of the recording, bytes: a new file starts after it. Small enough to copy and to verify alone. */
