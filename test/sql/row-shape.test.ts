@@ -81,6 +81,30 @@ describe("a description that differs", async () => {
   for (const [name, described, why] of cases) test(name, () => assert.equal(mismatchOf(shape, described), why));
 });
 
+test("system columns and every type of PostgreSQL's own pass over the wire", async () => {
+  const gw = await startTestGateway({
+    schema: `CREATE TYPE mood AS ENUM ('odd'); CREATE DOMAIN pct AS int; CREATE TYPE pair AS (a int, b text);
+      CREATE TABLE t (a mood, b pct, c pair, d regproc, e oidvector, f name, g "char", h varchar(3)[], i numeric(4, 2), j int4multirange,
+        k mood[], l bit(3), m interval day to second, n pg_node_tree, o aclitem[], p tsvector, q xid8, r bpchar(2), s uuid, t money);
+      INSERT INTO t (a, b, d) VALUES ('odd', 1, 'now')`,
+    policy: `package acme.test
+
+allow staff on sql read at "test-pg"
+`,
+  });
+  const client = await gw.connect({ sub: "ada", kind: "human", groups: [] });
+  const { rows } = await client.query(
+    "SELECT x.tableoid IS NOT NULL AS own, x.ctid, x.xmin IS NOT NULL AS old, x.a, x.b, x.d FROM t x",
+  );
+  assert.deepEqual(rows, [{ own: true, ctid: "(0,1)", old: true, a: "odd", b: 1, d: "now" }]);
+  const all = await client.query("SELECT tableoid, xmin, cmin, xmax, cmax, ctid, * FROM t");
+  assert.equal(all.fields.length, 26);
+  const { fields } = await client.query(
+    "SELECT 1::regproc AS a, NULL AS b, ARRAY[]::oid[] AS c, 'x' AS d, NULL::unknown AS e, (SELECT NULL) AS f, u.* FROM (SELECT 'y' AS g, NULL AS h, t.k FROM t) u",
+  );
+  assert.equal(fields.length, 9);
+});
+
 test("a table that changed behind the gateway ends the session, and the next one is judged by the new catalog", async () => {
   const gw = await startTestGateway({
     schema: [0, 1, 2, 3, 4].map((i) => `create table t${i} (id int); insert into t${i} values (1);`).join("\n"),

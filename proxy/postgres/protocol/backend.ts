@@ -104,7 +104,7 @@ export function decodeColumns(frame: Buffer): readonly ColumnDescription[] {
   for (let count = cursor.int16(); count > 0; count--) {
     const name = cursor.cstringBytes().toString("utf8");
     const table = cursor.uint32();
-    const attribute = cursor.int16();
+    const attribute = (cursor.int16() << 16) >> 16; // signed: system columns are below 0
     const type = cursor.uint32();
     cursor.bytes(8); // size, modifier, format
     columns.push({ name, table, attribute, type });
