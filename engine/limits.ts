@@ -104,6 +104,16 @@ export const limits = {
   recordLineBytesMax: 262_144,
   /** Decisions and completions that watchers haven't seen yet. They see them at the end of the turn. */
   watchQueueMax: 100_000,
+  /** Principals on connections that the monitor remembers; the oldest gives way. About 2 KB each, and their shapes. */
+  monitorPeopleMax: 5_000,
+  /** Statement shapes and tables of one principal. About 60 bytes each. */
+  monitorShapesMax: 2_000,
+  /** Baselines: one per principal, connection, object and verb. About 1 KB each. */
+  monitorBaselinesMax: 20_000,
+  /** Statements whose completion the monitor waits for. */
+  monitorRunningMax: 20_000,
+  /** The same finding about the same principal is recorded and told once in this time. */
+  monitorQuietMs: 300_000,
   /** Messages about alerts that wait for one receiver. Over it the oldest is dropped, with a record. */
   alertQueueMax: 500,
   /** Windows of alerts that are open: one per channel, rule, principal and connection. Over it the oldest ends early. */
@@ -128,6 +138,10 @@ export const limits = {
   recordValuesBytesMax: 8_192,
   /** Bind values of one statement that are recorded; PostgreSQL takes 65,535. */
   recordValuesMax: 500,
+  /** Texts that a search lists before it asks about each statement instead: a list of them is compared with every row. */
+  searchTextsMax: 500,
+  /** Numbers of sessions, shapes and texts that indexing keeps at hand: about 100 bytes each. */
+  searchIdsKept: 200_000,
   /** Life of the key that sealed fields are under: who takes it from memory reads no more than this. ms. */
   contentKeyEveryMs: 3_600_000,
   /** Keys of sessions that are kept ready: 32 bytes each. */

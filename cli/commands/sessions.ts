@@ -12,6 +12,7 @@ import { openedEvents, readKey } from "../session-content.ts";
 import { type ExportFormat, exported } from "../session-export.ts";
 import { type FrameFilter, filtered, framesOf, jumped } from "../session-frames.ts";
 import { type ReplayIo, replay } from "../session-replay.ts";
+import { registerSearch } from "../session-search.ts";
 import { eventsOf, renderSession, summaries } from "../session-view.ts";
 import { renderTable } from "../table.ts";
 
@@ -26,6 +27,7 @@ export function register(program: Command, context: CommandContext): void {
   registerShow(sessions, context);
   registerReplay(sessions, context);
   registerExport(sessions, context);
+  registerSearch(inRecording(sessions.command("search")), context, () => Date.now());
 }
 
 const inRecording = (command: Command): Command =>

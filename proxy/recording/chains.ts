@@ -63,6 +63,9 @@ export async function* readAllEvents(directory: string): AsyncGenerator<Recorded
   }
 }
 
+/** Names of all chains in a recording: "" for the folder's own, then its workers'. */
+export const chainFolders = (directory: string): readonly string[] => ["", ...workersOf(directory)];
+
 function workersOf(directory: string): readonly string[] {
   try {
     const folders = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
