@@ -51,6 +51,9 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   /** Windows that grow by what a result holds: waiting for the completion, by decision id. */
   const measured = new Map<string, readonly MeasuredWindow[]>();
 
+  /** Decisions whose record was lost in this turn: a completion of theirs would be about nothing. */
+  const lost = new Set<string>();
+
   /** Statements that run on an approval, by decision id: how to stop listening for its withdrawal. */
   const running = new Map<string, () => void>();
 
@@ -238,7 +241,12 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     // INVARIANT: throws before anything is counted or released when the intent can't be written. What waits for the end of
     // the turn counts already, or statements of one turn wouldn't see each other.
     if (written === undefined) deps.recorder.recordIntent(events);
-    else deps.recorder.recordTogether(events, written);
+    else {
+      deps.recorder.recordTogether(events, (isRecorded) => {
+        if (!isRecorded) forgetLater(fresh);
+        written(isRecorded);
+      });
+    }
     for (const verdict of fresh) {
       if (verdict.kind === "hold") stateOf(verdict).isHoldRecorded = true;
       if (verdict.kind === "release") count(verdict, stateOf(verdict));
@@ -246,6 +254,14 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       if (verdict.decision) logAlerts(verdict.decisionId, verdict.decision);
       if (deps.watch !== undefined) tell(deps.watch, atMs, session, verdict);
     }
+  };
+
+  /** Whoever is told that the record is lost gives up what was released in the same turn. */
+  const forgetLater = (verdicts: readonly SqlVerdict[]): void => {
+    for (const { decisionId } of verdicts) lost.add(decisionId);
+    setImmediate(() => {
+      for (const { decisionId } of verdicts) lost.delete(decisionId);
+    });
   };
 
   const tell = (watch: GateWatch, atMs: number, session: GateSession, verdict: SqlVerdict): void => {
@@ -348,7 +364,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
         measured.delete(decisionId);
       }
       const atMs = deps.clock.nowMs();
-      recordLate(completionText(atMs, session.id, decisionId, completion));
+      if (!lost.delete(decisionId)) recordLate(completionText(atMs, session.id, decisionId, completion));
       deps.watch?.completed({ atMs, decisionId, session, ...completion });
     },
     open: (session) => deps.recorder.recordIntent([sessionStartEvent(session, deps.clock.nowMs())]),

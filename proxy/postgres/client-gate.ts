@@ -24,7 +24,7 @@ export type ClientGateParts = {
   readonly flush: () => void;
   /** What runs at the server lost its approval: ends it. */
   readonly endRunning: () => void;
-  /** All that was sent so far is on record and may be written, or can't be recorded and never will be. */
+  /** All that was sent so far is on record and may be written, or some of it never will be and none may. */
   readonly recorded: (isRecorded: boolean) => void;
   /** A hold is over. `failure` ends the session. */
   readonly resume: (failure?: Ending) => void;
@@ -45,6 +45,7 @@ export class ClientGate {
   /** Released Parse messages of this batch that nothing recorded yet: a Bind of the same batch records more. */
   #unrecorded: { readonly prepared: Prepared; readonly verdict: SqlVerdict; readonly answer: ParseAnswer }[] = [];
   #recordsPending = 0;
+  #hasLost = false;
   #holding: AbortController | undefined;
 
   constructor(parts: ClientGateParts) {
@@ -103,8 +104,10 @@ export class ClientGate {
 
   /** `record`, with what other sessions record in this turn: the batch waits for `parts.recorded`. */
   recordTogether(verdicts: readonly SqlVerdict[], parameters: Parameters): boolean {
+    const { options, session } = this.parts;
     try {
-      this.#recordInTurn(verdicts, parameters);
+      options.gate.record(session, verdicts, parameters, this.#onWritten);
+      this.#recordsPending += 1;
       return true;
     } catch {
       this.#logUnrecorded();
@@ -117,16 +120,17 @@ export class ClientGate {
     return this.#recordsPending > 0;
   }
 
-  #recordInTurn(verdicts: readonly SqlVerdict[], parameters: Parameters): void {
-    const { options, session } = this.parts;
-    options.gate.record(session, verdicts, parameters, this.#onWritten);
-    this.#recordsPending += 1;
-  }
-
   readonly #onWritten = (isRecorded: boolean): void => {
     this.#recordsPending -= 1;
-    if (!isRecorded) this.#logUnrecorded();
-    if (!isRecorded || this.#recordsPending === 0) this.parts.recorded(isRecorded);
+    if (!isRecorded) {
+      this.#logUnrecorded();
+      this.#hasLost = true;
+    }
+    if (this.#recordsPending > 0) return;
+    const { recorded } = this.parts;
+    const hasLost = this.#hasLost;
+    this.#hasLost = false;
+    recorded(!hasLost);
   };
 
   #logUnrecorded(): void {
@@ -144,16 +148,15 @@ export class ClientGate {
     if (this.#unrecorded.length > 0) this.#unrecorded = this.#unrecorded.filter((u) => u.prepared !== prepared);
   }
 
-  /** Before the batch is written: what of it has no record yet gets one. Throws when it can't be written. */
-  recordRest(): void {
-    if (this.#unrecorded.length === 0) return;
+  /** Before the batch is written: what of it has no record yet gets one. False when it can't be written. */
+  recordRest(): boolean {
+    if (this.#unrecorded.length === 0) return true;
     const waiting = this.#unrecorded;
     this.#unrecorded = [];
+    const verdicts = waiting.map((u) => u.verdict);
+    if (!this.recordTogether(verdicts, [])) return false;
     for (const { verdict, answer } of waiting) answer.decisionId = verdict.decisionId;
-    this.#recordInTurn(
-      waiting.map((u) => u.verdict),
-      [],
-    );
+    return true;
   }
 
   /**

@@ -28,9 +28,9 @@ export class ClientSide {
     return this.#gate.withdrawHold();
   }
 
-  /** Before the batch is written: what of it has no record yet gets one. Throws when it can't be written. */
-  recordRest(): void {
-    this.#gate.recordRest();
+  /** Before the batch is written: what of it has no record yet gets one. False when it can't be written. */
+  recordRest(): boolean {
+    return this.#gate.recordRest();
   }
 
   /** What was sent may not be written yet: its record comes with the end of this turn. */

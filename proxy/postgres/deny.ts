@@ -49,7 +49,7 @@ export const refusals = {
   },
   badEncoding: { sqlstate: sqlstate.characterNotInRepertoire, message: 'invalid byte sequence for encoding "UTF8"' },
   notRecorded: {
-    sqlstate: sqlstate.internalError,
+    sqlstate: sqlstate.insufficientResources,
     message: "the decision could not be recorded, so nothing was run",
     hint: "Try again later; the operator finds the reason in the gateway's log.",
   },

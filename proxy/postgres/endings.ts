@@ -30,7 +30,7 @@ export const endings = {
   },
   notRecorded: {
     reason: "record-failed",
-    end: fatal(sqlstate.internalError, "the decision could not be recorded, so nothing was run"),
+    end: fatal(sqlstate.insufficientResources, "the decision could not be recorded, so nothing was run"),
   },
   upstreamLost: {
     reason: "upstream-closed",

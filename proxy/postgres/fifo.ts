@@ -2,6 +2,12 @@
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
+  #added = 0;
+
+  /** How many were ever added. */
+  get added(): number {
+    return this.#added;
+  }
 
   get length(): number {
     return this.#items.length - this.#head;
@@ -9,10 +15,18 @@ export class Fifo<T> {
 
   add(item: T): void {
     this.#items.push(item);
+    this.#added += 1;
   }
 
   first(): T | undefined {
     return this.#items[this.#head];
+  }
+
+  /** Takes back what was added since `added` was `since`, as far as it wasn't taken, first added first. */
+  takeBack(since: number): readonly T[] {
+    const count = Math.min(this.#added - since, this.length);
+    const back = count > 0 ? this.#items.splice(this.#items.length - count) : [];
+    return back.filter((item) => item !== undefined);
   }
 
   take(): T | undefined {

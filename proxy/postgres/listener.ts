@@ -227,8 +227,9 @@ class Listener implements PostgresListener {
       socket.end(
         encodeError({
           severity: "FATAL",
-          sqlstate: sqlstate.internalError,
+          sqlstate: sqlstate.insufficientResources,
           message: "the session could not be recorded",
+          hint: "Try again later; the operator finds the reason in the gateway's log.",
         }),
       );
       return false;

@@ -6,6 +6,7 @@ import { ClientSide } from "./client-side.ts";
 import { endings, frameFault, quietReasons, surprised } from "./endings.ts";
 import type { Ending, Handled } from "./handled.ts";
 import { cancelTimeoutMs, leaveClient, leaveUpstream, probeClient } from "./leave.ts";
+import { inPlaceOf } from "./lost-batch.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { backendType } from "./protocol/backend.ts";
@@ -56,6 +57,8 @@ export class Relay {
   readonly #fromUpstream = new FrameReader(fromServer);
   readonly #clientSide: ClientSide;
   readonly #upstreamSide: UpstreamSide;
+  /** Answers that were owed, ever, when the upstream was last written to. */
+  #answersWritten = 0;
   /** The message that waits for the server's answer. */
   #waiting: Frame | undefined;
   /** People, or the catalog, are waited for: no message is handled. */
@@ -252,27 +255,36 @@ export class Relay {
 
   #flushUpstream(): void {
     if (this.#toUpstream.isEmpty) return;
-    try {
-      this.#clientSide.recordRest();
-    } catch {
-      // INVARIANT: nothing is forwarded before it is recorded.
-      this.#onRecorded(false);
-      return;
-    }
-    if (this.#clientSide.isAwaitingRecord) this.#toUpstream.keep();
+    // INVARIANT: nothing is forwarded before it is recorded.
+    if (!this.#clientSide.recordRest()) this.#onRecorded(false);
+    else if (this.#clientSide.isAwaitingRecord) this.#toUpstream.keep();
     else this.#writeUpstream();
   }
 
   #onRecorded(isRecorded: boolean): void {
     if (this.#isClosed) return;
-    if (isRecorded) this.#writeUpstream();
-    else {
-      this.#toUpstream.clear();
+    if (!isRecorded) this.#replaceBatch();
+    if (!this.#isClosed) this.#writeUpstream();
+  }
+
+  /** Of what waits to be written nothing may run: each of it is refused, in its order, and the session goes on. */
+  #replaceBatch(): void {
+    const { answers, copy, segment } = this.#state;
+    this.#toUpstream.clear();
+    if (copy === "in" || this.#isForwardingPieces) {
+      // Data of a COPY has no place where a refusal could stand.
       this.#end(endings.notRecorded);
+      return;
     }
+    const inPlace = inPlaceOf(answers.takeBack(this.#answersWritten), segment);
+    this.#upstreamSide.giveUp(inPlace.lost);
+    for (const answer of inPlace.answers) answers.add(answer);
+    for (const bytes of inPlace.messages) this.#toUpstream.add(bytes);
+    if (this.#isTerminating) this.#toUpstream.add(encodeTerminate());
   }
 
   #writeUpstream(): void {
+    this.#answersWritten = this.#state.answers.added;
     if (!this.#toUpstream.flush()) this.#client.pause();
     if (this.#isTerminating) this.#upstream.end();
   }

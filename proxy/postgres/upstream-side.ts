@@ -1,6 +1,5 @@
 // backend messages -> matched with what was sent, checked, and passed on to the client.
 import { mismatchOf, type RowShape } from "../../engine/sql/row-shape.ts";
-
 import { encodeRefusal } from "./deny.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
@@ -112,6 +111,18 @@ export class UpstreamSide {
   /** The session is over: what is still open will not be finished. */
   abandon(): void {
     for (const run of this.#state.openRuns) this.#complete(run, "aborted", undefined, undefined);
+  }
+
+  /** Released, and never sent: the server will not answer it. */
+  giveUp(answers: readonly Answer[]): void {
+    for (const answer of answers) {
+      if (answer.kind === "query") for (const run of answer.runs) this.#complete(run, "aborted", undefined, undefined);
+      const run = runOf(answer);
+      if (run) this.#complete(run, "aborted", undefined, undefined);
+      if (answer.kind === "parse" && answer.decisionId !== undefined) {
+        this.#completeParse(answer.decisionId, "aborted", undefined);
+      }
+    }
   }
 
   #bulkRun(): Run | UpstreamFault | undefined {
@@ -312,12 +323,7 @@ export class UpstreamSide {
     if (run) this.#complete(run, outcomeOf(code), undefined, code);
     for (let next = answers.first(); next && next.kind !== "sync"; next = answers.first()) {
       answers.take();
-      if (next.kind === "query") for (const r of next.runs) this.#complete(r, "aborted", undefined, undefined);
-      const skipped = runOf(next);
-      if (skipped) this.#complete(skipped, "aborted", undefined, undefined);
-      if (next.kind === "parse" && next.decisionId !== undefined) {
-        this.#completeParse(next.decisionId, "aborted", undefined);
-      }
+      this.giveUp([next]);
     }
     const sync = answers.first();
     if (sync?.kind === "sync") sync.hasFailed = true;

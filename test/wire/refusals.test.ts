@@ -278,33 +278,98 @@ test("records one intent per execution before it goes, and one completion", asyn
   client.socket.destroy();
 });
 
-test("runs nothing that could not be recorded", async () => {
+const notRecorded = "E:53000 the decision could not be recorded, so nothing was run";
+
+test("runs nothing that could not be recorded, and the session goes on", async () => {
   const client = await connectRaw(gateway);
   gateway.recordFails = true;
   client.send(say.query("insert into t values (77)"));
-  assert.equal(
-    describeAll(await client.until("Z")),
-    "E:XX000 the decision could not be recorded, so nothing was run | Z:I",
-  );
+  assert.equal(describeAll(await client.until("Z")), `${notRecorded} | Z:I`);
   client.send(say.parse("select 5", "unrecorded"), say.flush());
-  assert.equal(describeAll(await client.untilEnd()), "E:XX000 the decision could not be recorded, so nothing was run");
+  assert.equal(describeAll(await client.until("E")), notRecorded);
   gateway.recordFails = false;
-  const other = await connectRaw(gateway);
-  other.send(say.query("select 1 from t where id = 77"));
-  assert.equal(describeAll(await other.until("Z")), "T | C:SELECT 0 | Z:I");
-  other.socket.destroy();
+  client.send(say.sync(), say.query("select 1 from t where id = 77"));
+  assert.equal(describeAll(await client.until("Z", 2)), "Z:I | T | C:SELECT 0 | Z:I");
+  client.socket.destroy();
 });
 
-test("runs nothing whose record is lost at the end of the turn, and ends the session", async () => {
+const lostBatches: readonly (readonly [name: string, messages: readonly Buffer[], answer: string, next: string])[] = [
+  ["a Query", [say.query("insert into t values (78)")], `${notRecorded} | Z:I`, "T | C:SELECT 0 | Z:I"],
+  [
+    "two Queries",
+    [say.query("insert into t values (78)"), say.query("select 1")],
+    `${notRecorded} | Z:I | ${notRecorded} | Z:I`,
+    "T | C:SELECT 0 | Z:I",
+  ],
+  [
+    "a pipeline up to Sync, and the one behind it",
+    [
+      ...[say.parse("insert into t values (78)"), say.bind(), say.execute(), say.parse("select 1", "kept"), say.sync()],
+      ...[say.parse("select 1"), say.bind(), say.describe("P"), say.execute(), say.sync()],
+    ],
+    `${notRecorded} | Z:I | ${notRecorded} | Z:I`,
+    "T | C:SELECT 0 | Z:I",
+  ],
+  [
+    "a Query behind a pipeline without Sync, which the server skips as it does after any error",
+    [say.parse("insert into t values (78)"), say.bind(), say.execute(), say.query("select 1"), say.sync()],
+    `${notRecorded} | Z:I`,
+    "T | C:SELECT 0 | Z:I",
+  ],
+  ["COPY from the client", [say.query("copy t (id) from stdin")], `${notRecorded} | Z:I`, "T | C:SELECT 0 | Z:I"],
+  ["what changes the names", [say.query("set search_path to other")], `${notRecorded} | Z:I`, "T | C:SELECT 0 | Z:I"],
+];
+
+for (const [name, messages, answer, next] of lostBatches) {
+  test(`refuses a batch whose record is lost at the end of the turn, and the session goes on: ${name}`, async () => {
+    const client = await connectRaw(gateway);
+    gateway.writeFails = true;
+    client.send(...messages);
+    const count = answer.split("Z:I").length - 1;
+    assert.equal(describeAll(await client.until("Z", count)), answer);
+    gateway.writeFails = false;
+    client.send(say.query("select 1 from t where id = 78"));
+    assert.equal(describeAll(await client.until("Z")), next);
+    client.send(say.bind([], "kept"), say.sync());
+    assert.match(describeAll(await client.until("Z")), /^E:26000 .* \| Z:I$/, "nothing that was lost has a name");
+    assert.equal(gateway.journal.searchPaths.at(-1), gateway.journal.searchPaths.at(0));
+    client.socket.destroy();
+  });
+}
+
+test("refuses a batch whose record is lost before its Sync has come: the rest up to Sync is skipped", async () => {
   const client = await connectRaw(gateway);
   gateway.writeFails = true;
-  client.send(say.query("insert into t values (78)"), say.query("select 1"));
-  assert.equal(describeAll(await client.untilEnd()), "E:XX000 the decision could not be recorded, so nothing was run");
+  client.send(say.parse("insert into t values (78)"), say.bind(), say.flush());
+  assert.equal(describeAll(await client.until("E")), notRecorded);
   gateway.writeFails = false;
-  const other = await connectRaw(gateway);
-  other.send(say.query("select 1 from t where id = 78"));
-  assert.equal(describeAll(await other.until("Z")), "T | C:SELECT 0 | Z:I");
-  other.socket.destroy();
+  client.send(say.execute(), say.parse("select 1"), say.sync(), say.query("select 1 from t where id = 78"));
+  assert.equal(describeAll(await client.until("Z", 2)), "Z:I | T | C:SELECT 0 | Z:I");
+  client.socket.destroy();
+});
+
+test("a batch whose record is lost in a transaction leaves it failed, as any error does", async () => {
+  const client = await connectRaw(gateway);
+  client.send(say.query("begin"), say.query("insert into t values (79)"));
+  assert.equal(describeAll(await client.until("Z", 2)), "C:BEGIN | Z:T | C:INSERT 0 1 | Z:T");
+  gateway.writeFails = true;
+  client.send(say.query("insert into t values (78)"));
+  assert.equal(describeAll(await client.until("Z")), `${notRecorded} | Z:E`);
+  gateway.writeFails = false;
+  client.send(say.query("select 1"), say.query("commit"), say.query("select 1 from t where id in (78, 79)"));
+  assert.equal(
+    describeAll(await client.until("Z", 3)),
+    "E:25P02 current transaction is aborted, commands ignored until end of transaction block | Z:E | C:ROLLBACK | Z:I | T | C:SELECT 0 | Z:I",
+  );
+  client.socket.destroy();
+});
+
+test("a client that says goodbye with its last statement is told that it was not recorded, and its session ends", async () => {
+  const client = await connectRaw(gateway);
+  gateway.writeFails = true;
+  client.send(say.query("insert into t values (78)"), say.terminate());
+  assert.equal(describeAll(await client.untilEnd()), `${notRecorded} | Z:I`);
+  gateway.writeFails = false;
 });
 
 test("ends the session when the server names a masked column as an origin", async () => {

@@ -16,6 +16,7 @@ export const sqlstate = {
   duplicatePreparedStatement: "42P05",
   undefinedDatabase: "3D000",
   tooManyConnections: "53300",
+  insufficientResources: "53000",
   programLimitExceeded: "54000",
   queryCanceled: "57014",
   adminShutdown: "57P01",
