@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { acceptance, topReasons } from "../support/twin-law.ts";
 import { tellWire, WireLaw } from "../support/wire-law.ts";
 
-/** Statements of one run, 150 cases in each world; `GW_SEED` repeats a run. */
+/** Statements of one run, 150 cases in each world; the same ones each time: random ones are for `npm run fuzz`. `GW_SEED` draws others. */
 const statements = Number(process.env.GW_LAW_RUNS ?? 2_000);
 const casesPerWorld = 150;
-const firstSeed = Number(process.env.GW_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const firstSeed = Number(process.env.GW_SEED ?? 20261122);
 
 test("behind the gateway, two databases that differ in what a policy hides answer every message alike", async (t) => {
   const law = await WireLaw.start();
