@@ -12,9 +12,9 @@ import { openedEvents, readKey } from "../session-content.ts";
 import { type ExportFormat, exported } from "../session-export.ts";
 import { type FrameFilter, filtered, framesOf, jumped } from "../session-frames.ts";
 import { type ReplayIo, replay } from "../session-replay.ts";
-import { registerSearch } from "../session-search.ts";
 import { eventsOf, renderSession, summaries } from "../session-view.ts";
 import { renderTable } from "../table.ts";
+import { registerSearch } from "./sessions-search.ts";
 
 type Options = RecordingOptions & { readonly json?: boolean };
 type SessionOptions = RecordingOptions & { readonly key?: string };

@@ -1,13 +1,13 @@
 // gw sessions search
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { indexName, openSearchIndex, searchRecording } from "../proxy/recording/search.ts";
-import type { SearchQuery } from "../proxy/recording/search-index.ts";
-import { exitCodes } from "./exit-codes.ts";
-import type { CommandContext } from "./main.ts";
-import { type RecordingOptions, recordingFolder } from "./recording-folder.ts";
-import { showLine } from "./show-text.ts";
-import { renderTable } from "./table.ts";
+import { indexName, openSearchIndex, searchRecording } from "../../proxy/recording/search.ts";
+import type { SearchQuery } from "../../proxy/recording/search-index.ts";
+import { exitCodes } from "../exit-codes.ts";
+import type { CommandContext } from "../main.ts";
+import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
+import { showLine } from "../show-text.ts";
+import { renderTable } from "../table.ts";
 
 type Options = RecordingOptions &
   Pick<SearchQuery, "person" | "table" | "column" | "rule" | "decision" | "text" | "limit"> & {
