@@ -15,6 +15,8 @@ export type SqlContext = {
   readonly parameterTypes: readonly number[];
   /** Format codes of a Bind: none for all text, one for all, or one each. Says what the bytes of its values mean. */
   readonly parameterFormats?: readonly number[];
+  /** Settings by which the server reads dates, times and intervals in texts, as a text. Only where a person is asked. */
+  readonly textStyle?: string;
   /** Functions outside the built-in allowlist that the connection's configuration permits: `schema.name`. */
   readonly allowedFunctions: ReadonlySet<string>;
   /** Relations made by this session (temporary tables), by name: shadow everything else, unless the path names pg_temp. */

@@ -12,6 +12,7 @@ import type { TemporaryTables } from "./search-path.ts";
 import type { Answer, Prepared, Refusal, Release, Run, SessionState } from "./session-state.ts";
 import type { GateSession, SqlVerdict } from "./sql-gate.ts";
 import { stopwatchUs } from "./stopwatch.ts";
+import { mayChangeStyle, setsStyle } from "./text-style.ts";
 
 export type ClientGateParts = {
   readonly options: PostgresListenerOptions;
@@ -46,6 +47,8 @@ export class ClientGate {
   #unrecorded: { readonly prepared: Prepared; readonly verdict: SqlVerdict; readonly answer: ParseAnswer }[] = [];
   #recordsPending = 0;
   #hasLost = false;
+  /** How texts of dates were read when people were asked, of what they let through. */
+  readonly #approvedStyles = new WeakMap<Release, string>();
   #holding: AbortController | undefined;
 
   constructor(parts: ClientGateParts) {
@@ -242,14 +245,19 @@ export class ClientGate {
     parameters: Parameters,
     then: (releases: readonly Release[]) => Handled,
     as: RefusedAs,
+    prepared?: Prepared,
   ): Handled {
+    const style = this.#styleOf(verdicts, prepared);
+    if (style === undefined) return this.refuse(refusals.textStyleMoved, as);
     if (!this.record(verdicts, parameters)) return this.refuse(refusals.notRecorded, as);
-    const { options, session, tellClient, flush, resume } = this.parts;
+    const { options, session, state, tellClient, flush, resume } = this.parts;
+    const boundStyle = state.textStyle;
     const controller = new AbortController();
     this.#holding = controller;
     // What stands before it in the pipeline must not wait for people.
     flush();
-    const question = { session, context, verdicts, parameters, signal: controller.signal };
+    const styled = { ...context, textStyle: style };
+    const question = { session, context: styled, verdicts, parameters, signal: controller.signal };
     const client = {
       tell: (notice: string): void => tellClient(encodeNotice({ sqlstate: "00000", message: notice })),
       end: this.parts.endRunning,
@@ -257,6 +265,9 @@ export class ClientGate {
     void askPeople(options.gate, question, client)
       .then((answer) => {
         this.#holding = undefined;
+        for (const release of answer.kind === "granted" ? answer.releases : []) {
+          if (boundStyle !== undefined) this.#approvedStyles.set(release, boundStyle);
+        }
         const handled = this.#afterHold(answer, then, as);
         resume(typeof handled === "object" ? handled : undefined);
       })
@@ -265,6 +276,28 @@ export class ClientGate {
         resume(holdFailed);
       });
     return "held";
+  }
+
+  /** What is bound into an approval; `undefined` where another statement changes it on the way. */
+  #styleOf(verdicts: readonly SqlVerdict[], prepared: Prepared | undefined): string | undefined {
+    const { state } = this.parts;
+    const now = state.textStyle;
+    const before = verdicts.slice(
+      0,
+      verdicts.findLastIndex((v) => v.kind === "hold"),
+    );
+    const changes = state.hasChangedTextStyle ? mayChangeStyle : setsStyle;
+    if (now === undefined || before.some((v) => v.statement?.effects.some(changes))) return undefined;
+    const isExecute = verdicts.some((v) => v.statement?.facts.verb === "execute");
+    if (state.hasChangedTextStyle && (isExecute || (prepared !== undefined && prepared.textStyle !== now)))
+      return undefined;
+    return now;
+  }
+
+  /** A portal that people let through runs under the settings that they were asked with. */
+  readsAsApproved(release: Release): boolean {
+    const style = this.#approvedStyles.get(release);
+    return style === undefined || style === this.parts.state.textStyle;
   }
 
   /** Ends a wait for people: a CancelRequest, or a client that went away. True if there was one. */

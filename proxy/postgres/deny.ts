@@ -64,6 +64,11 @@ export const refusals = {
     message: "the policies changed since this portal was bound",
     hint: "Bind the statement again: it is judged anew.",
   },
+  textStyleMoved: {
+    sqlstate: sqlstate.insufficientPrivilege,
+    message: "a setting for dates changes beside a statement that needs approval, so it isn't clear what it would mean",
+    hint: "Set DateStyle, IntervalStyle and TimeZone in a message of their own before the statement is prepared and bound.",
+  },
   severalStatements: {
     sqlstate: sqlstate.syntaxError,
     message: "cannot insert multiple commands into a prepared statement",

@@ -51,6 +51,7 @@ export class ExtendedQuery {
       sent: verdict?.rewritten ?? nothingSent,
       searchPath: this.#gate.searchPath,
       temporary: this.#gate.temporary,
+      textStyle: this.#state.textStyle,
     };
     // A name that is taken is the server's to refuse, after it has looked at the text: the slot changes only with a
     // ParseComplete.
@@ -98,7 +99,7 @@ export class ExtendedQuery {
       const copy = Buffer.from(frame);
       const again = message.parameters.map((p) => (p === null ? null : Buffer.from(p)));
       const then = (releases: readonly Release[]): Handled => this.#releaseBind(message, copy, prepared, releases);
-      return this.#gate.hold(own, [verdict], again, then, "named");
+      return this.#gate.hold(own, [verdict], again, then, "named", prepared);
     }
     if (!this.#gate.recordTogether([verdict], message.parameters))
       return this.#gate.refuse(refusals.notRecorded, "named");
@@ -154,6 +155,7 @@ export class ExtendedQuery {
       sent: release.rewritten,
       searchPath: this.#gate.searchPath,
       temporary: this.#gate.temporary,
+      textStyle: this.#state.textStyle,
     };
     this.#sendParse(name, renewed, true);
   }
@@ -184,6 +186,7 @@ export class ExtendedQuery {
     if (expired) return expired;
     const run = slot.kind === "holds" ? slot.value : undefined;
     const mayBeCursor = run === undefined || run.release.statement?.facts.verb === "fetch";
+    if (run && !this.#gate.readsAsApproved(run.release)) return this.#gate.refuse(refusals.textStyleMoved, "named");
     const overtaken = mayBeCursor ? this.#gate.cursorOvertaken("named") : this.#gate.overtaken(run.release);
     if (overtaken) return overtaken;
     this.#toUpstream.add(frame);

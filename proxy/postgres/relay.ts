@@ -84,7 +84,7 @@ export class Relay {
     this.#parts = parts;
     this.#client = readShared(client, (chunk) => this.#guarded(this.#onClientData, chunk));
     this.#upstream = readShared(upstream.socket, (chunk) => this.#guarded(this.#onUpstreamData, chunk));
-    this.#state = new SessionState(parts.searchPath);
+    this.#state = new SessionState(parts.searchPath, upstream.parameters);
     this.#toClient = new Outbox(this.#client);
     this.#toUpstream = new Outbox(this.#upstream);
     this.#fromClient = new FrameReader(clientRules(options));

@@ -16,6 +16,7 @@ import {
 } from "./search-path.ts";
 import { Slots } from "./slots.ts";
 import type { SqlVerdict } from "./sql-gate.ts";
+import { TextStyle } from "./text-style.ts";
 
 export type Release = SqlVerdict & { readonly kind: "release" };
 export type Refusal = Omit<ErrorText, "severity">;
@@ -31,6 +32,8 @@ export type Prepared = {
   readonly searchPath: string;
   /** Temporary tables that names were resolved with; the same object while nothing has changed. */
   readonly temporary: TemporaryTables;
+  /** How the server read texts of dates in it; `undefined` where that isn't known. */
+  readonly textStyle: string | undefined;
 };
 
 /** One run of a released statement, from its record to its completion. */
@@ -110,7 +113,11 @@ export class SessionState {
   #pathSegment = 0;
   #reported: string | undefined;
 
-  constructor(searchPath: string) {
+  readonly #style: TextStyle;
+
+  /** `parameters`: what the server reported at login. */
+  constructor(searchPath: string, parameters: ReadonlyMap<string, string> = new Map()) {
+    this.#style = new TextStyle(parameters);
     this.#confirmed = initialSearchPath(searchPath);
     this.#announced = this.#confirmed;
   }
@@ -124,6 +131,15 @@ export class SessionState {
   searchPath(): string | undefined {
     if (this.#pathSegment > this.settled && this.#pathSegment !== this.segment) return undefined;
     return this.#announced.now.effective;
+  }
+
+  /** How the next statement's texts of dates are read; `undefined` while an answer that decides it is out. */
+  get textStyle(): string | undefined {
+    return this.#style.now(this.settled);
+  }
+
+  get hasChangedTextStyle(): boolean {
+    return this.#style.hasChanged;
   }
 
   /** Temporary tables as the next statement sees them; decided by the same answers as `searchPath`. */
@@ -146,6 +162,7 @@ export class SessionState {
   sqlPrepared: ReadonlyMap<string, AnalyzedStatement> = new Map();
 
   announce(effects: readonly SessionEffect[]): void {
+    this.#style.announce(effects, this.segment);
     for (const effect of effects) {
       this.#announced = applyEffect(this.#announced, effect);
       if (effect.kind === "prepare") {
@@ -189,8 +206,10 @@ export class SessionState {
     this.#pathSegment = this.segment;
   }
 
-  reportSearchPath(value: string): void {
-    this.#reported = value;
+  /** A ParameterStatus. */
+  report(name: string, value: string): void {
+    if (name === "search_path") this.#reported = value;
+    this.#style.report(name, value);
   }
 
   /** ReadyForQuery of `segment`. Returns true where the server's report of search_path corrected the model. */
@@ -221,7 +240,14 @@ export class SessionState {
   /** The name is known to the server, the text that it has under it isn't: the gateway wrote it as part of a PREPARE. */
   #preparedBySql(statement: AnalyzedStatement): Prepared {
     const { effective, tables } = this.#announced.now;
-    return { statement, parameterTypes: [], sent: undefined, searchPath: effective, temporary: tables };
+    return {
+      statement,
+      parameterTypes: [],
+      sent: undefined,
+      searchPath: effective,
+      temporary: tables,
+      textStyle: undefined,
+    };
   }
 }
 

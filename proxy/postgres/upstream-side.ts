@@ -349,7 +349,7 @@ export class UpstreamSide {
     const [name, value] = decodeParameterStatus(frame);
     const pinned = pinnedStatus.get(name);
     if (pinned !== undefined && value !== pinned) return { reason: `unexpected-${name}` };
-    if (name === "search_path") this.#state.reportSearchPath(value);
+    this.#state.report(name, value);
     this.#out.add(frame);
     return undefined;
   }
