@@ -20,7 +20,9 @@ export const contextOf = (catalog: Catalog): SqlContext => ({
   searchPath: ["public"].filter((schema) => catalog.schemas.has(schema)),
   user: "gateway",
   parameterTypes: [],
-  allowedFunctions: new Set(),
+  allowedFunctions: new Set(
+    [...catalog.functions.values()].flat().flatMap((f) => (f.isAllowed === true ? [`${f.schema}.${f.name}`] : [])),
+  ),
   temporary: new Map(),
 });
 

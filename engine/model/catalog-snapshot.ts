@@ -16,7 +16,7 @@
 //           "constraints": [{ "name": "customers_pkey", "kind": "primary-key", "columns": ["id"] }]
 //         }
 //       },
-//       "functions": [{ "name": "f", "kind": "function", "arguments": "integer", "securityDefiner": true }],
+//       "functions": [{ "name": "f", "kind": "function", "arguments": "integer", "securityDefiner": true, "allowed": true }],
 //       "types": [{ "name": "mood", "category": "E" }],
 //       "operators": [{ "symbol": "<->", "isNative": true }]
 //     }
@@ -296,6 +296,7 @@ function readColumnType(r: Reader): ColumnType {
 }
 
 function readFunction(r: Reader, schema: string): CatalogFunction {
+  const isAllowed = r.flag("allowed");
   return {
     schema,
     name: r.string("name"),
@@ -303,6 +304,7 @@ function readFunction(r: Reader, schema: string): CatalogFunction {
     kind: r.oneOf("kind", functionKinds, "function"),
     arguments: r.optionalString("arguments") ?? "",
     isSecurityDefiner: r.flag("securityDefiner"),
+    ...(isAllowed ? { isAllowed } : {}),
   };
 }
 
@@ -385,6 +387,7 @@ const writeFunction = (f: CatalogFunction): Json => ({
   ...(f.kind === "function" ? {} : { kind: f.kind }),
   ...(f.arguments === "" ? {} : { arguments: f.arguments }),
   ...flagged("securityDefiner", f.isSecurityDefiner),
+  ...flagged("allowed", f.isAllowed === true),
 });
 
 const writeType = (t: CatalogType): Json => ({

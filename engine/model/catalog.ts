@@ -106,6 +106,8 @@ export type CatalogFunction = {
   readonly kind: "function" | "procedure" | "aggregate" | "window";
   readonly arguments: string;
   readonly isSecurityDefiner: boolean;
+  /** In a snapshot: taken for one of the connection's `allowed_functions`, so that policy tests can call it. */
+  readonly isAllowed?: boolean;
 };
 
 export type CatalogType = {

@@ -15,12 +15,14 @@ is_database_admin if {
 	"database-admins" in input.identity.groups
 }
 
-# Functions that sleep, end sessions, read the server's files, open connections of their own or run text as SQL.
+# Functions that sleep, end sessions, read the server's files, open connections of their own or run text as SQL: an
+# extension's by the schema that it is in. `set_config` isn't one of them, it counts as `set`.
 dangerous := {
 	"pg_sleep", "pg_sleep_for", "pg_sleep_until", "pg_terminate_backend", "pg_cancel_backend", "pg_reload_conf",
 	"pg_rotate_logfile", "pg_read_file", "pg_read_binary_file", "pg_ls_dir", "pg_stat_file", "lo_import", "lo_export",
 	"lo_get", "lo_from_bytea", "lo_put", "dblink", "dblink_exec", "query_to_xml", "table_to_xml", "cursor_to_xml",
-	"database_to_xml", "ts_stat", "set_config", "pg_advisory_lock", "pg_logical_emit_message",
+	"database_to_xml", "ts_stat", "public.dblink", "public.dblink_exec", "public.dblink_connect", "pg_advisory_lock",
+	"pg_logical_emit_message",
 }
 
 deny contains {"rule": "unbounded_write", "severity": "high", "message": message} if {

@@ -102,7 +102,7 @@ function requests(relations: readonly Relation[]): fc.Arbitrary<PolicyRequest> {
       purpose: fc.constantFrom("INC-7", undefined),
       connection: fc.constantFrom("larch-db", "larch-db", "larch-db", "other-db"),
       statements: fc.constantFrom(1, 1, 2),
-      functions: fc.subarray(["lower", "pg_sleep", "dblink", "app.own"], { maxLength: 2 }),
+      functions: fc.subarray(["lower", "pg_sleep", "public.dblink", "app.own", "set_config"], { maxLength: 2 }),
     })
     .map((r) =>
       sqlRequest({
