@@ -1,22 +1,27 @@
-// What watches the gates: alerts that reach people.
+// What watches the gates: alerts that reach people, and what the gateway notices by itself.
 import { limits } from "../engine/limits.ts";
+import type { TimeFacts } from "../engine/model/principal.ts";
 import type { SessionEvent } from "../engine/model/session-event.ts";
 import type { Metric } from "../proxy/admin/metrics.ts";
 import { AlertDesk } from "../proxy/alerts/alert-desk.ts";
+import type { RaisedAlert } from "../proxy/alerts/alert-message.ts";
 import { alertWatcher } from "../proxy/alerts/watch-alerts.ts";
 import type { Clock, Log, NewId } from "../proxy/deps.ts";
 import { causeCode } from "../proxy/errors.ts";
 import type { GatewayConfig } from "../proxy/gateway-config.ts";
+import { type Finding, Monitor } from "../proxy/telemetry/monitor.ts";
 import { GateWatch } from "../proxy/telemetry/watch.ts";
 
 export type Monitoring = {
   /** undefined where nobody watches: a gate then does nothing for it. */
   readonly watch: GateWatch | undefined;
+  readonly monitor: Monitor | undefined;
   readonly metrics: () => readonly Metric[];
 };
 
 export type MonitoringDeps = {
   readonly record: (event: SessionEvent) => void;
+  readonly timeFacts: (nowMs: number) => TimeFacts;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
@@ -24,7 +29,7 @@ export type MonitoringDeps = {
 
 export function openMonitoring(
   config: GatewayConfig,
-  { record, clock, newId, log }: MonitoringDeps,
+  { record, timeFacts, clock, newId, log }: MonitoringDeps,
   undo: ((drainMs: number) => Promise<void> | void)[],
 ): Monitoring {
   const watch = new GateWatch(limits.watchQueueMax, (error) =>
@@ -38,6 +43,32 @@ export function openMonitoring(
     undo.push(() => desk.close());
     watch.add(alertWatcher((alert) => desk.raise(alert)));
   }
+  const found = (finding: Finding): void => {
+    const alert = alertOf(finding, config.monitoring?.channel ?? "");
+    const { atMs, session, rule, channel, severity, message, decisionId } = alert;
+    record({ atMs, session, type: "alert", id: decisionId, rule, channel, severity, message });
+    log.warn({ code: "alert", decisionId, rule, channel }, "the monitor raised an alert");
+    desk?.raise(alert);
+  };
+  const monitor =
+    config.monitoring === undefined
+      ? undefined
+      : new Monitor(config.monitoring, { found, timeFacts, nowMs: clock.nowMs });
+  if (monitor !== undefined) watch.add(monitor);
   undo.push(() => watch.flush());
-  return { watch: watch.isWatched ? watch : undefined, metrics: () => desk?.metrics() ?? [] };
+  return {
+    watch: watch.isWatched ? watch : undefined,
+    monitor,
+    metrics: () => [...(desk?.metrics() ?? []), ...(monitor?.metrics() ?? [])],
+  };
 }
+
+const alertOf = (
+  { atMs, detector, severity, message, principal, decisionId, session }: Finding,
+  channel: string,
+): RaisedAlert => ({
+  ...{ atMs, channel, severity, message, principal, decisionId },
+  rule: `monitor.${detector}`,
+  connection: session.connection.name,
+  session: session.id,
+});

@@ -105,6 +105,7 @@ type Parts = IdentityParts & {
   readonly metrics: GateMetrics;
   readonly monitoring: Monitoring;
   readonly watch: Monitoring["watch"];
+  readonly monitor: Monitoring["monitor"];
 };
 
 /**
@@ -207,7 +208,8 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     undo,
   );
   const record = (event: SessionEvent): void => recorder.recordOutcome(event);
-  const monitoring = openMonitoring(config, { record, clock, newId, log }, undo);
+  const timeFacts = timeFactsOf(policies.current);
+  const monitoring = openMonitoring(config, { record, timeFacts, clock, newId, log }, undo);
   const approvals = await openApprovals(config, (event) => recorder.recordIntent([event]), clock, log);
   undo.push(() => approvals.close());
   return {
@@ -228,6 +230,7 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     metrics: new GateMetrics(),
     monitoring,
     watch: monitoring.watch,
+    monitor: monitoring.monitor,
     loginDelay: new LoginDelay(clock),
   };
 }
@@ -265,6 +268,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     onUnknownName: live.refreshSoon,
     metrics: parts.metrics,
     watch: parts.watch,
+    monitor: parts.monitor,
     shadow: parts.shadow,
     limits,
     clock,

@@ -10,6 +10,7 @@ export type ReadFact = (c: EvaluationContext) => Value;
 
 export const notHere = new Unknown("this request has no such data");
 const noDecision = new Unknown("there is no decision yet");
+const notMonitored = new Unknown("the gateway doesn't monitor this");
 const noTable = new Unknown("this access has no table");
 
 type Of<P extends PolicyRequest["protocol"]> = Extract<PolicyRequest, { protocol: P }>;
@@ -64,6 +65,15 @@ export const factReaders: Readonly<Record<string, Readonly<Record<string, ReadFa
     hour: ({ request }) => request.time.hour,
     minute: ({ request }) => request.time.minute,
     weekday: ({ request }) => request.time.weekday,
+  },
+  monitor: {
+    denials: ({ request }) => request.monitor?.denials ?? notMonitored,
+    rows_read: ({ request }) => request.monitor?.rowsRead ?? notMonitored,
+    bytes_read: ({ request }) => request.monitor?.bytesRead ?? notMonitored,
+    rows_written: ({ request }) => request.monitor?.rowsWritten ?? notMonitored,
+    is_first_access: ({ request }) => request.monitor?.isFirstAccess ?? notMonitored,
+    is_new_shape: ({ request }) => request.monitor?.isNewShape ?? notMonitored,
+    is_off_hours: ({ request }) => request.monitor?.isOffHours ?? notMonitored,
   },
   sql: {
     verb: (c) => c.access?.verb ?? sql((s) => s.verb)(c),

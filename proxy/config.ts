@@ -42,6 +42,7 @@ import {
 } from "./secrets/config.ts";
 import { withRecipe } from "./secrets/upstream.ts";
 import type { Vault } from "./secrets/vault.ts";
+import { buildMonitoring, monitoringKeys, monitoringSchema } from "./telemetry/monitor-config.ts";
 import { buildTls, clientsSchema, tlsSchema } from "./tls/config.ts";
 
 /** @throws GatewayError `config-unreadable` or `config-invalid`; its message has one line per mistake. */
@@ -150,6 +151,7 @@ const configSchema = z.strictObject({
   recording: recordingSchema,
   approvals: approvalsSchema.prefault({}),
   alerts: alertsSchema.optional(),
+  monitoring: monitoringSchema.optional(),
   admin: adminSchema.optional(),
   identity: identitySchema,
   users: usersSchema.default([]),
@@ -211,6 +213,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
       at,
     ),
     ...(parsed.alerts === undefined ? {} : { alerts: buildAlerts(parsed.alerts, at) }),
+    ...(parsed.monitoring === undefined ? {} : { monitoring: buildMonitoring(parsed.monitoring, at) }),
     admin: parsed.admin === undefined ? undefined : buildAdmin(parsed.admin, identity.issuers, at),
     identity,
     users: buildUsers(parsed.users, names, at),
@@ -367,6 +370,7 @@ const knownKeys: readonly string[] = [
   ...secretsKeys,
   ...approvalsKeys,
   ...alertsKeys,
+  ...monitoringKeys,
   ...adminKeys,
   ...httpKeys,
   ...mcpConfigKeys,

@@ -16,6 +16,7 @@ import type { SessionRules } from "./postgres/session-rules.ts";
 import type { CheckpointConfig } from "./recording/config.ts";
 import type { ContentConfig } from "./recording/content.ts";
 import type { LoginRecipe } from "./secrets/upstream.ts";
+import type { MonitorConfig } from "./telemetry/monitor-config.ts";
 import type { CertificateFiles } from "./tls/certificate-files.ts";
 import type { ClientCertificates } from "./tls/client-identity.ts";
 
@@ -138,6 +139,8 @@ export type GatewayConfig = {
   readonly approvals: ApprovalsConfig;
   /** Where alerts go; undefined: into the recording and the log only. */
   readonly alerts?: AlertsConfig;
+  /** What the gateway notices by itself; undefined: nothing. */
+  readonly monitoring?: MonitorConfig;
   readonly admin: AdminConfig | undefined;
   readonly identity: IdentityConfig;
   /** Users of the gateway's own. */

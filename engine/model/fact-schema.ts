@@ -64,6 +64,22 @@ export const factSchema: Readonly<Record<string, FactRoot>> = {
       weekday: { type: "weekday", doc: "Day of the week, mon to sun." },
     },
   },
+  monitor: {
+    doc: "What the gateway's monitor has seen of this caller on this connection; unknown where `monitoring` in gw.yaml doesn't watch for it.",
+    scope: "always",
+    fields: {
+      denials: { type: "int", doc: "Requests that were denied, in the window of `denials`." },
+      rows_read: { type: "int", doc: "Rows that were read, in the window of `bulk`." },
+      bytes_read: { type: "int", doc: "Bytes that were read, in the window of `bulk`." },
+      rows_written: { type: "int", doc: "Rows that were written in the last minute." },
+      is_first_access: {
+        type: "bool",
+        doc: "The statement uses a table with a tag of `first_access` that the caller has not used before.",
+      },
+      is_new_shape: { type: "bool", doc: "The caller has not run a statement of this shape before." },
+      is_off_hours: { type: "bool", doc: "It is outside of `off_hours`." },
+    },
+  },
   sql: {
     doc: "The SQL statement. `verb`, `kind`, `has_where` and `where_always_true` are those of the access under evaluation.",
     scope: "sql",

@@ -40,6 +40,17 @@ export type LlmFacts = {
   readonly maxTokens: Fact<number | undefined>;
 };
 
+/** What the monitor has seen of this principal on this connection: the `monitor` root. Its windows are those of gw.yaml. */
+export type MonitorFacts = {
+  readonly denials: Fact<number>;
+  readonly rowsRead: Fact<number>;
+  readonly bytesRead: Fact<number>;
+  readonly rowsWritten: Fact<number>;
+  readonly isFirstAccess: Fact<boolean>;
+  readonly isNewShape: Fact<boolean>;
+  readonly isOffHours: Fact<boolean>;
+};
+
 type Action =
   | { readonly protocol: "sql"; readonly sql: SqlFacts }
   | { readonly protocol: "http"; readonly http: HttpFacts }
@@ -52,6 +63,8 @@ export type PolicyRequest = Action & {
   readonly connection: ConnectionFacts;
   readonly session: SessionFacts;
   readonly time: TimeFacts;
+  /** Left out where nothing is monitored. */
+  readonly monitor?: MonitorFacts;
   /** Reads a declared counter or the window of a rate limit; `key` is the value of its `by`. */
   readonly counter: (name: string, key: string) => Fact<number>;
   /**

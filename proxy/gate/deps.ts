@@ -10,6 +10,7 @@ import type { Clock, Log, NewId } from "../deps.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
 import type { ContentRecorder } from "../recording/content.ts";
 import type { Recorder } from "../recording/recorder.ts";
+import type { Monitor } from "../telemetry/monitor.ts";
 import type { GateWatch } from "../telemetry/watch.ts";
 import type { Counters } from "./counters.ts";
 import type { GateMetrics } from "./gate-metrics.ts";
@@ -46,6 +47,8 @@ export type GateDeps = {
   readonly metrics: GateMetrics;
   /** Who is told of what is on record. */
   readonly watch?: GateWatch | undefined;
+  /** Facts about the caller's past. */
+  readonly monitor?: Pick<Monitor, "factsOf"> | undefined;
   /** Other policies that decide beside those in force, and enforce nothing. */
   readonly shadow?: Shadow | undefined;
   readonly limits: Limits;

@@ -81,6 +81,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       connection: session.connection,
       session: { id: session.id, age: Math.max(0, nowMs - session.startedAtMs), purpose: session.purpose },
       time: deps.timeFacts(nowMs),
+      ...(deps.monitor === undefined ? {} : { monitor: deps.monitor.factsOf(session, statement.facts) }),
       counter: (name, key) => {
         const pending = tentative.size === 0 ? undefined : tentative.get(`${name}\u0000${key}`);
         return deps.counters.read(name, key, pending);

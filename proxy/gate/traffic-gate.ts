@@ -43,6 +43,7 @@ export type TrafficGateDeps = Pick<
   | "metrics"
   | "shadow"
   | "watch"
+  | "monitor"
   | "clock"
   | "newId"
   | "log"
@@ -81,6 +82,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       connection: session.connection,
       session: { id: session.id, age: Math.max(0, nowMs - session.startedAtMs), purpose: session.purpose },
       time: deps.timeFacts(nowMs),
+      ...(deps.monitor === undefined ? {} : { monitor: deps.monitor.factsOf(session, undefined) }),
       counter: (name, key) => deps.counters.read(name, key),
       approved,
     };
@@ -216,8 +218,8 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     measured.delete(decisionId);
     const atMs = deps.clock.nowMs();
     deps.recorder.recordOutcome(completionEvent(atMs, session.id, decisionId, completion));
-    const { outcome, rows, bytes, durationUs } = completion;
-    deps.watch?.completed({ atMs, decisionId, session, outcome, sqlstate: undefined, rows, bytes, durationUs });
+    const { outcome, tag, rows, bytes, durationUs } = completion;
+    deps.watch?.completed({ atMs, decisionId, session, outcome, tag, sqlstate: undefined, rows, bytes, durationUs });
   };
 
   const notReleased = (session: TrafficSession, decisionId: string, outcome: TrafficHoldOutcome): void =>

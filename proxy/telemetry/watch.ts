@@ -25,6 +25,8 @@ export type Completed = {
   readonly session: GateSession;
   readonly outcome: string;
   readonly sqlstate: string | undefined;
+  /** SQL: the command tag, `INSERT 0 30`. */
+  readonly tag: string | undefined;
   readonly rows: number;
   readonly bytes: number;
   readonly durationUs: number;
