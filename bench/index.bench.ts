@@ -114,6 +114,7 @@ try {
     if (i % 50_000 === 49_999) index.commit("", { segment: "00000001.jsonl", offset: i * 600, hash: "" });
   }
   index.commit("", { segment: "00000001.jsonl", offset: 0, hash: "" });
+  index.search({ limit: 1 });
   const seconds = (performance.now() - from) / 1_000;
   console.log(
     `${events} events (${statements} statements): indexed in ${seconds.toFixed(0)} s, ${Math.round(statSync(path).size / 1e6)} MB.\n`,

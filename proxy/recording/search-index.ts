@@ -54,6 +54,9 @@ const schema = `
   CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (statement, content='', tokenize="unicode61");
   CREATE TABLE IF NOT EXISTS statement (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, person INTEGER NOT NULL, shape INTEGER NOT NULL,
     text INTEGER NOT NULL, chain TEXT NOT NULL, segment TEXT NOT NULL, "offset" INTEGER NOT NULL, length INTEGER NOT NULL) STRICT;
+`;
+/** Made behind the first rows of a new file: sorting once is several times faster than keeping four orders all along. */
+const orders = `
   CREATE INDEX IF NOT EXISTS statement_person ON statement (person, at_ms, shape, text);
   CREATE INDEX IF NOT EXISTS statement_shape ON statement (shape, at_ms, person, text);
   CREATE INDEX IF NOT EXISTS statement_text ON statement (text, at_ms, person, shape);
@@ -67,6 +70,7 @@ export class SearchIndex {
   readonly #ids = new Map<string, number>();
   readonly #counts = new Map<string, number>();
   #isOpen = false;
+  #hasOrders = false;
 
   /** @throws GatewayError `config-unreadable` */
   constructor(path: string) {
@@ -81,6 +85,7 @@ export class SearchIndex {
       const found = Number(this.#database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
       if (found !== 0 && found !== version) throw new TypeError("another version");
       this.#database.exec(schema);
+      if (found === version) this.#order();
       this.#database.exec(`PRAGMA user_version = ${version}`);
     } catch (error) {
       throw new GatewayError(
@@ -151,6 +156,7 @@ export class SearchIndex {
 
   /** Newest first. */
   search(query: SearchQuery): readonly LinePlace[] {
+    this.#order();
     const people =
       query.person === undefined
         ? undefined
@@ -202,6 +208,12 @@ export class SearchIndex {
   close(): void {
     if (this.#isOpen) this.#database.exec("ROLLBACK");
     this.#database.close();
+  }
+
+  #order(): void {
+    if (this.#hasOrders) return;
+    this.#database.exec(orders);
+    this.#hasOrders = true;
   }
 
   #begin(): void {
