@@ -7,7 +7,9 @@ import type { Field, HttpFault } from "../../engine/http/request.ts";
 import { err, ok, type Result } from "../../engine/lib/result.ts";
 import type { Log } from "../deps.ts";
 import { causeCode } from "../errors.ts";
+import { decodeBody } from "./decode-body.ts";
 import type { HttpUpstream, UpstreamRequest, UpstreamResponse } from "./exchange.ts";
+import { hideInBody, hideInHeaders, spellingsOf } from "./hide-secret.ts";
 
 /** A secret that only the gateway holds, and how the upstream wants it. */
 export type Credential =
@@ -64,7 +66,12 @@ export function openHttpUpstream(target: HttpUpstreamTarget, name: string, log: 
     const answer = await pool.request({
       method: request.method,
       path: target.basePath + credential.target,
-      headers: flat([["host", host], ...request.headers, ...credential.headers, ...lengthOf(request)]),
+      headers: flat([
+        ["host", host],
+        ...(credential.secrets.length === 0 ? request.headers : readable(request.headers)),
+        ...credential.headers,
+        ...lengthOf(request),
+      ]),
       body: bodyOf(request),
       signal,
       responseHeaders: "raw",
@@ -72,12 +79,9 @@ export function openHttpUpstream(target: HttpUpstreamTarget, name: string, log: 
     });
     // An upstream that breaks off is heard of by whoever reads; nobody reads what was discarded.
     answer.body.on("error", () => undefined);
-    return {
-      status: answer.statusCode,
-      headers: readAnswerHeaders(readRawHeaders(answer.headers), target.passCookies),
-      body: answer.body,
-      discard: () => answer.body.destroy(),
-    };
+    const headers = readAnswerHeaders(readRawHeaders(answer.headers), target.passCookies);
+    const whole = { status: answer.statusCode, headers, body: answer.body, discard: () => answer.body.destroy() };
+    return credential.secrets.length === 0 ? whole : withoutSecrets(whole, credential.secrets, request.method);
   };
 
   return {
@@ -118,23 +122,47 @@ function ownHeadersOf(credential: Credential): readonly string[] {
 async function credentialOf(
   credential: Credential,
   target: string,
-): Promise<{ readonly target: string; readonly headers: readonly Field[] }> {
+): Promise<{ readonly target: string; readonly headers: readonly Field[]; readonly secrets: readonly string[] }> {
   switch (credential.kind) {
     case "none":
-      return { target, headers: [] };
-    case "header":
-      return { target, headers: [[credential.name, credential.prefix + (await credential.secret())]] };
+      return { target, headers: [], secrets: [] };
+    case "header": {
+      const secret = await credential.secret();
+      return { target, headers: [[credential.name, credential.prefix + secret]], secrets: [secret] };
+    }
     case "basic": {
-      const pair = Buffer.from(`${credential.user}:${await credential.secret()}`, "utf8").toString("base64");
-      return { target, headers: [["authorization", `Basic ${pair}`]] };
+      const secret = await credential.secret();
+      const pair = Buffer.from(`${credential.user}:${secret}`, "utf8").toString("base64");
+      return { target, headers: [["authorization", `Basic ${pair}`]], secrets: [pair, secret] };
     }
     case "query": {
-      const parameter = `${encodeURIComponent(credential.name)}=${encodeURIComponent(await credential.secret())}`;
-      return { target: `${target}${target.includes("?") ? "&" : "?"}${parameter}`, headers: [] };
+      const secret = await credential.secret();
+      const parameter = `${encodeURIComponent(credential.name)}=${encodeURIComponent(secret)}`;
+      return { target: `${target}${target.includes("?") ? "&" : "?"}${parameter}`, headers: [], secrets: [secret] };
     }
     default:
       return credential satisfies never;
   }
+}
+
+/** An answer in a content coding couldn't be searched. */
+const readable = (headers: readonly Field[]): readonly Field[] => [
+  ...headers.filter(([name]) => name !== "accept-encoding"),
+  ["accept-encoding", "identity"],
+];
+
+/** Servers repeat what they were sent: in redirects, in links to the next page, on pages for debugging. */
+function withoutSecrets(answer: UpstreamResponse, secrets: readonly string[], method: string): UpstreamResponse {
+  const spellings = spellingsOf(secrets);
+  const headers = hideInHeaders(answer.headers, spellings);
+  const hasNoBody = method === "HEAD" || answer.status === 204 || answer.status === 304;
+  if (hasNoBody || spellings.length === 0) return { ...answer, headers };
+  const coding = headers.find(([name]) => name === "content-encoding")?.[1];
+  if (coding === undefined) return { ...answer, headers, body: hideInBody(answer.body, spellings) };
+  const decoded = decodeBody(coding, answer.body);
+  if (decoded === undefined) return { ...answer, headers };
+  const kept = headers.filter(([name]) => name !== "content-encoding" && name !== "content-length");
+  return { ...answer, headers: kept, body: hideInBody(decoded, spellings) };
 }
 
 const flat = (fields: readonly Field[]): string[] => fields.flat();

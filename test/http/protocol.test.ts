@@ -125,9 +125,10 @@ describe("streams", () => {
 describe("routes and credentials", () => {
   test("host name and prefix choose a connection, and the prefix stays here", async () => {
     const ok = await gw.send("GET", "/crm/users?a=1", { port: portOf("crm"), headers: { host: "crm.test:8080" } });
-    const { url, headers } = JSON.parse(ok.body);
+    assert.equal(ok.status, 200);
+    const last = upstream.seen.at(-1);
     assert.deepEqual(
-      [url, headers.authorization],
+      [last?.url, last?.headers.authorization],
       ["/v2/users?a=1", `Basic ${Buffer.from("gw:s3cr&t").toString("base64")}`],
     );
     for (const [path, host] of [
@@ -142,7 +143,10 @@ describe("routes and credentials", () => {
 
   test("a credential of the query is added, and can't be given by the client", async () => {
     const answer = await gw.send("GET", "/x?a=1", { port: portOf("keyed") });
-    assert.equal(JSON.parse(answer.body).url, "/x?a=1&key=s3cr%26t");
+    assert.deepEqual(
+      [JSON.parse(answer.body).url, upstream.seen.at(-1)?.url],
+      ["/x?a=1&key=********", "/x?a=1&key=s3cr%26t"],
+    );
     const reserved = await gw.send("GET", "/x?KEY=mine", { port: portOf("keyed") });
     assert.deepEqual([reserved.status, JSON.parse(reserved.body).code], [400, "parameter-reserved"]);
   });
