@@ -14,7 +14,7 @@ import { printStatement } from "./print-statement.ts";
 import { resolveRelation, resolveType } from "./resolve-names.ts";
 import { isBoundStatement } from "./statement.ts";
 import { isSystemSchema } from "./system-catalog.ts";
-import { stringNode, stringOf, stringsOf } from "./tree.ts";
+import { mapTree, stringNode, stringOf, stringsOf } from "./tree.ts";
 import type { AnalyzedStatement } from "./types.ts";
 
 const dataStatements: ReadonlySet<string> = new Set([
@@ -93,7 +93,19 @@ export function bindExecute(b: Binder, node: Kind<"ExecuteStmt">): BoundParts {
     const type = types[i];
     return type ? { TypeCast: { arg: p, typeName: type } } : p;
   });
+  if (parameters.length > Math.max(types.length, highestParameter(inner.node)))
+    refuse("unsupported-clause", "EXECUTE has more arguments than the prepared statement has parameters");
   return { ...inner, verb: "execute", effects: () => [], parameters };
+}
+
+function highestParameter(node: Node): number {
+  let highest = 0;
+  mapTree(node, (value) => {
+    if ("ParamRef" in value)
+      highest = Math.max(highest, (value as Extract<Node, { ParamRef: unknown }>).ParamRef.number ?? 0);
+    return undefined;
+  });
+  return highest;
 }
 
 const isNull = (node: Node): boolean =>

@@ -19,6 +19,9 @@ test("EXECUTE runs what was prepared, under the policies of its own moment", asy
   gw.writePolicy(`${open}\nmask names of public.people.name using partial(first: 1) at "test-pg"\n`);
   await gw.gateway.policy.reload();
   assert.deepEqual((await client.query("EXECUTE one (1)")).rows, [{ name: "A***" }]);
+  await assert.rejects(client.query("EXECUTE one (1, 2)"), {
+    message: "EXECUTE has more arguments than the prepared statement has parameters",
+  });
   await client.query("DEALLOCATE one");
   await assert.rejects(client.query("EXECUTE one (1)"), { code: "26000" });
   await client.end();
