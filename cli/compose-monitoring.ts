@@ -10,6 +10,7 @@ import type { Clock, Log, NewId } from "../proxy/deps.ts";
 import { causeCode } from "../proxy/errors.ts";
 import type { GatewayConfig } from "../proxy/gateway-config.ts";
 import { type Finding, Monitor } from "../proxy/telemetry/monitor.ts";
+import type { Telemetry } from "../proxy/telemetry/otel.ts";
 import { GateWatch } from "../proxy/telemetry/watch.ts";
 
 export type Monitoring = {
@@ -22,6 +23,7 @@ export type Monitoring = {
 export type MonitoringDeps = {
   readonly record: (event: SessionEvent) => void;
   readonly timeFacts: (nowMs: number) => TimeFacts;
+  readonly telemetry: Telemetry | undefined;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
@@ -29,7 +31,7 @@ export type MonitoringDeps = {
 
 export function openMonitoring(
   config: GatewayConfig,
-  { record, timeFacts, clock, newId, log }: MonitoringDeps,
+  { record, timeFacts, telemetry, clock, newId, log }: MonitoringDeps,
   undo: ((drainMs: number) => Promise<void> | void)[],
 ): Monitoring {
   const watch = new GateWatch(limits.watchQueueMax, (error) =>
@@ -55,6 +57,7 @@ export function openMonitoring(
       ? undefined
       : new Monitor(config.monitoring, { found, timeFacts, nowMs: clock.nowMs });
   if (monitor !== undefined) watch.add(monitor);
+  if (telemetry?.watcher !== undefined) watch.add(telemetry.watcher);
   undo.push(() => watch.flush());
   return {
     watch: watch.isWatched ? watch : undefined,

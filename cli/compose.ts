@@ -35,6 +35,7 @@ import { type ContentRecorder, openContent } from "../proxy/recording/content.ts
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
 import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
+import { openTelemetry } from "../proxy/telemetry/otel.ts";
 import { makeSelfSigned } from "../proxy/tls/self-signed.ts";
 import type { TlsMaterial } from "../proxy/tls/server-tls.ts";
 import { openApprovals, pageOf } from "./compose-approvals.ts";
@@ -179,7 +180,9 @@ async function startCheckpoints({ node, recording }: GatewayConfig, clock: Clock
 
 /** What all connections share, in the order in which each needs the one before. */
 export async function openParts(config: GatewayConfig, overrides: GatewayOverrides, undo: Undo): Promise<Parts> {
-  const log = overrides.log ?? silentLog;
+  const telemetry = config.telemetry && openTelemetry(config.telemetry, config.node);
+  if (telemetry !== undefined) undo.push(telemetry.close);
+  const log = telemetry?.alsoTo(overrides.log ?? silentLog) ?? overrides.log ?? silentLog;
   const clock = overrides.clock ?? { nowMs: () => Date.now() };
   const newId = createNewId(clock);
   const { directory, durability } = config.recording;
@@ -209,7 +212,7 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
   );
   const record = (event: SessionEvent): void => recorder.recordOutcome(event);
   const timeFacts = timeFactsOf(policies.current);
-  const monitoring = openMonitoring(config, { record, timeFacts, clock, newId, log }, undo);
+  const monitoring = openMonitoring(config, { record, timeFacts, telemetry, clock, newId, log }, undo);
   const approvals = await openApprovals(config, (event) => recorder.recordIntent([event]), clock, log);
   undo.push(() => approvals.close());
   return {

@@ -114,6 +114,10 @@ export const limits = {
   monitorRunningMax: 20_000,
   /** The same finding about the same principal is recorded and told once in this time. */
   monitorQuietMs: 300_000,
+  /** Spans and log records wait this long for others, then go to the collector together. */
+  telemetryBatchMs: 1_000,
+  /** At the end, what waits may still be sent for this long. */
+  telemetryDrainMs: 2_000,
   /** Messages about alerts that wait for one receiver. Over it the oldest is dropped, with a record. */
   alertQueueMax: 500,
   /** Windows of alerts that are open: one per channel, rule, principal and connection. Over it the oldest ends early. */

@@ -43,6 +43,7 @@ import {
 import { withRecipe } from "./secrets/upstream.ts";
 import type { Vault } from "./secrets/vault.ts";
 import { buildMonitoring, monitoringKeys, monitoringSchema } from "./telemetry/monitor-config.ts";
+import { buildTelemetry, telemetryKeys, telemetrySchema } from "./telemetry/otel-config.ts";
 import { buildTls, clientsSchema, tlsSchema } from "./tls/config.ts";
 
 /** @throws GatewayError `config-unreadable` or `config-invalid`; its message has one line per mistake. */
@@ -152,6 +153,7 @@ const configSchema = z.strictObject({
   approvals: approvalsSchema.prefault({}),
   alerts: alertsSchema.optional(),
   monitoring: monitoringSchema.optional(),
+  telemetry: telemetrySchema.optional(),
   admin: adminSchema.optional(),
   identity: identitySchema,
   users: usersSchema.default([]),
@@ -214,6 +216,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     ),
     ...(parsed.alerts === undefined ? {} : { alerts: buildAlerts(parsed.alerts, at) }),
     ...(parsed.monitoring === undefined ? {} : { monitoring: buildMonitoring(parsed.monitoring, at) }),
+    ...(parsed.telemetry === undefined ? {} : { telemetry: buildTelemetry(parsed.telemetry, at) }),
     admin: parsed.admin === undefined ? undefined : buildAdmin(parsed.admin, identity.issuers, at),
     identity,
     users: buildUsers(parsed.users, names, at),
@@ -371,6 +374,7 @@ const knownKeys: readonly string[] = [
   ...approvalsKeys,
   ...alertsKeys,
   ...monitoringKeys,
+  ...telemetryKeys,
   ...adminKeys,
   ...httpKeys,
   ...mcpConfigKeys,

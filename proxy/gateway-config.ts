@@ -17,6 +17,7 @@ import type { CheckpointConfig } from "./recording/config.ts";
 import type { ContentConfig } from "./recording/content.ts";
 import type { LoginRecipe } from "./secrets/upstream.ts";
 import type { MonitorConfig } from "./telemetry/monitor-config.ts";
+import type { TelemetryConfig } from "./telemetry/otel-config.ts";
 import type { CertificateFiles } from "./tls/certificate-files.ts";
 import type { ClientCertificates } from "./tls/client-identity.ts";
 
@@ -141,6 +142,8 @@ export type GatewayConfig = {
   readonly alerts?: AlertsConfig;
   /** What the gateway notices by itself; undefined: nothing. */
   readonly monitoring?: MonitorConfig;
+  /** A collector of traces and logs; undefined: none. */
+  readonly telemetry?: TelemetryConfig;
   readonly admin: AdminConfig | undefined;
   readonly identity: IdentityConfig;
   /** Users of the gateway's own. */

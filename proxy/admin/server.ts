@@ -9,8 +9,9 @@ import type { Log } from "../deps.ts";
 import { causeCode, type FaultCode, GatewayError } from "../errors.ts";
 import type { Address } from "../gateway-config.ts";
 import type { VerifyToken } from "../identity/authenticate.ts";
+import { renderMetrics } from "../telemetry/render-metrics.ts";
 import { addApprovalRoutes } from "./approval-routes.ts";
-import { type Metric, renderMetrics } from "./metrics.ts";
+import type { Metric } from "./metrics.ts";
 import { addPageRoutes, type PageDeps } from "./page-routes.ts";
 import type { AdminRoute } from "./policy-routes.ts";
 
@@ -96,7 +97,7 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
     return why === undefined ? { status: "ready" } : reply.code(503).send({ status: "not ready", code: why });
   });
   app.get("/metrics", async (_request, reply) =>
-    reply.type("text/plain; version=0.0.4").send(renderMetrics(deps.metrics())),
+    reply.type("text/plain; version=0.0.4").send(await renderMetrics(deps.metrics())),
   );
 
   app.get("/v1/login", async (_request, reply) => {

@@ -4,7 +4,7 @@ import type { Metric } from "../admin/metrics.ts";
 export const labelMetrics = (worker: string, metrics: readonly Metric[]): readonly Metric[] =>
   metrics.map((metric) => ({
     ...metric,
-    samples: metric.samples.map(({ labels, value }) => ({ labels: { ...labels, worker }, value })),
+    samples: metric.samples.map((sample) => ({ ...sample, labels: { ...sample.labels, worker } })),
   }));
 
 /** A name appears once in the text format: samples of the same name come together. */

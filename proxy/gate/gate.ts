@@ -315,13 +315,21 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       durationUs: 0,
     });
 
+  const timed = <T>(work: () => T): T => {
+    const began = performance.now();
+    const result = work();
+    deps.metrics.observe("decision", deps.connection, performance.now() - began);
+    return result;
+  };
+
   return {
-    decide,
+    decide: (session, context, text) => timed(() => decide(session, context, text)),
     isCurrent: (verdict) => stateOf(verdict).policies === deps.policies(),
     redecide: (session, context, statement, parameters) =>
-      judgeSafely(session, context, statement, noRules, parameters),
+      timed(() => judgeSafely(session, context, statement, noRules, parameters)),
     record,
     hold: async (session, context, verdict, parameters, signal, client) => {
+      const began = performance.now();
       try {
         const rejudge = (approved: ReadonlySet<RuleId>): SqlVerdict => {
           if (verdict.statement === undefined) throw new BugError("a hold without a statement");
@@ -331,6 +339,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
         const policyHash = (v: SqlVerdict): string => stateOf(v).policies.hash;
         const held = { session, context, verdict, parameters, signal, rejudge, policyHash, client };
         const { outcome, approval } = await holdForApproval(deps, held);
+        deps.metrics.observe("hold", deps.connection, performance.now() - began);
         if (outcome.kind === "granted" && approval !== undefined) {
           const stop = deps.approvals.onRevoked(approval, client.end);
           running.set(outcome.verdict.decisionId, stop);
@@ -366,6 +375,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       }
       const atMs = deps.clock.nowMs();
       if (!lost.delete(decisionId)) recordLate(completionText(atMs, session.id, decisionId, completion));
+      deps.metrics.observe("upstream", deps.connection, completion.durationUs / 1_000);
       deps.watch?.completed({ atMs, decisionId, session, ...completion });
     },
     open: (session) => deps.recorder.recordIntent([sessionStartEvent(session, deps.clock.nowMs())]),

@@ -219,6 +219,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     const atMs = deps.clock.nowMs();
     deps.recorder.recordOutcome(completionEvent(atMs, session.id, decisionId, completion));
     const { outcome, tag, rows, bytes, durationUs } = completion;
+    deps.metrics.observe("upstream", deps.connection, durationUs / 1_000);
     deps.watch?.completed({ atMs, decisionId, session, outcome, tag, sqlstate: undefined, rows, bytes, durationUs });
   };
 
@@ -308,7 +309,9 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
   const hold: TrafficGate["hold"] = async (session, verdict, signal, options = {}) => {
     try {
       record(session, [verdict]);
+      const began = performance.now();
       const outcome = await waitForPeople(session, verdict, signal, options);
+      deps.metrics.observe("hold", deps.connection, performance.now() - began);
       if (outcome.kind === "granted") record(session, [outcome.verdict]);
       else notReleased(session, verdict.decisionId, outcome);
       return outcome;
@@ -324,7 +327,12 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
   };
 
   return {
-    decide: (session, subject) => judge(session, subject, noRules),
+    decide: (session, subject) => {
+      const began = performance.now();
+      const verdict = judge(session, subject, noRules);
+      deps.metrics.observe("decision", deps.connection, performance.now() - began);
+      return verdict;
+    },
     preview: (session, subject, mode) => {
       try {
         const request = requestOf(session, subject, noRules);
