@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after } from "node:test";
 
 const mount = (...args: readonly string[]): boolean => spawnSync("mount", args).status === 0;
 
@@ -15,17 +16,20 @@ export const canMakeSmallDisk: boolean = (() => {
   return isMounted;
 })();
 
-/** `size` as mount takes it: `256k`. */
+/** `size` as mount takes it: `256k`. Gone after the test file at the latest. */
 export function makeSmallDisk(
   folder: string,
   size: string,
 ): { readonly grow: (to: string) => void; readonly remove: () => void } {
   mkdirSync(folder, { recursive: true });
   if (!mount("-t", "tmpfs", "-o", `size=${size}`, "tmpfs", folder)) throw new Error("tmpfs can't be mounted");
+  // Lazily: a test that failed may have files open there.
+  const remove = (): void => void spawnSync("umount", ["-l", folder], { stdio: "ignore" });
+  after(remove);
   return {
     grow: (to) => {
       if (!mount("-o", `remount,size=${to}`, folder)) throw new Error("tmpfs can't be remounted");
     },
-    remove: () => void spawnSync("umount", [folder]),
+    remove,
   };
 }
