@@ -97,6 +97,10 @@ export function bundleSource(deps: BundleSourceDeps): PolicySource {
     const { manifest, files, archive, digest } = opened.value;
     const { history, serialMax } = await store.state();
     const since = history.filter((entry) => entry.source === root);
+    // INVARIANT: a bundle without a number can't be told from one of before there were numbers.
+    if (!acceptsOlder && manifest.serial === undefined && serialMax !== undefined) {
+      return refuse(`it has no serial number, and ${serialMax} was in force: build it with one`);
+    }
     if (!acceptsOlder && manifest.serial !== undefined && serialMax !== undefined && manifest.serial < serialMax) {
       return refuse(`its serial number ${manifest.serial} is lower than ${serialMax}, which was in force`);
     }

@@ -149,6 +149,7 @@ test("what isn't a good bundle keeps the old one in force, and the status says w
       await bundleOf({ policy: policyOf("x"), revision: "r", serial: 3 }),
       /its serial number 3 is lower than 4/,
     ],
+    ["no serial number any more", await bundleOf({ policy: policyOf("x"), revision: "r" }), /it has no serial number/],
     [
       "wrong policies",
       await bundleOf({ policy: "package acme.test\n\nallow everything on nowhere\n", revision: "r", serial: 5 }),
