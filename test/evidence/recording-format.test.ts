@@ -5,17 +5,25 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Result } from "../../engine/lib/result.ts";
+import type { SessionEvent } from "../../engine/model/session-event.ts";
 import { silentLog } from "../../proxy/log.ts";
+import { verifyChains } from "../../proxy/recording/chains.ts";
 import { startCheckpointer } from "../../proxy/recording/checkpointer.ts";
 import { checkpointLines, publicKeyOf } from "../../proxy/recording/checkpoints.ts";
 import { checkProof, proveConsistency, proveInclusion } from "../../proxy/recording/proofs.ts";
-import { readEvents, verifyRecording } from "../../proxy/recording/read.ts";
+import { readEvents } from "../../proxy/recording/read.ts";
 import { openRecorder } from "../../proxy/recording/recorder.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { examples } from "./example-events.ts";
 
 const golden = join(import.meta.dirname, "golden");
-const files = ["00000001.jsonl", "checkpoints.jsonl", "inclusion-proof.json", "consistency-proof.json"];
+const files = [
+  "00000001.jsonl",
+  "worker-1/00000001.jsonl",
+  "checkpoints.jsonl",
+  "inclusion-proof.json",
+  "consistency-proof.json",
+];
 const page = readFileSync("docs/recording-format.md", "utf8");
 
 /** Known to everybody: 32 equal bytes as an Ed25519 key (RFC 8410). Signatures with it are the same each time. */
@@ -28,14 +36,21 @@ const key = String(
 );
 const publicKey = publicKeyOf(key);
 
-/** One of each event, two checkpoints, a proof of each kind. */
+/** One of each event, with what the worker's chain really ends with. */
+const eventsWith = (head: string): readonly SessionEvent[] =>
+  Object.values({ ...examples, worker: { ...examples.worker, head } });
+
+/** One of each event, a worker's chain, two checkpoints, a proof of each kind. */
 async function writeAll(): Promise<string> {
   const directory = temporaryFolder();
   const clock = { nowMs: () => Date.UTC(2026, 10, 22, 9, 30) };
   const options = { directory, node: "gw-1", clock, log: silentLog };
+  const worker = openRecorder({ ...options, directory: join(directory, "worker-1"), durability: "batched" });
+  await worker.close();
+  const { seq, hash } = worker.head();
   const recorder = openRecorder({ ...options, durability: "batched" });
   const checkpointer = await startCheckpointer({ ...options, key, everyMs: 3_600_000, sinks: [] });
-  const events = Object.values(examples);
+  const events = eventsWith(`${seq}:${hash}`);
   recorder.recordIntent(events.slice(0, 6));
   await checkpointer.checkpoint();
   recorder.recordIntent(events.slice(6));
@@ -55,7 +70,7 @@ async function writeAll(): Promise<string> {
 test("the gateway writes the bytes of the golden recording, its checkpoints and its proofs", async () => {
   const written = await writeAll();
   if (process.env.GW_WRITE_GOLDEN === "1") {
-    mkdirSync(golden, { recursive: true });
+    mkdirSync(join(golden, "worker-1"), { recursive: true });
     for (const name of files) writeFileSync(join(golden, name), readFileSync(join(written, name)));
     writeFileSync(join(golden, "checkpoints.pub"), publicKey);
   }
@@ -65,11 +80,15 @@ test("the gateway writes the bytes of the golden recording, its checkpoints and 
 });
 
 test("the golden recording verifies, reads back whole, and its proofs hold with the public key alone", async () => {
-  const verified = await verifyRecording(golden);
-  assert.deepEqual(verified.damage, []);
+  const { chains, missing } = await verifyChains(golden);
+  const [own, worker] = chains;
+  assert.deepEqual([own?.damage, worker?.damage, worker?.anchor, missing], [[], [], "found", []]);
   const read = [];
   for await (const { seq: _, hash: __, ...event } of readEvents(golden)) read.push(event);
-  const expected = Object.values(examples).map((event, i) => ({ prev: prevOf(i + 2), ...event }));
+  const expected = eventsWith(`${worker?.head.seq}:${worker?.head.hash}`).map((event, i) => ({
+    prev: prevOf(i + 2),
+    ...event,
+  }));
   assert.deepEqual(read.slice(1, -1), expected);
   const pub = readFileSync(join(golden, "checkpoints.pub"), "utf8");
   for (const name of ["inclusion-proof.json", "consistency-proof.json"]) {
