@@ -47,7 +47,7 @@ function bindTarget(b: Binder, name: RangeVar | undefined, verb: TargetUse["verb
     refuse("rules-not-supported", `\`${keyOf(relation)}\` has rewrite rules; writing to it is not supported`, at);
   const write = addUse(b, relation, verb, place);
   const read = addUse(b, relation, "select", place);
-  const target = { relation, verb, write, read, changed: new Set<string>() };
+  const target: TargetUse = { relation, verb, write, read, changed: new Set<string>() };
   addFamily(b, relation, name.inh === true, place);
   b.bindings.targets.set(name, target);
   return target;
@@ -285,7 +285,10 @@ function bindMergeWhen(b: Binder, w: MergeWhen, target: TargetUse, both: Place, 
   if (w.commandType === "CMD_UPDATE") {
     const write = addUse(b, target.relation, "update", place);
     bindAssignments(b, w.targetList, { ...target, write }, at);
-    for (const column of write.columns) target.write.columns.add(column);
+    for (const column of write.columns) {
+      target.write.columns.add(column);
+      target.changed?.add(column);
+    }
   } else if (w.commandType === "CMD_INSERT") {
     const write = addUse(b, target.relation, "insert", { where: undefined });
     const names = bindAssigned(b, w.targetList, target.relation, at);
@@ -295,6 +298,8 @@ function bindMergeWhen(b: Binder, w: MergeWhen, target: TargetUse, both: Place, 
       target.write.columns.add(column);
     }
     bindAll(b, w.values, at);
-  } else if (w.commandType === "CMD_DELETE") addUse(b, target.relation, "delete", place);
-  else if (w.commandType !== "CMD_NOTHING") refuse("unsupported-clause", "this MERGE action is not supported");
+  } else if (w.commandType === "CMD_DELETE") {
+    target.isDeleting = true;
+    addUse(b, target.relation, "delete", place);
+  } else if (w.commandType !== "CMD_NOTHING") refuse("unsupported-clause", "this MERGE action is not supported");
 }

@@ -74,8 +74,10 @@ export type TargetUse = {
   readonly verb: "insert" | "update" | "delete" | "merge";
   readonly write: RelationUse;
   readonly read: RelationUse;
-  /** Columns that ON CONFLICT DO UPDATE sets in a row that is there already. */
+  /** Columns that ON CONFLICT DO UPDATE, or an UPDATE of a MERGE, sets in a row that is there already. */
   readonly changed?: Set<string>;
+  /** A MERGE deletes. */
+  isDeleting?: boolean;
 };
 
 export const newBindings = (): Bindings => ({

@@ -1,6 +1,6 @@
 // The target of a write: hidden rows stay untouched, masks are never written back (sections 4.4 and 4.7).
 import type { Node, RangeVar } from "@pgsql/types";
-import type { Relation, RelationConstraint } from "../model/catalog.ts";
+import type { Column, Relation, RelationConstraint } from "../model/catalog.ts";
 import { keyOf } from "./bind-context.ts";
 import type { TargetUse } from "./bindings.ts";
 import { descendantsOf, referringTo } from "./family.ts";
@@ -102,7 +102,7 @@ function checkColumns(target: TargetUse, p: Protection): void {
  * that the server draws itself are no question.
  */
 function checkConstraints(r: Rewriting, target: TargetUse, p: Protection): void {
-  if (target.verb !== "insert" || isChanging(target)) checkReferences(r, target);
+  checkReferences(r, target);
   if (target.verb === "delete") return;
   const children =
     target.verb === "insert" && !isChanging(target) && target.relation.kind !== "partitioned-table"
@@ -146,7 +146,7 @@ function isOracle(r: Rewriting, c: RelationConstraint, p: Protection, isMasked: 
 
 /** Hidden rows, or masked columns, that refer to the target's key would be touched, or tell of themselves by an error. */
 function checkReferences(r: Rewriting, target: TargetUse): void {
-  if (target.verb !== "delete" && !keyColumnsWritten(target)) return;
+  if (!changesKeys(target)) return;
   for (const { relation, constraint } of referringTo(target.relation, r.context.catalog)) {
     const p = r.protection(relation);
     if (p.filter !== undefined || constraint.columns.some((c) => p.masks.has(c)))
@@ -154,10 +154,17 @@ function checkReferences(r: Rewriting, target: TargetUse): void {
   }
 }
 
-const keyColumnsWritten = (target: TargetUse): boolean =>
-  target.relation.constraints.some(
-    (c) => (c.kind === "primary-key" || c.kind === "unique") && c.columns.some((x) => writtenBy(target).has(x)),
+/** Rows that are there lose their key: by DELETE, or by a new value. A key that an INSERT brings has no row refer to it yet. */
+function changesKeys({ relation, verb, write, changed, isDeleting }: TargetUse): boolean {
+  if (verb === "delete" || isDeleting === true) return true;
+  const named = verb === "update" ? write.columns : (changed ?? new Set<string>());
+  const isNew = (c: Column): boolean =>
+    named.has(c.name) || generatedInputs(relation, c.generated).some((input) => named.has(input));
+  const columns = new Set(relation.columns.filter(isNew).map((c) => c.name));
+  return relation.constraints.some(
+    (c) => (c.kind === "primary-key" || c.kind === "unique") && c.columns.some((x) => columns.has(x)),
   );
+}
 
 function refuseConstraint(target: TargetUse, name: string, columns: readonly string[]): never {
   refuse(

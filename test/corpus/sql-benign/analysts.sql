@@ -585,3 +585,21 @@ SELECT tax_no FROM clinic.patients UNION SELECT 'none' ORDER BY 1;
 
 --- unnest of several arrays side by side
 SELECT i, v FROM unnest(ARRAY[1, 2], ARRAY['a', 'b']) AS u (i, v) ORDER BY i;
+
+--- an upsert into a masked table
+INSERT INTO clinic.patients (id, chart, name) VALUES (1, 'c1', 'Ana'), (901, 'c901', 'Neu') ON CONFLICT (id) DO UPDATE SET chart = excluded.chart, name = excluded.name RETURNING id, chart, name;
+
+--- an upsert into a masked table that shows a masked column
+INSERT INTO staff.people (id, name) VALUES (1, 'Uma') ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING id, name;
+SELECT id, name, wage FROM staff.people WHERE id = 1;
+
+--- an insert that steps aside in a masked table
+INSERT INTO clinic.patients (id, chart, name) VALUES (1, 'x', 'y'), (902, 'c902', 'New') ON CONFLICT (id) DO NOTHING;
+
+--- MERGE into a masked table
+MERGE INTO clinic.patients p USING (VALUES (1, 'c1'), (903, 'c903')) AS s(id, chart) ON p.id = s.id WHEN MATCHED THEN UPDATE SET chart = s.chart WHEN NOT MATCHED THEN INSERT (id, chart, name) VALUES (s.id, s.chart, 'new');
+SELECT id, chart, name FROM clinic.patients WHERE id IN (1, 903) ORDER BY id;
+
+--- MERGE from a masked table into a free one
+MERGE INTO clinic.rooms r USING clinic.patients p ON r.id = p.id WHEN MATCHED THEN UPDATE SET label = p.name WHEN NOT MATCHED THEN DO NOTHING;
+SELECT id, label FROM clinic.rooms ORDER BY id;

@@ -168,6 +168,18 @@ UPDATE clinic.bills SET visit_id = 240050 WHERE id = 4;
 DELETE FROM clinic.visits WHERE patient_id = 4 AND ward < 'M';
 DELETE FROM clinic.patients WHERE id = 4;
 
+--- a foreign key by the DELETE of a MERGE
+DELETE FROM clinic.visits WHERE patient_id = 4 AND ward < 'M';
+MERGE INTO clinic.patients p USING (VALUES (4)) AS s(id) ON p.id = s.id WHEN MATCHED THEN DELETE;
+
+--- a foreign key by a new key in ON CONFLICT DO UPDATE
+DELETE FROM clinic.visits WHERE patient_id = 4 AND ward < 'M';
+INSERT INTO clinic.patients (id, chart, name) VALUES (4, 'c', 'n') ON CONFLICT (id) DO UPDATE SET id = 4004;
+
+--- a foreign key by a new key in a MERGE
+DELETE FROM clinic.visits WHERE patient_id = 4 AND ward < 'M';
+MERGE INTO clinic.patients p USING (VALUES (4)) AS s(id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET id = 4004;
+
 --- TRUNCATE reaches hidden rows [acts]
 TRUNCATE clinic.visits CASCADE;
 
