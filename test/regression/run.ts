@@ -20,6 +20,7 @@ const names = values.files?.split(",") ?? scheduleOf(source);
 const label: Readonly<Record<FileResult["verdict"], string>> = {
   equal: "equal",
   "equal-but-positions": "equal but for error positions",
+  unstable: "direct differs from itself as much",
   differs: "differs",
   timeout: "not finished in time",
 };
