@@ -17,7 +17,7 @@ import { folderSource, type PolicySource } from "../proxy/policy-source.ts";
 import type { Reloadable } from "../proxy/reload.ts";
 import { compileBundleIn } from "./compile-bundle.ts";
 import { joinRego } from "./join-rego.ts";
-import { testBundle } from "./test-bundle.ts";
+import { type BundleTestOrder, testBundle } from "./test-bundle.ts";
 
 export type PoliciesParts = {
   readonly policies: PolicyHolder;
@@ -28,6 +28,8 @@ export type PoliciesParts = {
 
 export type PoliciesDeps = {
   readonly connections: readonly ConnectionCapabilities[];
+  /** Folder of the recording that a bundle may be replayed on. */
+  readonly recording: string;
   readonly compile: CompileBundle | undefined;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -45,7 +47,12 @@ export async function openPolicies(config: PoliciesConfig, deps: PoliciesDeps, u
   const store = openBundleStore(config.state);
   const shared = deps.onSourceChange === undefined ? {} : { onSourceChange: deps.onSourceChange };
   const compile = deps.compile ?? compileBundleIn(config.timeZone, deps.connections);
-  const rego = joinRego(tested(compile, config.source), config.rego ?? [], bundled(config), log);
+  const rego = joinRego(
+    tested(compile, config.source, replayIn(config, deps)),
+    config.rego ?? [],
+    bundled(config),
+    log,
+  );
   undo.push(() => rego.close());
   const policies = await holdPolicies({
     source: withHistory(sourceOf(config.source, store, deps), store, clock),
@@ -97,7 +104,7 @@ function holdShadow(config: PoliciesConfig, compile: CompileBundle, deps: Polici
   const wanted = config.shadow?.source ?? config.source;
   const store = openBundleStore(join(config.state, "shadow"));
   const source = sourceOf(wanted, store, deps);
-  const rego = joinRego(tested(compile, wanted), [], bundled(config), log);
+  const rego = joinRego(tested(compile, wanted, replayIn(config, deps)), [], bundled(config), log);
   const open = async (): Promise<void> => {
     try {
       const opened = await holdPolicies({ source, compile: rego.compile, clock, log, onChange: () => undefined });
@@ -136,10 +143,18 @@ const sourceOf = (config: PolicySourceConfig, store: BundleStore, { clock, log }
 
 /** A bundle is in force only after its own tests passed; a folder's are run by its author. */
 const tested =
-  (compile: CompileBundle, source: PolicySourceConfig): CompileBundle =>
+  (compile: CompileBundle, source: PolicySourceConfig, replay: ReplayIn): CompileBundle =>
   async (files, root, archive) => {
     const compiled = await compile(files, root, archive);
-    if (!compiled.ok || archive === undefined || source.kind === "folder" || !source.isTested) return compiled;
-    const passed = await testBundle(files);
+    if (!compiled.ok || archive === undefined || source.kind === "folder") return compiled;
+    const { isTested, replayMs } = source;
+    if (!isTested && replayMs === undefined) return compiled;
+    const passed = await testBundle({ files, isTested, replay: replayMs === undefined ? undefined : replay(replayMs) });
     return passed.ok ? compiled : passed;
   };
+
+type ReplayIn = (backMs: number) => BundleTestOrder["replay"];
+
+const replayIn =
+  ({ timeZone }: PoliciesConfig, { recording, clock }: PoliciesDeps): ReplayIn =>
+  (backMs) => ({ recording, timeZone, fromMs: clock.nowMs() - backMs });

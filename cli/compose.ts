@@ -28,6 +28,7 @@ import { loadCatalog } from "../proxy/postgres/catalog-loader.ts";
 import { openCatalogSource } from "../proxy/postgres/catalog-source.ts";
 import { createPostgresListener } from "../proxy/postgres/listener.ts";
 import type { PostgresListener } from "../proxy/postgres/options.ts";
+import { rowEstimator } from "../proxy/postgres/row-estimate.ts";
 import type { ChainHead } from "../proxy/recording/chain.ts";
 import { sinkOf } from "../proxy/recording/checkpoint-sinks.ts";
 import { startCheckpointer } from "../proxy/recording/checkpointer.ts";
@@ -200,6 +201,7 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     config.policies,
     {
       connections: capabilitiesOf(config),
+      recording: config.recording.directory,
       compile: overrides.compile,
       counters,
       clock,
@@ -265,6 +267,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     content: parts.content,
     approvals: parts.approvals,
     approvalHoldMs: config.approvals.holdMs,
+    estimateRows: rowEstimator(({ identity }) => upstream.targetFor(identity), limits),
     isRevoked: parts.isRevoked,
     timeFacts: timeFactsOf(policies.current),
     catalogVersion: () => catalog.current().version,

@@ -9,10 +9,18 @@ export type BundleTestReport =
   | { readonly kind: "passed"; readonly tests: number }
   | { readonly kind: "failed"; readonly message: string };
 
-/** The number of tests; or the first ones that fail. */
-export async function testBundle(files: BundleFiles): Promise<Result<number, string>> {
+/** What the thread is asked. */
+export type BundleTestOrder = {
+  readonly files: BundleFiles;
+  readonly isTested: boolean;
+  /** Recorded statements since then are decided again: none may be permitted or revealed that wasn't. */
+  readonly replay: { readonly recording: string; readonly fromMs: number; readonly timeZone: string } | undefined;
+};
+
+/** The number of tests; or the first ones that fail, or what the bundle would permit. */
+export async function testBundle(order: BundleTestOrder): Promise<Result<number, string>> {
   const worker = new Worker(new URL("./test-bundle-worker.ts", import.meta.url), {
-    workerData: files,
+    workerData: order,
     resourceLimits: { maxOldGenerationSizeMb: limits.bundleTestHeapMbMax },
   });
   let timer: NodeJS.Timeout | undefined;

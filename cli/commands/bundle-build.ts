@@ -42,7 +42,7 @@ export function registerBuild(bundle: Command, terminal: Terminal, exit: Command
       const read = await readBundle(folder);
       const compiled = compileOrShow(terminal, read);
       if (compiled?.policySet === undefined) return exit(exitCodes.failed);
-      const tested = await testBundle(read.files);
+      const tested = await testBundle({ files: read.files, isTested: true, replay: undefined });
       if (!tested.ok) throw new GatewayError("policy-rejected", tested.error, "`gw policy test` shows them");
       const manifest = {
         revision: options.revision ?? read.manifest.revision,

@@ -11,6 +11,7 @@ import { addInit } from "./policy-init.ts";
 import { addLint } from "./policy-lint.ts";
 import { addMatrix } from "./policy-matrix.ts";
 import { addRepl } from "./policy-repl.ts";
+import { addReplay } from "./policy-replay.ts";
 import { addTest } from "./policy-test.ts";
 
 export function register(program: Command, context: CommandContext): void {
@@ -23,6 +24,7 @@ export function register(program: Command, context: CommandContext): void {
     addEval,
     addExplain,
     addDiff,
+    addReplay,
     addMatrix,
     addRepl,
     addIndex,

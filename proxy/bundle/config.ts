@@ -18,6 +18,8 @@ export type PolicySourceConfig =
       readonly acceptsOlder: boolean;
       /** Its own tests must pass before it is in force. */
       readonly isTested: boolean;
+      /** So far back it must permit and reveal no more of what was recorded; undefined: nobody looks. */
+      readonly replayMs?: number;
     };
 
 export type ShadowConfig = {
@@ -58,6 +60,7 @@ const bundleSchema = z.strictObject({
   signed_by: keySchema.optional(),
   accept_older: z.boolean().default(false),
   test: z.boolean().default(true),
+  replay: durationSchema.optional(),
 });
 const sourceKeys = { path: z.string().min(1).optional(), bundle: bundleSchema.optional() };
 
@@ -96,6 +99,7 @@ export function buildSource(parsed: Source, path: Path, at: ConfigReader): Polic
     pollMs: bundle.poll === undefined ? limits.bundlePollMs : durationMs(bundle.poll),
     acceptsOlder: bundle.accept_older,
     isTested: bundle.test,
+    ...(bundle.replay === undefined ? {} : { replayMs: durationMs(bundle.replay) }),
   };
 }
 

@@ -333,3 +333,41 @@ test("policies in shadow decide beside the live ones: differences are recorded, 
   await gw(setup, gateway, ["bundle", "resume"]);
   assert.equal(await email(client), masked("one"));
 });
+
+test("with `replay` a bundle that would let through what was refused is not taken up", async () => {
+  const snapshot = JSON.stringify({
+    gatewright: "catalog/1",
+    database: "example",
+    schemas: {
+      public: {
+        relations: {
+          customers: {
+            kind: "table",
+            columns: [
+              { name: "id", type: "integer", notNull: true },
+              { name: "email", type: "text" },
+              { name: "region", type: "text", notNull: true },
+            ],
+          },
+        },
+      },
+    },
+  });
+  const withCatalog = (more: string): string =>
+    policyOf("one", more).replace("\n\n", '\n\ncatalog "test-pg" from "./catalog.json"\n\n');
+  const files = { "catalog.json": snapshot };
+  const setup = await prepare(await bundleOf({ policy: withCatalog(""), revision: "r1", files }));
+  const text = readFileSync(setup.prepared.configPath, "utf8").replace("poll: 40ms,", "poll: 40ms, replay: 24h,");
+  writeFileSync(setup.prepared.configPath, text);
+  const gateway = await start(setup);
+  const client = await connect(setup, gateway);
+  await refusalOf(client, "delete from customers where id = 1");
+
+  setup.server.serve(await bundleOf({ policy: withCatalog("allow deletes on sql delete\n"), revision: "r2", files }));
+  const why = await eventually(() => gateway.policy.status().rejected?.message);
+  assert.match(why, /it would permit or reveal 1 recorded statements that the policies of then did not, such as dec_/);
+  assert.equal(gateway.policy.status().revision, "r1");
+
+  setup.server.serve(await bundleOf({ policy: withCatalog("allow inserts on sql insert\n"), revision: "r3", files }));
+  await eventually(() => (gateway.policy.status().revision === "r3" ? true : undefined));
+});

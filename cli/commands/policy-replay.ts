@@ -1,0 +1,129 @@
+// gw policy replay: what would that policy have done with what was recorded?
+import { readFileSync } from "node:fs";
+import { type Command, InvalidArgumentError } from "commander";
+import { openBundle } from "../../proxy/bundle/policy-bundle.ts";
+import { causeCode, GatewayError } from "../../proxy/errors.ts";
+import { readAllEvents } from "../../proxy/recording/chains.ts";
+import { compileOrShow } from "../compiled-bundle.ts";
+import { type ExitCode, exitCodes } from "../exit-codes.ts";
+import type { CommandContext } from "../main.ts";
+import { manifestName, noManifest, parseManifest } from "../manifest.ts";
+import { type BundleFolder, readBundle } from "../read-bundle.ts";
+import { recordingFolder } from "../recording-folder.ts";
+import {
+  permitsMore,
+  type Replay,
+  type ReplayDifference,
+  type ReplayKind,
+  replayPolicies,
+} from "../replay-policies.ts";
+import { showLine } from "../show-text.ts";
+import { snapshotAnalyzer } from "../snapshot-analyzer.ts";
+import type { Terminal } from "../terminal.ts";
+
+type Flags = {
+  readonly bundle: string;
+  readonly from?: number;
+  readonly until?: number;
+  readonly config: string;
+  readonly recording?: string;
+  readonly json?: boolean;
+};
+
+export function addReplay(policy: Command, { terminal, exit }: CommandContext): void {
+  policy
+    .command("replay")
+    .description("decide recorded statements again under another bundle; ends with 3 if it permits or reveals more")
+    .requiredOption("-b, --bundle <path>", "a folder of policies, or a bundle")
+    .option("--from <when>", "how far back: `7d`, `12h`, or a date such as 2026-11-01", moment)
+    .option("--until <when>", "up to when", moment)
+    .option("-c, --config <file>", "the configuration that names the recording", "gw.yaml")
+    .option("-r, --recording <folder>", "the recording itself")
+    .option("--json", "as JSON")
+    .action(async (flags: Flags) => exit(await policyReplay(terminal, flags)));
+}
+
+export async function policyReplay(terminal: Terminal, flags: Flags): Promise<ExitCode> {
+  const compiled = compileOrShow(terminal, await bundleAt(flags.bundle));
+  if (compiled?.policySet === undefined) return exitCodes.failed;
+  const replay = await replayPolicies(readAllEvents(await recordingFolder(flags)), {
+    policies: compiled.policySet,
+    analyze: snapshotAnalyzer(compiled.checked.catalogs),
+    fromMs: flags.from ?? 0,
+    untilMs: flags.until ?? Number.MAX_SAFE_INTEGER,
+  });
+  terminal.out(flags.json === true ? `${JSON.stringify(replay, undefined, 2)}\n` : render(replay));
+  return permitsMore(replay) ? exitCodes.widened : exitCodes.ok;
+}
+
+/** @throws GatewayError for what is neither a folder nor a bundle */
+async function bundleAt(path: string): Promise<BundleFolder> {
+  if (!/\.t(?:ar\.)?gz$/.test(path)) return readBundle(path);
+  const opened = await openBundle(read(path), undefined);
+  if (!opened.ok) throw new GatewayError("policy-rejected", `\`${path}\` can't be read as a bundle: ${opened.error}`);
+  const { files } = opened.value;
+  const text = files.get(manifestName);
+  const manifest = text === undefined ? undefined : parseManifest(text, `${path}/${manifestName}`);
+  if (manifest && !manifest.ok) throw new GatewayError("config-invalid", manifest.error);
+  return { root: path, files, manifest: manifest?.value ?? noManifest, inner: [] };
+}
+
+const titles: Readonly<Record<ReplayKind, string>> = {
+  permitted: "would pass now",
+  revealed: "would show more",
+  refused: "would be refused",
+  held: "would wait for people",
+  reduced: "would show less",
+};
+const examplesMax = 3;
+
+function render(replay: Replay): string {
+  const { statements, alike, differences, open, skipped } = replay;
+  const lines: string[] = [];
+  for (const kind of ["permitted", "revealed", "refused", "held", "reduced"] as const) {
+    const ofKind = differences.filter((d) => d.kind === kind);
+    if (ofKind.length === 0) continue;
+    lines.push(`${titles[kind]}: ${ofKind.length}`);
+    for (const [rules, group] of byRules(ofKind)) {
+      lines.push(`  ${showLine(rules)}: ${group.length}`);
+      for (const { id, sub, statement } of group.slice(0, examplesMax)) {
+        lines.push(`    ${id}  ${showLine(sub)}  ${showLine(statement).slice(0, 160)}`);
+      }
+      if (group.length > examplesMax) lines.push(`    and ${group.length - examplesMax} more`);
+    }
+    lines.push("");
+  }
+  const rest = [
+    `${alike} alike`,
+    `${differences.length} differ`,
+    ...(open.length > 0 ? [`${open.length} rest on what isn't recorded`] : []),
+    ...(skipped > 0
+      ? [`${skipped} not decided again (other protocols, cut, or not understood with this bundle's catalogs)`]
+      : []),
+  ];
+  return `${lines.join("\n")}${lines.length > 0 ? "\n" : ""}${statements} statements: ${rest.join(", ")}\n`;
+}
+
+/** Most frequent first. */
+function byRules(
+  differences: readonly ReplayDifference[],
+): readonly (readonly [string, readonly ReplayDifference[]])[] {
+  const groups = Map.groupBy(differences, ({ rules }) => rules.join(", "));
+  return [...groups].sort(([, a], [, b]) => b.length - a.length);
+}
+
+function moment(text: string): number {
+  const [, amount, unit] = /^(\d+)([hd])$/.exec(text) ?? [];
+  if (amount !== undefined) return Date.now() - Number(amount) * (unit === "d" ? 86_400_000 : 3_600_000);
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) throw new InvalidArgumentError("write `7d`, `12h`, or a date such as 2026-11-01.");
+  return at;
+}
+
+function read(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
+  }
+}
