@@ -9,6 +9,7 @@ import { alertWatcher } from "../proxy/alerts/watch-alerts.ts";
 import type { Clock, Log, NewId } from "../proxy/deps.ts";
 import { causeCode } from "../proxy/errors.ts";
 import type { GatewayConfig } from "../proxy/gateway-config.ts";
+import { DecisionLog } from "../proxy/telemetry/decision-log.ts";
 import { type Finding, Monitor } from "../proxy/telemetry/monitor.ts";
 import type { Telemetry } from "../proxy/telemetry/otel.ts";
 import { GateWatch } from "../proxy/telemetry/watch.ts";
@@ -57,12 +58,18 @@ export function openMonitoring(
       ? undefined
       : new Monitor(config.monitoring, { found, timeFacts, nowMs: clock.nowMs });
   if (monitor !== undefined) watch.add(monitor);
+  const decisions =
+    config.decisionLogs === undefined ? undefined : new DecisionLog(config.decisionLogs, config.node, log);
+  if (decisions !== undefined) {
+    undo.push(() => decisions.close());
+    watch.add(decisions);
+  }
   if (telemetry?.watcher !== undefined) watch.add(telemetry.watcher);
   undo.push(() => watch.flush());
   return {
     watch: watch.isWatched ? watch : undefined,
     monitor,
-    metrics: () => [...(desk?.metrics() ?? []), ...(monitor?.metrics() ?? [])],
+    metrics: () => [...(desk?.metrics() ?? []), ...(monitor?.metrics() ?? []), ...(decisions?.metrics() ?? [])],
   };
 }
 

@@ -120,6 +120,10 @@ export const limits = {
   telemetryDrainMs: 2_000,
   /** Messages about alerts that wait for one receiver. Over it the oldest is dropped, with a record. */
   alertQueueMax: 500,
+  /** Decisions that wait for the decision log; over it the oldest are dropped, a batch at a time. */
+  decisionLogWaitingMax: 20_000,
+  /** Entries of one write or one request of the decision log. */
+  decisionLogBatchMax: 500,
   /** Windows of alerts that are open: one per channel, rule, principal and connection. Over it the oldest ends early. */
   alertKeysMax: 10_000,
   /** Alerts of one rule, principal and connection within it are one message, where the configuration gives none. */

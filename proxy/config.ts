@@ -42,6 +42,7 @@ import {
 } from "./secrets/config.ts";
 import { withRecipe } from "./secrets/upstream.ts";
 import type { Vault } from "./secrets/vault.ts";
+import { buildDecisionLogs, decisionLogsKeys, decisionLogsSchema } from "./telemetry/decision-log-config.ts";
 import { buildMonitoring, monitoringKeys, monitoringSchema } from "./telemetry/monitor-config.ts";
 import { buildTelemetry, telemetryKeys, telemetrySchema } from "./telemetry/otel-config.ts";
 import { buildTls, clientsSchema, tlsSchema } from "./tls/config.ts";
@@ -154,6 +155,7 @@ const configSchema = z.strictObject({
   alerts: alertsSchema.optional(),
   monitoring: monitoringSchema.optional(),
   telemetry: telemetrySchema.optional(),
+  decision_logs: decisionLogsSchema.optional(),
   admin: adminSchema.optional(),
   identity: identitySchema,
   users: usersSchema.default([]),
@@ -182,6 +184,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     names.add(c.name);
   });
   const content = buildContent(parsed.recording, ["recording"], at);
+  const decisionLogs = parsed.decision_logs && buildDecisionLogs(parsed.decision_logs, at);
   const identity = buildIdentity(parsed.identity, names, at);
   return {
     node: parsed.node ?? (hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-") || "gw"),
@@ -217,6 +220,7 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     ...(parsed.alerts === undefined ? {} : { alerts: buildAlerts(parsed.alerts, at) }),
     ...(parsed.monitoring === undefined ? {} : { monitoring: buildMonitoring(parsed.monitoring, at) }),
     ...(parsed.telemetry === undefined ? {} : { telemetry: buildTelemetry(parsed.telemetry, at) }),
+    ...(decisionLogs === undefined ? {} : { decisionLogs }),
     admin: parsed.admin === undefined ? undefined : buildAdmin(parsed.admin, identity.issuers, at),
     identity,
     users: buildUsers(parsed.users, names, at),
@@ -375,6 +379,7 @@ const knownKeys: readonly string[] = [
   ...alertsKeys,
   ...monitoringKeys,
   ...telemetryKeys,
+  ...decisionLogsKeys,
   ...adminKeys,
   ...httpKeys,
   ...mcpConfigKeys,

@@ -16,6 +16,7 @@ import type { SessionRules } from "./postgres/session-rules.ts";
 import type { CheckpointConfig } from "./recording/config.ts";
 import type { ContentConfig } from "./recording/content.ts";
 import type { LoginRecipe } from "./secrets/upstream.ts";
+import type { DecisionLogConfig } from "./telemetry/decision-log.ts";
 import type { MonitorConfig } from "./telemetry/monitor-config.ts";
 import type { TelemetryConfig } from "./telemetry/otel-config.ts";
 import type { CertificateFiles } from "./tls/certificate-files.ts";
@@ -144,6 +145,8 @@ export type GatewayConfig = {
   readonly monitoring?: MonitorConfig;
   /** A collector of traces and logs; undefined: none. */
   readonly telemetry?: TelemetryConfig;
+  /** A decision log in OPA's format; undefined: none. */
+  readonly decisionLogs?: DecisionLogConfig;
   readonly admin: AdminConfig | undefined;
   readonly identity: IdentityConfig;
   /** Users of the gateway's own. */

@@ -9,12 +9,14 @@ import { type CheckedCheckpoints, checkCheckpoints } from "../../proxy/recording
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
+import { registerExport } from "./audit-export.ts";
 import { registerProofs } from "./audit-proofs.ts";
 
 export function register(program: Command, context: CommandContext): void {
   const { terminal, exit } = context;
   const audit = program.command("audit").description("check the recording, prove what is in it");
   registerProofs(audit, context);
+  registerExport(audit, context);
   audit
     .command("verify")
     .description("check every line's hash, number and link; ends with 1 when something was changed")
