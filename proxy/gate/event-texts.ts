@@ -69,9 +69,11 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
 
 /** The same text as `eventText` gives for the event of type `completion`. */
 export function completionText(atMs: number, session: string, id: string, completion: Completion): EventText {
-  const { outcome, tag, sqlstate, rows, bytes, durationUs } = completion;
+  const { outcome, tag, sqlstate, rows, bytes, durationUs, cancelledBy } = completion;
   let text = `"atMs":${atMs},"session":${JSON.stringify(session)},"type":"completion","id":${JSON.stringify(id)},"outcome":"${outcome}"`;
   if (tag !== undefined) text += `,"tag":${JSON.stringify(tag)}`;
   if (sqlstate !== undefined) text += `,"sqlstate":${JSON.stringify(sqlstate)}`;
-  return eventTextOf(`${text},"rows":${rows},"bytes":${bytes},"durationUs":${durationUs}`);
+  text += `,"rows":${rows},"bytes":${bytes},"durationUs":${durationUs}`;
+  if (cancelledBy !== undefined) text += `,"refs":${JSON.stringify({ cancel: cancelledBy })}`;
+  return eventTextOf(text);
 }

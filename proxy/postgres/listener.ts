@@ -88,10 +88,10 @@ class Listener implements PostgresListener {
     this.#server.close();
   };
 
-  cancel = async (processId: number, secret: Buffer): Promise<boolean> => {
+  cancel = async (processId: number, secret: Buffer, by = "another process"): Promise<boolean> => {
     const relay = this.#keys.find(processId, secret);
     if (!relay) return false;
-    await relay.cancel();
+    await relay.cancel(by);
     return true;
   };
 
@@ -138,7 +138,8 @@ class Listener implements PostgresListener {
     if (login.kind === "cancel") {
       const { processId, secret } = login;
       const isTaken =
-        (await this.cancel(processId, secret)) || ((await this.#options.cancelElsewhere?.(processId, secret)) ?? false);
+        (await this.cancel(processId, secret, addressOf(accepted))) ||
+        ((await this.#options.cancelElsewhere?.(processId, secret)) ?? false);
       this.#log("info", isTaken ? "cancel-request" : "cancel-unknown-key", addressOf(accepted));
       login.socket.destroy();
       return;

@@ -112,9 +112,10 @@ export class Relay {
     this.#upstream.resume();
   }
 
-  /** A CancelRequest with this session's key. Resolves when it has had its effect or can't have one. */
-  async cancel(): Promise<void> {
+  /** A CancelRequest with this session's key, from `by`. Resolves when it has had its effect or can't have one. */
+  async cancel(by: string): Promise<void> {
     if (this.#clientSide.withdrawHold()) return;
+    this.#upstreamSide.isCancelledBy(by);
     await cancelUpstream(this.#parts.options.upstream, this.#upstreamKey, cancelTimeoutMs);
   }
 

@@ -69,6 +69,8 @@ export type Completion = {
   readonly bytes: number;
   /** Microseconds from release to the last message of the answer. */
   readonly durationUs: number;
+  /** Where the CancelRequest with this session's key came from, of what was cancelled by one. */
+  readonly cancelledBy?: string;
 };
 
 /**

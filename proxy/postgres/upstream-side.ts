@@ -41,6 +41,8 @@ export class UpstreamSide {
   /** Descriptions that were found to agree: the same bytes need no second look. */
   readonly #agreed = new WeakMap<RowShape, Buffer>();
 
+  #cancelledBy: string | undefined;
+
   constructor(parts: UpstreamSideParts) {
     this.#parts = parts;
     this.#state = parts.state;
@@ -106,6 +108,11 @@ export class UpstreamSide {
         // CopyBoth exists in replication only, function call results and logins aren't asked for.
         return { reason: `upstream-message-${String.fromCharCode(type)}` };
     }
+  }
+
+  /** A CancelRequest is on its way to the server: what runs now may end of it. */
+  isCancelledBy(by: string): void {
+    if (this.#state.answers.length > 0) this.#cancelledBy = by;
   }
 
   /** The session is over: what is still open will not be finished. */
@@ -240,6 +247,7 @@ export class UpstreamSide {
     if (!head || (head.kind !== "sync" && head.kind !== "query" && head.kind !== "refusal")) return outOfStep;
     if (head.kind === "refusal" && !(head.isSimple && head.isAnswered)) return outOfStep;
     const hasFailed = head.kind === "refusal" || head.hasFailed;
+    this.#cancelledBy = undefined;
     const status = decodeReady(frame);
     this.#copyIsNotIn();
     const isCorrected = state.ready(head.segment, status, hasFailed);
@@ -368,6 +376,7 @@ export class UpstreamSide {
       rows: run.rows,
       bytes: run.bytes,
       durationUs: stopwatchUs() - run.startedUs,
+      ...(outcome === "cancelled" && this.#cancelledBy !== undefined ? { cancelledBy: this.#cancelledBy } : undefined),
     });
   }
 

@@ -83,17 +83,20 @@ test("a statement's record from kept parts is the record of the whole event, wha
 });
 
 test("a completion's record is the record of the whole event", () => {
-  const completions: fc.Arbitrary<Completion> = fc.record({
+  const plain = {
     outcome: fc.constantFrom("ok", "error", "cancelled", "aborted"),
     tag: fc.option(text, { nil: undefined }),
     sqlstate: fc.option(text, { nil: undefined }),
     rows: fc.maxSafeNat(),
     bytes: fc.maxSafeNat(),
     durationUs: fc.maxSafeInteger(),
-  });
+  } as const;
+  const completions: fc.Arbitrary<Completion> = fc.oneof(fc.record(plain), fc.record({ ...plain, cancelledBy: text }));
   fc.assert(
     fc.property(fc.nat(), text, text, completions, (atMs, session, id, completion) => {
-      const event = { atMs, session, type: "completion", id, ...completion } as const;
+      const { cancelledBy, ...said } = completion;
+      const refs = cancelledBy === undefined ? {} : { refs: { cancel: cancelledBy } };
+      const event = { atMs, session, type: "completion", id, ...said, ...refs } as const;
       assert.equal(completionText(atMs, session, id, completion), eventText(event));
     }),
   );

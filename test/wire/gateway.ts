@@ -220,8 +220,9 @@ export async function startGateway(
       const allow = { alerts: [], shadow: [], effect: "allow", rules: [ruleId], obligations: noObligations } as const;
       return { kind, verdict: { ...verdict, kind: "release", decision: allow } };
     },
-    complete: (_session, decisionId, { outcome, tag, sqlstate, rows }) => {
-      journal.completed.push({ outcome, tag, sqlstate, rows, text: textOf.get(decisionId) ?? "?" });
+    complete: (_session, decisionId, { outcome, tag, sqlstate, rows, cancelledBy }) => {
+      const by = cancelledBy === undefined ? {} : { cancelledBy };
+      journal.completed.push({ outcome, tag, sqlstate, rows, ...by, text: textOf.get(decisionId) ?? "?" });
       textOf.delete(decisionId);
     },
     open: () => undefined,

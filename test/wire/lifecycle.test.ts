@@ -36,7 +36,13 @@ const backends = (): Promise<number> =>
     return rows[0].n;
   });
 
-async function eventually(what: string, check: () => Promise<boolean> | boolean, timeoutMs = 1_000): Promise<void> {
+const isRunning = (text: string): Promise<boolean> =>
+  withClient(database, async (c) => {
+    const running = await c.query("select from pg_stat_activity where state = 'active' and query = $1", [text]);
+    return running.rowCount === 1;
+  });
+
+async function eventually(what: string, check: () => Promise<boolean> | boolean, timeoutMs = 10_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await check())) {
     if (Date.now() > deadline) throw new Error(`within ${timeoutMs} ms: ${what}`);
@@ -46,15 +52,22 @@ async function eventually(what: string, check: () => Promise<boolean> | boolean,
 
 test("a cancel with the session's key cancels what runs now, one with another key nothing", async () => {
   const client = await connectRaw(gateway);
-  client.send(say.query("select pg_sleep(10)"));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  client.send(say.query("select pg_sleep(60)"));
+  await eventually("it runs", () => isRunning("select pg_sleep(60)"));
   await cancel(client, gateway.port, Buffer.from([1, 2, 3, 4]));
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(client.received.length, 0);
   await cancel(client, gateway.port);
   assert.equal(describeAll(await client.until("Z")), "T | E:57014 canceling statement due to user request | Z:I");
   assert.deepEqual(gateway.journal.completed, [
-    { text: "select pg_sleep(10)", outcome: "cancelled", tag: undefined, sqlstate: "57014", rows: 0 },
+    {
+      text: "select pg_sleep(60)",
+      outcome: "cancelled",
+      tag: undefined,
+      sqlstate: "57014",
+      rows: 0,
+      cancelledBy: "127.0.0.1",
+    },
   ]);
   client.socket.destroy();
 });

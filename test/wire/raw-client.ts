@@ -43,7 +43,7 @@ export class RawClient {
   }
 
   /** Waits until `count` messages of the type came since the last call, and takes everything up to the last of them. */
-  async until(type: string, count = 1, timeoutMs = 5_000): Promise<readonly Message[]> {
+  async until(type: string, count = 1, timeoutMs = 20_000): Promise<readonly Message[]> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       let seen = 0;
@@ -58,7 +58,7 @@ export class RawClient {
   }
 
   /** Everything up to the end of the connection. */
-  async untilEnd(timeoutMs = 5_000): Promise<readonly Message[]> {
+  async untilEnd(timeoutMs = 20_000): Promise<readonly Message[]> {
     const deadline = Date.now() + timeoutMs;
     while (!this.isEnded) {
       if (Date.now() > deadline) throw new Error(`still open: got ${this.received.map(describe).join(" ")}`);
