@@ -21,6 +21,8 @@ export class Outbox {
   #bytes = 0;
   /** All of `#parts` is memory of the outbox's own. */
   #isKept = false;
+  /** Pages that the socket still reads from. */
+  #left: (typeof page)[] = [];
 
   constructor(socket: Writable) {
     this.#socket = socket;
@@ -101,8 +103,11 @@ export class Outbox {
     const left = page;
     page = spare.pop() ?? Buffer.allocUnsafeSlow(pageBytes);
     if (canTakeMore) return;
+    this.#left.push(left);
+    if (this.#left.length > 1) return;
     this.#socket.once("drain", () => {
-      if (spare.length < sparePagesMax) spare.push(left);
+      for (const drained of this.#left) if (spare.length < sparePagesMax) spare.push(drained);
+      this.#left = [];
     });
   }
 }
