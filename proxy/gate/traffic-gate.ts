@@ -39,6 +39,7 @@ export type TrafficGateDeps = Pick<
   | "content"
   | "approvals"
   | "approvalHoldMs"
+  | "isRevoked"
   | "timeFacts"
   | "metrics"
   | "shadow"
@@ -275,6 +276,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       if (expiresAtS !== undefined && expiresAtS * 1_000 <= deps.clock.nowMs()) {
         return refusedWhileHeld(verdict, "token-expired", sessionEnded);
       }
+      if (deps.isRevoked?.(session)) return refusedWhileHeld(verdict, "token-revoked", sessionRevoked);
       if (verdict.kind === "release") return { kind: "granted", verdict };
       if (verdict.kind === "refuse") return { kind: "refused", refusal: verdict.refusal };
       const digest = digestOf(session, subject, verdict.obligations, stateOf(verdict).policies.hash);
@@ -364,7 +366,8 @@ function whyUnable(subject: Subject, obligations: Obligations): ReturnType<Subje
   return subject.whyUnable(obligations);
 }
 
-const contentKey = ({ content = [], limits }: Obligations): readonly string[] => [
+const contentKey = ({ content = [], items = [], limits }: Obligations): readonly string[] => [
+  ...items.map((filter) => JSON.stringify(filter)),
   ...content.map(({ content: { format, patterns }, mask }) => JSON.stringify([format, patterns, maskKey(mask)])),
   ...limits.filter(({ window }) => window === undefined).map(({ unit, max }) => `${unit} ${max}`),
 ];
@@ -399,6 +402,10 @@ type Wording = { readonly reason: string; readonly help: string };
 const sessionEnded: Wording = {
   reason: "the token ended while the request waited for approval",
   help: "get a fresh token and repeat the request",
+};
+const sessionRevoked: Wording = {
+  reason: "the token was revoked while the request waited for approval",
+  help: "talk to whoever runs the gateway",
 };
 const policyMoved: Wording = {
   reason: "the policies changed while this request waited for approval, and ask for another one",

@@ -155,8 +155,10 @@ const unbound: ReadonlySet<string> = new Set([
   "x-request-id",
   "x-correlation-id",
   "accept-encoding",
-  "prefer",
 ]);
+
+/** `Prefer` says how an upstream carries a request out: it is bound as it would be forwarded. */
+const isForwarded = ([name, value]: Field): boolean => name !== "prefer" || !/respond-async/i.test(value);
 
 function subjectOf(
   deps: ApiDeps,
@@ -164,7 +166,9 @@ function subjectOf(
   readFacts: () => BodyFacts,
   body: Uint8Array | undefined,
 ): Subject {
-  const headers = request.headers.filter(([name]) => !unbound.has(name)).map(([name, value]) => `${name}: ${value}`);
+  const headers = request.headers
+    .filter((field) => !unbound.has(field[0]) && isForwarded(field))
+    .map(([name, value]) => `${name}: ${value}`);
   const digest = body === undefined ? [] : [createHash("sha256").update(body).digest("hex")];
   return {
     facts: { protocol: "http", http: httpFacts(request, readFacts, operationOf(deps, request)) },
@@ -249,9 +253,7 @@ function upstreamRequestOf(
   onFault: (fault: HttpFault) => void,
 ): UpstreamRequest {
   const { method, target, contentLength } = request;
-  const headers = plan
-    .requestHeaders(body?.headers ?? request.headers)
-    .filter(([name]) => name !== "prefer" || !/respond-async/i.test(headerOf(request, "prefer") ?? ""));
+  const headers = plan.requestHeaders(body?.headers ?? request.headers).filter(isForwarded);
   if (contentLength.kind === "none") return { method, target, headers, body: undefined };
   if (body !== undefined) return { method, target, headers, body: body.bytes };
   async function* chunks(): AsyncGenerator<Uint8Array> {

@@ -63,6 +63,16 @@ describe("a request that needs approval", () => {
     assert.equal(upstream.seen.at(-1)?.method, "DELETE");
   });
 
+  test("is another one where a header says how to carry it out", async () => {
+    const plain = gw.send("DELETE", "/users/19", { headers: { prefer: "respond-async" } });
+    const first = await pendingId();
+    assert.equal((await plain).status, 202);
+    await vote(first, "approve");
+    const other = gw.send("DELETE", "/users/19", { headers: { prefer: "resolution=merge-duplicates" } });
+    await vote(await pendingId(), "deny");
+    assert.equal((await other).status, 403);
+  });
+
   test("is refused with the approver's reason", async () => {
     const waiting = gw.send("DELETE", "/users/8");
     await vote(await pendingId(), "deny", "not today");
