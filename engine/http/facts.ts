@@ -30,11 +30,26 @@ export function httpFacts(request: CanonicalRequest, readBody: () => BodyFacts, 
   };
 }
 
+/**
+ * Whether some server would read an earlier name as this one: PHP trims them, cuts `[…]` off and writes `_` for blanks and
+ * dots, .NET doesn't tell upper from lower case. Different places of one list or object (`a[x]`, `a[y]`) are apart.
+ */
+export function isTaken(names: Set<string>, name: string): boolean {
+  const folded = name.trim().toLowerCase().replace(/[ .]/g, "_");
+  const base = folded.replace(/\[.*$/s, "");
+  const isPlace = base !== folded;
+  const taken = names.has(`=${folded}`) || names.has(isPlace ? `=${base}` : `[${base}`);
+  names.add(`=${folded}`);
+  if (isPlace) names.add(`[${base}`);
+  return taken;
+}
+
 /** Servers take the first, the last or all of repeated parameters: a rule that reads the query can't know which. */
 export function queryFacts(parameters: readonly QueryParameter[]): Fact<Readonly<Record<string, string>>> {
   const values: Record<string, string> = Object.create(null);
+  const names = new Set<string>();
   for (const { name, value } of parameters) {
-    if (name in values) return new Unknown("a parameter of the query is repeated");
+    if (name in values || isTaken(names, name)) return new Unknown("a parameter of the query is repeated");
     values[name] = value;
   }
   return values;

@@ -1,5 +1,6 @@
 // an upstream's answer + what must be done to it -> what the client gets
 import { ContentFaultError, type CountLimit, tooLarge, unreadable } from "../../engine/content/content-fault.ts";
+import { redactedText } from "../../engine/content/mask-value.ts";
 import { maskText, readContentMasks } from "../../engine/content/masker.ts";
 import { type ContentPlan, type ContentReader, readerFor } from "../../engine/content/transformer-for.ts";
 import {
@@ -319,10 +320,18 @@ class Sender {
 
 const holdBytes = limits.answerHoldBytes;
 
+/** Links write `@` as `%40`: where only the decoded text has something to hide, nothing of it is shown. */
+function maskHeader(value: string, masks: ContentPlan["masks"]): string {
+  const decoded = value.replace(/(?:%[0-9A-Fa-f]{2})+/g, (escaped) =>
+    Buffer.from(escaped.replaceAll("%", ""), "hex").toString("utf8"),
+  );
+  return maskText(decoded, masks) === decoded ? maskText(value, masks) : redactedText;
+}
+
 /** What depends on the hidden content is left out: validators, digests, lengths, whatever nobody knows. */
 function readHeaders(headers: readonly Field[], { masks }: ContentPlan): readonly Field[] {
   const kept = headers
     .filter(([name]) => independent.test(name))
-    .map(([name, value]): Field => [name, name === "content-type" ? value : maskText(value, masks)]);
+    .map(([name, value]): Field => [name, name === "content-type" ? value : maskHeader(value, masks)]);
   return [...kept, ["cache-control", "no-store"], ["vary", "authorization"]];
 }
