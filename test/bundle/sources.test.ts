@@ -110,6 +110,35 @@ test("a server that fails, redirects or breaks off is not a bundle", async () =>
   assert.match(await failure(location), /^bundle-unreachable: .*can't be fetched: \w+/);
 });
 
+test("a server that never ends its answer is left, and one that sends without end is cut off", async () => {
+  const server = await startBundleServer(bytesOf("one"));
+  const fetcher = fetcherOf({ kind: "http", url: server.url, token: undefined, waitMs: 0, trust });
+  const outcome = (signal: AbortSignal): Promise<unknown> =>
+    fetcher.fetch(undefined, signal).then(
+      () => "fetched",
+      (error: unknown) => (error instanceof GatewayError ? error.code : error),
+    );
+  const ending = new AbortController();
+  server.misbehave((_request, response) => {
+    response.writeHead(200);
+    response.write("a beginning");
+    setImmediate(() => ending.abort());
+  });
+  assert.equal(await outcome(ending.signal), "bundle-unreachable");
+
+  const chunk = Buffer.alloc(1_048_576);
+  server.misbehave((_request, response) => {
+    response.writeHead(200);
+    response.on("error", () => undefined);
+    const more = (): void => {
+      while (!response.destroyed && response.write(chunk));
+    };
+    response.on("drain", more);
+    more();
+  });
+  assert.equal(await outcome(never), "bundle-unreachable");
+});
+
 test("an OCI registry: token, manifest, layer, each compared with its digest", async () => {
   let layer = bytesOf("one");
   const digestOf = (bytes: Uint8Array): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
