@@ -34,7 +34,7 @@ export function httpFacts(request: CanonicalRequest, readBody: () => BodyFacts, 
  * Whether some server would read an earlier name as this one: PHP trims them, cuts `[…]` off and writes `_` for blanks and
  * dots, .NET doesn't tell upper from lower case. Different places of one list or object (`a[x]`, `a[y]`) are apart.
  */
-export function isTaken(names: Set<string>, name: string): boolean {
+function isTaken(names: Set<string>, name: string): boolean {
   const folded = name.trim().toLowerCase().replace(/[ .]/g, "_");
   const base = folded.replace(/\[.*$/s, "");
   const isPlace = base !== folded;
