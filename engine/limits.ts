@@ -72,6 +72,10 @@ export const limits = {
   counterFoldAgeMs: 10_000,
   /** Default hold for an approval on the PostgreSQL wire. Agents' shells give up at 120 s. */
   approvalHoldMs: 110_000,
+  /** The planner's estimate for who approves: longer than this nobody waits to be asked. Mostly a login upstream. */
+  rowEstimateMs: 2_000,
+  /** Connections that ask for estimates at a time, for one upstream. Over it people are asked without one. */
+  rowEstimatesMax: 4,
   /** Requests that wait for an approval at a time. */
   approvalsPendingMax: 1_000,
   /** Body of a request to the admin interface, bytes: a reason and little else. */
@@ -116,14 +120,14 @@ export const limits = {
   monitorQuietMs: 300_000,
   /** Spans and log records wait this long for others, then go to the collector together. */
   telemetryBatchMs: 1_000,
-  /** At the end, what waits may still be sent for this long. */
-  telemetryDrainMs: 2_000,
-  /** Messages about alerts that wait for one receiver. Over it the oldest is dropped, with a record. */
-  alertQueueMax: 500,
   /** Decisions that wait for the decision log; over it the oldest are dropped, a batch at a time. */
   decisionLogWaitingMax: 20_000,
   /** Entries of one write or one request of the decision log. */
   decisionLogBatchMax: 500,
+  /** At the end, what waits may still be sent for this long. */
+  telemetryDrainMs: 2_000,
+  /** Messages about alerts that wait for one receiver. Over it the oldest is dropped, with a record. */
+  alertQueueMax: 500,
   /** Windows of alerts that are open: one per channel, rule, principal and connection. Over it the oldest ends early. */
   alertKeysMax: 10_000,
   /** Alerts of one rule, principal and connection within it are one message, where the configuration gives none. */

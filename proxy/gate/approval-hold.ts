@@ -41,7 +41,8 @@ export async function holdForApproval(
   held: Held,
 ): Promise<{ readonly outcome: HoldOutcome; readonly approval?: string }> {
   const { verdict, signal, client } = held;
-  const judge = (now: SqlVerdict): Judged => judgedOf(deps, held, now);
+  const estimate = await estimateOf(deps, held);
+  const judge = (now: SqlVerdict): Judged => judgedOf(deps, held, now, estimate);
   const end = await holdRequest<Judged>(
     deps,
     judge(verdict),
@@ -75,7 +76,7 @@ export async function holdForApproval(
 }
 
 /** Waiting takes time: policies, counters, the hour, the catalog and the token may have moved on. */
-function judgedOf(deps: GateDeps, held: Held, verdict: SqlVerdict): Judged {
+function judgedOf(deps: GateDeps, held: Held, verdict: SqlVerdict, estimate: number | undefined): Judged {
   if (deps.catalogVersion() !== held.context.catalog.version) {
     return { kind: "refuse", outcome: refuse(verdict, "approval-overtaken", catalogMoved) };
   }
@@ -88,7 +89,7 @@ function judgedOf(deps: GateDeps, held: Held, verdict: SqlVerdict): Judged {
   }
   if (verdict.kind === "release") return { kind: "release", verdict };
   if (verdict.kind === "refuse") return { kind: "refuse", outcome: { kind: "refused", refusal: verdict.refusal } };
-  return { kind: "hold", verdict, draft: draftOf(deps, held, verdict) };
+  return { kind: "hold", verdict, draft: draftOf(deps, held, verdict, estimate) };
 }
 
 type Wording = { readonly message: string; readonly hint: string };
@@ -122,11 +123,36 @@ function refuse(verdict: SqlVerdict, code: string, wording: Wording, id?: string
   };
 }
 
-function draftOf(deps: GateDeps, held: Held, verdict: SqlVerdict & { kind: "hold" }): ApprovalDraft {
+/** For the approvers' eyes only: no part of the digest, and the client never hears of it. */
+async function estimateOf(deps: GateDeps, { session, context, verdict, parameters, signal }: Held) {
+  const { statement, rewritten } = verdict;
+  if (statement === undefined) return undefined;
+  const { verb, functions } = statement.facts;
+  const { searchPath } = context;
+  const question = { verb, functions, text: rewritten.text, searchPath, parameters: textsOf(context, parameters) };
+  return deps.estimateRows?.(session, question, signal);
+}
+
+/** undefined: at least one isn't a text. */
+function textsOf(context: SqlContext, parameters: Held["parameters"]): (string | null)[] | undefined {
+  if (parameters.some((value, i) => value !== null && formatOf(context.parameterFormats, i) !== 0)) return undefined;
+  try {
+    return parameters.map((value) => (value === null ? null : utf8.decode(value)));
+  } catch {
+    return undefined;
+  }
+}
+
+function draftOf(
+  deps: GateDeps,
+  held: Held,
+  verdict: SqlVerdict & { kind: "hold" },
+  estimate: number | undefined,
+): ApprovalDraft {
   const { session, context, parameters } = held;
   const policyHash = held.policyHash(verdict);
   const facts = verdict.statement?.facts;
-  const rows = facts !== undefined && isKnown(facts.estimatedRows) ? facts.estimatedRows : undefined;
+  const rows = facts !== undefined && isKnown(facts.estimatedRows) ? facts.estimatedRows : estimate;
   const ceilings = verdict.decision.obligations.limits.filter((l) => l.unit === "rows" && l.window === undefined);
   return {
     id: approvalIdOf(verdict.decisionId),

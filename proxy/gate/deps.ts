@@ -7,6 +7,7 @@ import type { TimeFacts } from "../../engine/model/principal.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../../engine/sql/types.ts";
 import type { ApprovalDesk } from "../approvals/desk.ts";
 import type { Clock, Log, NewId } from "../deps.ts";
+import type { EstimateRows } from "../postgres/row-estimate.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
 import type { ContentRecorder } from "../recording/content.ts";
 import type { Recorder } from "../recording/recorder.ts";
@@ -37,6 +38,8 @@ export type GateDeps = {
   readonly content?: ContentRecorder | undefined;
   readonly approvals: ApprovalDesk;
   readonly approvalHoldMs: number;
+  /** Tells approvers how much a statement would touch; undefined: they aren't told. */
+  readonly estimateRows?: EstimateRows<GateSession>;
   /** Asked again after a wait for people. */
   readonly isRevoked?: (session: GateSession) => boolean;
   readonly timeFacts: (nowMs: number) => TimeFacts;

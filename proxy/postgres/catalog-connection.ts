@@ -1,4 +1,4 @@
-// The one door to pg: a connection of the gateway's own, on which the catalog is read and nothing else.
+// The one door to pg: a connection of the gateway's own: for the catalog, or for one question to the planner.
 import { type ConnectionOptions, checkServerIdentity } from "node:tls";
 import pg from "pg";
 import type { UpstreamTarget } from "../deps.ts";
@@ -6,6 +6,11 @@ import type { UpstreamTarget } from "../deps.ts";
 export type CatalogConnection = {
   /** Rows as arrays of text: no type parsing, so that what the server says is what is compared. */
   readonly query: (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
+  /** Exactly one statement: the server refuses a text with several. */
+  readonly queryOne: (
+    sql: string,
+    values: readonly (string | null)[],
+  ) => Promise<readonly (readonly (string | null)[])[]>;
   readonly isOpen: () => boolean;
   readonly close: () => Promise<void>;
 };
@@ -43,6 +48,16 @@ export async function connectCatalog(target: UpstreamTarget, timeoutMs: number):
       query: async (sql) => {
         const result = await client.query<(string | null)[]>({ text: sql, rowMode: "array", types: textOnly });
         return result.rows;
+      },
+      queryOne: async (sql, values) => {
+        const extended = {
+          text: sql,
+          values: [...values],
+          queryMode: "extended",
+          rowMode: "array" as const,
+          types: textOnly,
+        };
+        return (await client.query<(string | null)[]>(extended)).rows;
       },
       isOpen: () => isOpen,
       close: () => client.end(),
