@@ -40,6 +40,8 @@ const commands: readonly Entry[] = [
   { name: "connect", summary: "psql with everything set", load: () => import("./commands/connect.ts") },
   { name: "user", summary: "users for tools without tokens", load: () => import("./commands/user.ts") },
   { name: "mcp", summary: "MCP servers under policies", load: () => import("./commands/mcp.ts") },
+  { name: "doctor", summary: "what stands in the gateway's way", load: () => import("./commands/doctor.ts") },
+  { name: "top", summary: "watch a running gateway", load: () => import("./commands/top.ts") },
   { name: "audit", summary: "verify the recording", load: () => import("./commands/audit.ts") },
 ];
 
