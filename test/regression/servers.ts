@@ -72,6 +72,16 @@ export class RegressionServer {
 
   /** Roles and databases belong to the cluster: what a file has left of them must not meet the next one. */
   async dropLeftovers(): Promise<void> {
+    await withClient(this.target(), async (client) => {
+      const { rows } = await client.query<{ name: string }>(
+        "SELECT quote_ident(subname) AS name FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
+      );
+      for (const { name } of rows) {
+        await client.query(`ALTER SUBSCRIPTION ${name} DISABLE`);
+        await client.query(`ALTER SUBSCRIPTION ${name} SET (slot_name = NONE)`);
+        await client.query(`DROP SUBSCRIPTION ${name}`);
+      }
+    });
     await withClient(this.target("postgres"), async (client) => {
       const left = await client.query<{ name: string }>(
         "SELECT quote_ident(datname) AS name FROM pg_database WHERE datname <> ALL ('{postgres,template0,template1,base,full}')",
