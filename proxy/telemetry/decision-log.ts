@@ -27,7 +27,8 @@ export class DecisionLog implements Watcher {
   readonly #labels: Readonly<Record<string, string>>;
   readonly #log: Log;
   readonly #timer: NodeJS.Timeout;
-  #waiting: Decided[] = [];
+  /** Rows, not events: what waits must not keep texts of statements in memory. */
+  #waiting: DecisionRow[] = [];
   #sending: Promise<void> | undefined;
   #written = 0;
   #dropped = 0;
@@ -41,7 +42,7 @@ export class DecisionLog implements Watcher {
   }
 
   readonly decided = (event: Decided): void => {
-    this.#waiting.push(event);
+    this.#waiting.push(rowOf(event));
     if (this.#waiting.length <= limits.decisionLogWaitingMax) return;
     // A batch at a time: dropping one by one would move the whole list for each.
     this.#dropped += this.#waiting.splice(0, limits.decisionLogBatchMax).length;
@@ -79,7 +80,7 @@ export class DecisionLog implements Watcher {
       const batch = this.#waiting.slice(0, limits.decisionLogBatchMax);
       const droppedBefore = this.#dropped;
       try {
-        await this.#deliver(batch.map((event) => opaEntry(rowOf(event), this.#labels, this.#config.mask)));
+        await this.#deliver(batch.map((row) => opaEntry(row, this.#labels, this.#config.mask)));
       } catch (error) {
         const code = error instanceof Refused ? error.message : causeCode(error);
         if (this.#failure !== code) this.#log.error({ code: "decision-log-failed", cause: code }, "it is tried again");

@@ -79,50 +79,59 @@ type Tracer = ReturnType<TracerProvider["getTracer"]>;
 
 /** One span per request: ids, names and numbers. What was refused or waits for people has no upstream, and so no length. */
 function spanWatcher(tracer: Tracer): Watcher {
-  const running = new Map<string, Decided>();
-  const write = (decided: Decided, completed: Completed | undefined): void => {
-    const { session, sql, protocol, effect, decision } = decided;
-    const span = tracer.startSpan(sql === undefined ? protocol : `${protocol} ${sql.verb}`, {
-      kind: SpanKind.SERVER,
-      startTime: new Date(decided.atMs),
-      attributes: {
-        "gw.decision.id": decided.decisionId,
-        "gw.decision.effect": effect,
-        "gw.decision.rules": [...(decision?.rules ?? [])],
-        "gw.policy.revision": decided.revision,
-        "gw.connection": session.connection.name,
-        "gw.session.id": session.id,
-        ...(sql === undefined
-          ? {}
-          : { "db.system.name": "postgresql", "db.operation.name": sql.verb, "gw.fingerprint": sql.fingerprint }),
-        ...(completed === undefined
-          ? {}
-          : {
-              "gw.outcome": completed.outcome,
-              "db.response.returned_rows": completed.rows,
-              "gw.bytes": completed.bytes,
-            }),
-        ...(completed?.sqlstate === undefined ? {} : { "db.response.status_code": completed.sqlstate }),
-      },
-    });
+  const running = new Map<string, Begun>();
+  const write = ({ name, effect, atMs, attributes }: Begun, completed: Completed | undefined): void => {
+    const span = tracer.startSpan(name, { kind: SpanKind.SERVER, startTime: new Date(atMs), attributes });
+    if (completed !== undefined) {
+      span.setAttribute("gw.outcome", completed.outcome);
+      span.setAttribute("db.response.returned_rows", completed.rows);
+      span.setAttribute("gw.bytes", completed.bytes);
+      if (completed.sqlstate !== undefined) span.setAttribute("db.response.status_code", completed.sqlstate);
+    }
     if (effect === "deny" || effect === "fault" || (completed !== undefined && completed.outcome !== "ok")) {
       span.setStatus({ code: SpanStatusCode.ERROR });
     }
-    span.end(new Date(Math.max(decided.atMs, completed?.atMs ?? decided.atMs)));
+    span.end(new Date(Math.max(atMs, completed?.atMs ?? atMs)));
   };
   return {
     decided: (event) => {
-      if (event.effect !== "allow") return write(event, undefined);
+      const begun = begin(event);
+      if (event.effect !== "allow") {
+        write(begun, undefined);
+        return;
+      }
       if (running.size >= limits.monitorRunningMax) {
         const oldest = running.keys().next().value;
         if (oldest !== undefined) running.delete(oldest);
       }
-      running.set(event.decisionId, event);
+      running.set(event.decisionId, begun);
     },
     completed: (event) => {
-      const decided = running.get(event.decisionId);
+      const begun = running.get(event.decisionId);
       running.delete(event.decisionId);
-      if (decided !== undefined) write(decided, event);
+      if (begun !== undefined) write(begun, event);
     },
   };
 }
+
+/** What a span needs of a decision: the event itself would keep a statement's text in memory. */
+type Begun = Pick<Decided, "effect" | "atMs"> & {
+  readonly name: string;
+  readonly attributes: Record<string, string | string[]>;
+};
+
+const begin = ({ session, sql, protocol, effect, decision, decisionId, revision, atMs }: Decided): Begun => ({
+  ...{ effect, atMs },
+  name: sql === undefined ? protocol : `${protocol} ${sql.verb}`,
+  attributes: {
+    "gw.decision.id": decisionId,
+    "gw.decision.effect": effect,
+    "gw.decision.rules": [...(decision?.rules ?? [])],
+    "gw.policy.revision": revision,
+    "gw.connection": session.connection.name,
+    "gw.session.id": session.id,
+    ...(sql === undefined
+      ? {}
+      : { "db.system.name": "postgresql", "db.operation.name": sql.verb, "gw.fingerprint": sql.fingerprint }),
+  },
+});
