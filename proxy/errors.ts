@@ -36,6 +36,7 @@ export const faultCodes = {
   "approval-pending": "nobody decided within the hold limit; an identical repeat passes once after approval",
   "approval-denied": "an approver refused the statement",
   "approval-overtaken": "the statement was approved, but the policies in force now decide otherwise",
+  "approval-withdrawn": "the approval was taken back while the request that it let through ran, which was cut off",
   "approval-unavailable": "the approval store can't be used, or too many requests wait",
   "approval-not-found": "there is no approval request with this id",
   "approval-not-eligible": "this person may not decide this request: requester, owner of the agent, or not an approver",

@@ -26,6 +26,7 @@ import type {
   TrafficHoldOutcome,
   TrafficSession,
   TrafficVerdict,
+  Withdrawal,
 } from "./traffic.ts";
 import { completionEvent, verdictEvent } from "./traffic-events.ts";
 import { refusalOfDenial, refusalOfUnable } from "./traffic-refusal.ts";
@@ -64,6 +65,9 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
   const states = new WeakMap<TrafficVerdict, State>();
   /** Windows that grow by what an answer holds: waiting for the completion, by decision id. */
   const measured = new Map<string, readonly LimitObligation[]>();
+
+  /** Requests that run on an approval, by decision id: how to stop listening for its withdrawal. */
+  const running = new Map<string, () => void>();
 
   const remember = (verdict: TrafficVerdict, state: Omit<State, "isRecorded">): TrafficVerdict => {
     states.set(verdict, { ...state, isRecorded: false });
@@ -213,6 +217,8 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
   };
 
   const complete: TrafficGate["complete"] = (session, decisionId, completion) => {
+    running.get(decisionId)?.();
+    running.delete(decisionId);
     for (const { rule, unit, window } of measured.get(decisionId) ?? []) {
       if (window !== undefined) deps.counters.add(rule, window.key, window.ms, amountOf(unit, completion));
     }
@@ -265,7 +271,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     first: Held,
     signal: AbortSignal,
     { waitMs = deps.approvalHoldMs, onAsked }: HoldOptions,
-  ): Promise<TrafficHoldOutcome> => {
+  ): Promise<WaitEnd> => {
     const deadlineMs = deps.clock.nowMs() + waitMs;
     const { subject } = first;
     let tell = onAsked;
@@ -283,7 +289,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       const grant = await deps.approvals.take(digest, session.id);
       if (grant) {
         const approved = judge(session, subject, grant.rules);
-        if (approved.kind === "release") return { kind: "granted", verdict: approved };
+        if (approved.kind === "release") return { kind: "granted", verdict: approved, approvalId: grant.id };
         if (approved.kind === "refuse") return { kind: "refused", refusal: approved.refusal };
         return refusedWhileHeld(approved, "approval-overtaken", policyMoved);
       }
@@ -308,15 +314,31 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     }
   };
 
+  const listenForWithdrawal = ({ decisionId, decision }: TrafficVerdict, approvalId: string): Withdrawal => {
+    const abort = new AbortController();
+    running.set(
+      decisionId,
+      deps.approvals.onRevoked(approvalId, () => abort.abort()),
+    );
+    const rules = decision?.rules ?? [];
+    const code = "approval-withdrawn";
+    return { signal: abort.signal, refusal: { decisionId, code, ...takenBack, rules, approvalId, retry: "never" } };
+  };
+
   const hold: TrafficGate["hold"] = async (session, verdict, signal, options = {}) => {
     try {
       record(session, [verdict]);
       const began = performance.now();
       const outcome = await waitForPeople(session, verdict, signal, options);
       deps.metrics.observe("hold", deps.connection, performance.now() - began);
-      if (outcome.kind === "granted") record(session, [outcome.verdict]);
-      else notReleased(session, verdict.decisionId, outcome);
-      return outcome;
+      if (outcome.kind !== "granted") {
+        notReleased(session, verdict.decisionId, outcome);
+        return outcome;
+      }
+      record(session, [outcome.verdict]);
+      const { approvalId } = outcome;
+      if (approvalId === undefined) return outcome;
+      return { ...outcome, withdrawal: listenForWithdrawal(outcome.verdict, approvalId) };
     } catch (error) {
       if (!(error instanceof GatewayError)) {
         const refused = refuseBug(verdict.subject, error);
@@ -397,6 +419,11 @@ function effectOf(verdict: TrafficVerdict): "allow" | "deny" | "approval" | "fau
   return verdict.decision === undefined ? "fault" : "deny";
 }
 
+/** `approvalId`: the grant that was used for it, if one was. */
+type WaitEnd =
+  | (Extract<TrafficHoldOutcome, { readonly kind: "granted" }> & { readonly approvalId?: string })
+  | Exclude<TrafficHoldOutcome, { readonly kind: "granted" }>;
+
 type Wording = { readonly reason: string; readonly help: string };
 
 const sessionEnded: Wording = {
@@ -410,6 +437,11 @@ const sessionRevoked: Wording = {
 const policyMoved: Wording = {
   reason: "the policies changed while this request waited for approval, and ask for another one",
   help: "repeat the request to ask again",
+};
+const takenBack: Wording = {
+  reason:
+    "the approval was taken back while this request ran, so it was cut off: how much of it took effect isn't known",
+  help: "`gw approvals show` says who took it back, and why",
 };
 const undecided = (id: string): Wording => ({
   reason: "this request needs approval, and nobody has decided yet",
@@ -430,7 +462,7 @@ function refusedWhileHeld(
   code: string,
   { reason, help }: Wording,
   approvalId?: string,
-): TrafficHoldOutcome {
+): TrafficHoldOutcome & { readonly kind: "refused" } {
   const retry = code === "approval-pending" ? "after-approval" : "never";
   const rules = decision?.rules ?? [];
   return { kind: "refused", refusal: { decisionId, code, reason, rules, help, approvalId, retry } };

@@ -63,15 +63,30 @@ export type TrafficVerdict = { readonly decisionId: string; readonly subject: Su
   | { readonly kind: "refuse"; readonly decision: Decision | undefined; readonly refusal: Refusal }
 );
 
+/** An approval may be taken back while what it let through runs: until `complete`, `signal` says so. */
+export type Withdrawal = {
+  readonly signal: AbortSignal;
+  /** What the client is told then. */
+  readonly refusal: Refusal;
+};
+
 export type TrafficHoldOutcome =
-  | { readonly kind: "granted"; readonly verdict: TrafficVerdict & { readonly kind: "release" } }
+  | {
+      readonly kind: "granted";
+      readonly verdict: TrafficVerdict & { readonly kind: "release" };
+      /** Of the approval that was used for it, if one was. */
+      readonly withdrawal?: Withdrawal;
+    }
   | { readonly kind: "refused"; readonly refusal: Refusal }
   /** The client is gone. */
   | { readonly kind: "withdrawn" };
 
 export type TrafficCompletion = {
-  /** `error`: the upstream failed. `refused`: the answer could not be let through. `aborted`: the client went away. */
-  readonly outcome: "ok" | "error" | "refused" | "aborted";
+  /**
+   * `error`: the upstream failed. `refused`: the answer could not be let through. `aborted`: the client went away.
+   * `cancelled`: its approval was taken back.
+   */
+  readonly outcome: "ok" | "error" | "refused" | "aborted" | "cancelled";
   /** Status of the answer, stop reason, … : a short word. */
   readonly tag: string | undefined;
   /** Rows, items or events of the answer, as far as they were counted. */

@@ -14,7 +14,7 @@ import type { CanonicalRequest, Field } from "../../engine/http/request.ts";
 import { err, ok, type Result } from "../../engine/lib/result.ts";
 import { type Limits, limits } from "../../engine/limits.ts";
 import type { Obligations } from "../../engine/model/decision.ts";
-import type { Refusal, TrafficCompletion, Unable } from "../gate/traffic.ts";
+import type { Refusal, TrafficCompletion, Unable, Withdrawal } from "../gate/traffic.ts";
 import { decodeBody } from "./decode-body.ts";
 import type { HttpExchange, ResponseSink, UpstreamResponse } from "./exchange.ts";
 import { problemOfRefusal } from "./problem.ts";
@@ -115,6 +115,7 @@ export async function sendAnswer(
   plan: AnswerPlan,
   added: readonly Field[],
   decisionId: string,
+  withdrawal?: Withdrawal,
 ): Promise<Done> {
   const { content, bytesMax } = plan;
   if (content === undefined && bytesMax === undefined) return passOn(exchange, answer, added);
@@ -124,6 +125,12 @@ export async function sendAnswer(
     else await sendRead(exchange, answer, { ...content, schema: plan.schemaOf(answer.status) }, sender);
     return { outcome: "ok", tag: String(answer.status), ...sender.sent() };
   } catch (error) {
+    if (withdrawal?.signal.aborted) {
+      const { refusal } = withdrawal;
+      answer.discard();
+      sender.refuse(refusal, 403);
+      return { outcome: "cancelled", tag: refusal.code, ...sender.sent() };
+    }
     if (!(error instanceof ContentFaultError)) throw error;
     answer.discard();
     const { code } = error;

@@ -9,7 +9,7 @@ import { Unknown } from "../../engine/lib/truth.ts";
 import type { Limits } from "../../engine/limits.ts";
 import type { Clock, Log } from "../deps.ts";
 import { causeCode, GatewayError } from "../errors.ts";
-import type { Refusal, Subject, TrafficCompletion, TrafficVerdict } from "../gate/traffic.ts";
+import type { Refusal, Subject, TrafficCompletion, TrafficVerdict, Withdrawal } from "../gate/traffic.ts";
 import { type AnswerPlan, planAnswer, sendAnswer } from "./answer.ts";
 import { statusUrlOf } from "./approval-status.ts";
 import type { ExchangeHandler, HttpAnswer, HttpExchange, UpstreamRequest } from "./exchange.ts";
@@ -40,15 +40,16 @@ export function createApiHandler(deps: ApiDeps): ExchangeHandler {
       exchange.answer(judged.error);
       return;
     }
-    const { verdict, body } = judged.value;
+    const { verdict, body, withdrawal } = judged.value;
     const plan = planAnswer(verdict.obligations, exchange.request, deps);
     // `whyUnable` has asked the same before the verdict was given.
     if (!plan.ok) throw new Error("a verdict was released that can't be carried out");
-    await forward(deps, exchange, verdict, plan.value, body);
+    await forward(deps, exchange, verdict, plan.value, body, withdrawal);
   };
 }
 
-type Judged = { readonly verdict: Released; readonly body: ReadBody | undefined };
+type Judged = Waited<Released> & { readonly body: ReadBody | undefined };
+type Waited<V> = { readonly verdict: V; readonly withdrawal: Withdrawal | undefined };
 
 /** Everything up to the record of the intent: the verdict that is returned is on record. */
 async function judge(deps: ApiDeps, exchange: HttpExchange): Promise<Result<Judged, HttpAnswer>> {
@@ -79,12 +80,13 @@ async function judge(deps: ApiDeps, exchange: HttpExchange): Promise<Result<Judg
       return err(refuseFault(exchange, verdict.subject, httpFault("approval-body-too-large")));
     }
   }
-  const held = verdict.kind === "hold" ? await waitForPeople(exchange, verdict) : ok(verdict);
+  const held =
+    verdict.kind === "hold" ? await waitForPeople(exchange, verdict) : ok({ verdict, withdrawal: undefined });
   if (!held.ok) return held;
-  const settled = held.value;
+  const { verdict: settled, withdrawal } = held.value;
   if (!recordVerdict(exchange, settled)) return err(problemOfFault(notRecorded));
   if (settled.kind === "refuse") return err(problemOfRefusal(settled.refusal));
-  return settled.kind === "release" ? ok({ verdict: settled, body }) : err(problemOfFault(notRecorded));
+  return settled.kind === "release" ? ok({ verdict: settled, body, withdrawal }) : err(problemOfFault(notRecorded));
 }
 
 function recordVerdict({ gate, session }: HttpExchange, verdict: TrafficVerdict): boolean {
@@ -109,12 +111,12 @@ function refuseFault(exchange: HttpExchange, subject: Subject, fault: HttpFault)
 async function waitForPeople(
   { gate, session, signal, request }: HttpExchange,
   verdict: TrafficVerdict & { readonly kind: "hold" },
-): Promise<Result<TrafficVerdict, HttpAnswer>> {
+): Promise<Result<Waited<TrafficVerdict>, HttpAnswer>> {
   const isAsync = /(?:^|,)\s*respond-async\b/i.test(headerOf(request, "prefer") ?? "");
   const outcome = await gate.hold(session, verdict, signal, isAsync ? { waitMs: 0 } : {});
   switch (outcome.kind) {
     case "granted":
-      return ok(outcome.verdict);
+      return ok({ verdict: outcome.verdict, withdrawal: outcome.withdrawal });
     case "withdrawn":
       return err(
         problemOfFault({ status: 499, code: "client-gone", message: "the client went away", help: undefined }),
@@ -205,6 +207,7 @@ async function forward(
   verdict: Released,
   plan: AnswerPlan,
   body: ReadBody | undefined,
+  withdrawal: Withdrawal | undefined,
 ): Promise<void> {
   const startedMs = performance.now();
   const complete = (completion: Omit<TrafficCompletion, "durationUs">): void =>
@@ -214,11 +217,17 @@ async function forward(
     });
   const nothing = { rows: 0, bytes: 0 };
   let requestFault: HttpFault | undefined;
-  const answered = await exchange.forward(
-    upstreamRequestOf(exchange, plan, body, (fault) => {
+  const answered = await exchange.forward({
+    ...upstreamRequestOf(exchange, plan, body, (fault) => {
       requestFault = fault;
     }),
-  );
+    ...(withdrawal === undefined ? {} : { signal: withdrawal.signal }),
+  });
+  if (!answered.ok && withdrawal?.signal.aborted) {
+    complete({ outcome: "cancelled", tag: withdrawal.refusal.code, ...nothing });
+    exchange.answer(problemOfRefusal(withdrawal.refusal));
+    return;
+  }
   if (!answered.ok) {
     const fault = requestFault ?? answered.error;
     const isGone = exchange.signal.aborted;
@@ -228,7 +237,7 @@ async function forward(
   }
   const headers: readonly Field[] = [["gw-decision", verdict.decisionId]];
   try {
-    const sent = await sendAnswer(exchange, answered.value, plan, headers, verdict.decisionId);
+    const sent = await sendAnswer(exchange, answered.value, plan, headers, verdict.decisionId, withdrawal);
     complete(sent);
   } catch (error) {
     answered.value.discard();
@@ -237,8 +246,8 @@ async function forward(
       "an answer broke",
     );
     complete({
-      outcome: exchange.signal.aborted ? "aborted" : "error",
-      tag: String(answered.value.status),
+      outcome: withdrawal?.signal.aborted ? "cancelled" : exchange.signal.aborted ? "aborted" : "error",
+      tag: withdrawal?.signal.aborted ? withdrawal.refusal.code : String(answered.value.status),
       ...nothing,
     });
     exchange.destroy();

@@ -54,6 +54,8 @@ export type UpstreamRequest = {
     | undefined;
   /** Default: the connection's. 0: an answer may stay silent for ever (an event stream). */
   readonly idleTimeoutMs?: number;
+  /** Ends it, as does the exchange's own. */
+  readonly signal?: AbortSignal;
 };
 
 export type UpstreamResponse = {

@@ -73,7 +73,7 @@ export function openHttpUpstream(target: HttpUpstreamTarget, name: string, log: 
         ...lengthOf(request),
       ]),
       body: bodyOf(request),
-      signal,
+      signal: request.signal === undefined ? signal : AbortSignal.any([signal, request.signal]),
       responseHeaders: "raw",
       ...(request.idleTimeoutMs === undefined ? {} : { bodyTimeout: request.idleTimeoutMs }),
     });

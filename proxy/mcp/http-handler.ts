@@ -297,6 +297,7 @@ class Conversation {
       headers: this.#headers(message, asked),
       body: Buffer.from(JSON.stringify(writeMessage(message)), "utf8"),
       ...(asked?.method === "subscriptions/listen" ? { idleTimeoutMs: 0 } : {}),
+      ...(asked?.withdrawal === undefined ? {} : { signal: asked.withdrawal.signal }),
     });
   }
 
@@ -348,7 +349,8 @@ class Conversation {
     const session = asked?.method === "initialize" ? this.#sessionId : undefined;
     const sink = held ?? this.#exchange.stream(streamHead(session));
     const isWhole = await this.relayEvents(response, asked, sink);
-    if (asked !== undefined && !asked.isAnswered && isWhole !== "resumable") {
+    const isCutOff = asked?.withdrawal?.signal.aborted === true;
+    if (asked !== undefined && !asked.isAnswered && (isWhole !== "resumable" || isCutOff)) {
       const answer = this.#endpoint.mediator.lost(
         this.peer,
         asked,

@@ -21,7 +21,15 @@ import { modernVersion, versionMetaKey } from "../../engine/mcp/versions.ts";
 import type { ContentMask, Obligations } from "../../engine/model/decision.ts";
 import type { McpFacts } from "../../engine/model/request.ts";
 import type { Clock, Log } from "../deps.ts";
-import type { Refusal, Subject, TrafficGate, TrafficSession, TrafficVerdict, Unable } from "../gate/traffic.ts";
+import type {
+  Refusal,
+  Subject,
+  TrafficGate,
+  TrafficSession,
+  TrafficVerdict,
+  Unable,
+  Withdrawal,
+} from "../gate/traffic.ts";
 import { filterList } from "./lists.ts";
 import type { SqlArguments } from "./sql-arguments.ts";
 import type { Asked, McpState } from "./state.ts";
@@ -123,14 +131,24 @@ export function createMediator(connection: McpConnection): Mediator {
 
   const refused = (message: RpcRequest | RpcNotification, refusal: Refusal): Judged => {
     if (message.kind === "notification") return { kind: "drop" };
-    const isModern = isModernRequest(message);
-    return {
-      kind: "answer",
-      message:
-        message.method === "tools/call"
-          ? refusedCall(message.id, refusal, isModern)
-          : refusedRequest(message.id, refusal),
-    };
+    return { kind: "answer", message: refusalAnswer(message, refusal) };
+  };
+
+  const refusalAnswer = (message: RpcRequest, refusal: Refusal): RpcResult | RpcError =>
+    message.method === "tools/call"
+      ? refusedCall(message.id, refusal, isModernRequest(message))
+      : refusedRequest(message.id, refusal);
+
+  /** undefined: its approval, if it runs on one, holds. */
+  const takenBack = (peer: Peer, asked: Asked): RpcResult | RpcError | undefined => {
+    if (!asked.withdrawal?.signal.aborted) return undefined;
+    if (!asked.isAnswered) {
+      asked.isAnswered = true;
+      const durationUs = Math.max(0, connection.clock.nowMs() - asked.startedAtMs) * 1_000;
+      const cancelled = { outcome: "cancelled", tag: "approval-withdrawn", rows: 0, bytes: 0, durationUs } as const;
+      peer.gate.complete(peer.session, asked.decisionId, cancelled);
+    }
+    return asked.withdrawal.answer;
   };
 
   const refuseFault = (
@@ -172,7 +190,7 @@ export function createMediator(connection: McpConnection): Mediator {
     }
     const prepared = await prepare(peer, message, action.value, subject, askForTools);
     if (prepared.kind !== "ready") return prepared.judged;
-    const release = (released: TrafficVerdict & { readonly kind: "release" }): Judged => {
+    const release = (released: TrafficVerdict & { readonly kind: "release" }, withdrawal?: Withdrawal): Judged => {
       if (message.kind === "notification") {
         peer.gate.complete(peer.session, released.decisionId, done("ok", 0, 0));
         return { kind: "forward", message: prepared.message, asked: undefined };
@@ -184,6 +202,9 @@ export function createMediator(connection: McpConnection): Mediator {
         decisionId: released.decisionId,
         obligations: released.obligations,
         startedAtMs: connection.clock.nowMs(),
+        ...(withdrawal === undefined
+          ? {}
+          : { withdrawal: { signal: withdrawal.signal, answer: refusalAnswer(message, withdrawal.refusal) } }),
         isAnswered: false,
       };
       peer.state.put(asked);
@@ -213,7 +234,7 @@ export function createMediator(connection: McpConnection): Mediator {
         if (outcome.kind === "withdrawn") return { kind: "gone" };
         if (outcome.kind === "refused") return notHeld(refused(message, outcome.refusal));
         prepared.recordSql();
-        return notHeld(release(outcome.verdict));
+        return notHeld(release(outcome.verdict, outcome.withdrawal));
       },
     };
   };
@@ -435,6 +456,8 @@ export function createMediator(connection: McpConnection): Mediator {
       );
       return nothing;
     }
+    const refusal = takenBack(peer, asked);
+    if (refusal !== undefined) return { ...nothing, toClient: refusal };
     const isFirst = !asked.isAnswered;
     asked.isAnswered = true;
     const { shown, unable } = showAnswer(
@@ -599,6 +622,8 @@ export function createMediator(connection: McpConnection): Mediator {
       return { end: () => peer.gate.complete(peer.session, verdict.decisionId, done("ok", 0, 0)) };
     },
     lost: (peer, asked, code, text) => {
+      const refusal = takenBack(peer, asked);
+      if (refusal !== undefined) return refusal;
       if (!asked.isAnswered) {
         asked.isAnswered = true;
         peer.gate.complete(peer.session, asked.decisionId, { ...done("error", 0, 0), tag: code });

@@ -1,6 +1,6 @@
 // What is known of one MCP session (2025-11-25), or of one request where there are none (2026-07-28, stateless servers).
 import { limits } from "../../engine/limits.ts";
-import { idKey, type RpcId } from "../../engine/mcp/json-rpc.ts";
+import { idKey, type RpcError, type RpcId, type RpcResult } from "../../engine/mcp/json-rpc.ts";
 import type { Tool } from "../../engine/mcp/tools.ts";
 import type { ContentMask, Obligations } from "../../engine/model/decision.ts";
 
@@ -12,6 +12,8 @@ export type Asked = {
   readonly decisionId: string;
   readonly obligations: Obligations;
   readonly startedAtMs: number;
+  /** It runs on an approval that may be taken back; `answer` is what the client gets then. */
+  readonly withdrawal?: { readonly signal: AbortSignal; readonly answer: RpcResult | RpcError };
   isAnswered: boolean;
 };
 
