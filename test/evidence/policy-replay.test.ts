@@ -80,10 +80,7 @@ test("what would pass or show more ends with 3", async () => {
 });
 
 test("what rests on facts that aren't recorded is said to, not guessed", async () => {
-  const text = policy(masks).replace(
-    "public.customers\nallow",
-    'public.customers when identity.mfa\nallow',
-  );
+  const text = policy(masks).replace("public.customers\nallow", "public.customers when identity.mfa\nallow");
   assert.deepEqual(await replay(text), {
     code: 0,
     text: "5 statements: 2 alike, 0 differ, 3 rest on what isn't recorded\n",
