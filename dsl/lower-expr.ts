@@ -89,7 +89,7 @@ export class ExprLowering implements TextSource {
     this.#depth += 1;
     try {
       const conditional = nodeOf(node, "If");
-      return conditional ? this.#if(conditional) : this.#logic(nodeOf(node, "Logic"), at);
+      return conditional ? this.#if(conditional, at) : this.#logic(nodeOf(node, "Logic"), at);
     } finally {
       this.#depth -= 1;
     }
@@ -105,9 +105,9 @@ export class ExprLowering implements TextSource {
     }
   }
 
-  #if(node: Cst): Expr {
+  #if(node: Cst, at: number): Expr {
     const [condition, then, otherwise] = nodesOf(node, "Expr");
-    const span = spanOfNode(node);
+    const span = spanOfNode(node, at);
     return {
       kind: "if",
       span,
@@ -121,27 +121,26 @@ export class ExprLowering implements TextSource {
   #logic(node: Cst | undefined, at: number): Expr {
     if (node === undefined) return { kind: "missing", span: spanOf(at, at) };
     const operators = tokensOf(node, "operator");
-    const operands = nodesOf(node, "Condition").map((condition) => this.#condition(condition));
+    const { end } = spanOfNode(node, at);
+    const operands = nodesOf(node, "Condition").map((condition) => this.#condition(condition, end));
     const [first] = operands;
     if (first === undefined) return { kind: "missing", span: spanOf(at, at) };
-    while (operands.length <= operators.length) {
-      const end = spanOfNode(node).end;
-      operands.push({ kind: "missing", span: spanOf(end, end) });
-    }
+    while (operands.length <= operators.length) operands.push({ kind: "missing", span: spanOf(end, end) });
     if (operators.length === 0) return first;
     const isMixed = operators.some((o) => o.image !== operators[0]?.image);
     if (isMixed) this.report(mixedLogic(this, operands, operators));
     return joinLogic(operands, operators);
   }
 
-  #condition(node: Cst): Expr {
+  /** `at`: where it is when recovery left nothing in it. */
+  #condition(node: Cst, at: number): Expr {
     const quantifier = nodeOf(node, "Quantifier");
     const comparison = nodeOf(node, "Comparison");
-    const span = spanOfNode(node);
+    const span = spanOfNode(node, at);
     let value: Expr = quantifier
-      ? this.#quantifier(quantifier)
+      ? this.#quantifier(quantifier, span.end)
       : comparison
-        ? this.#comparison(comparison)
+        ? this.#comparison(comparison, span.end)
         : { kind: "missing", span: spanOf(span.end, span.end) };
     for (const not of this.#prefixes(tokensOf(node, "KwNot"))) {
       value = { kind: "not", span: joinSpans(spanOfToken(not), wholeOf(value)), operand: value };
@@ -159,8 +158,8 @@ export class ExprLowering implements TextSource {
     return [...tokens].reverse();
   }
 
-  #quantifier(node: Cst): Expr {
-    const span = spanOfNode(node);
+  #quantifier(node: Cst, at: number): Expr {
+    const span = spanOfNode(node, at);
     const which = tokenOf(node, "which")?.image;
     if (which !== "any" && which !== "all" && which !== "none") throw new HoleError();
     return {
@@ -173,16 +172,16 @@ export class ExprLowering implements TextSource {
     };
   }
 
-  #comparison(node: Cst): Expr {
+  #comparison(node: Cst, at: number): Expr {
     const [leftNode, rightNode] = nodesOf(node, "Arith");
-    const span = spanOfNode(node);
+    const span = spanOfNode(node, at);
     const left = this.arith(leftNode, span.start);
     const what = tokenOf(node, "what")?.image;
     if (what === "present" || what === "absent") return { kind: "is", span, operand: left, what };
     const opNode = nodeOf(node, "CompareOp");
     const op = opNode && tokenOf(opNode, "operator");
     if (opNode === undefined || op === undefined || !isCompareOp(op.image)) return left;
-    const opSpan = spanOfNode(opNode);
+    const opSpan = spanOfNode(opNode, span.end);
     const isPattern = op.image === "like" || op.image === "matches";
     const pattern = isPattern && rightNode ? loneText(rightNode) : undefined;
     const right: Expr = pattern
@@ -289,12 +288,12 @@ export class ExprLowering implements TextSource {
     }
     if (tokenOf(node, "LBracket"))
       return { kind: "index", span, object, index: this.expr(nodeOf(node, "Expr"), span.end) };
-    return { kind: "call", span, callee: object, args: nodesOf(node, "Arg").map((arg) => this.arg(arg)) };
+    return { kind: "call", span, callee: object, args: nodesOf(node, "Arg").map((arg) => this.arg(arg, span.end)) };
   }
 
-  arg(node: Cst): Arg {
+  arg(node: Cst, at: number): Arg {
     const name = tokenOf(node, "Name");
-    const span = spanOfNode(node);
+    const span = spanOfNode(node, at);
     return { span, name: name && this.name(name), value: this.expr(nodeOf(node, "Expr"), span.end) };
   }
 

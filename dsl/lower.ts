@@ -267,10 +267,11 @@ class Lowering {
 
   #maskCall(node: Cst | undefined): ast.MaskCall {
     if (node === undefined) throw new HoleError();
+    const span = spanOfNode(node);
     return {
-      span: spanOfNode(node),
+      span,
       name: this.expr.name(tokenOf(node, "Name")),
-      args: nodesOf(node, "Arg").map((arg) => this.expr.arg(arg)),
+      args: nodesOf(node, "Arg").map((arg) => this.expr.arg(arg, span.end)),
     };
   }
 

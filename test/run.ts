@@ -23,7 +23,8 @@ process.env.GW_TEST_PG = JSON.stringify({
 });
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
-const stream = run({ files, concurrency: 2, timeout: 600_000 });
+const fixedSeed = process.env.GW_SEED === undefined ? [] : ["--import", "./test/support/fixed-seed.ts"];
+const stream = run({ files, concurrency: 2, timeout: 600_000, execArgv: fixedSeed });
 stream.on("test:pass", (event) => {
   if (event.details.type === "suite") return;
   if (event.skip !== undefined && event.skip !== false) counts.skipped += 1;

@@ -53,6 +53,12 @@ test("parsing an almost-policy gives diagnostics, never a throw, and never a wro
   );
 });
 
+test("a hole between two operators has a place of its own", () => {
+  const text = '@_((""and(a 0&&';
+  for (const { span } of parsePolicy("a.policy", text).diagnostics)
+    assert.ok(0 <= span.start && span.start <= span.end && span.end <= text.length);
+});
+
 test("no message about a text names a token or rule of the parser", () => {
   fc.assert(
     fc.property(mutatedPolicyTexts, (text) => {
