@@ -16,7 +16,10 @@ export function checkCounter(context: CheckContext, symbol: Declared, decl: Coun
   const env: Env = emptyEnv(context, symbol.file, symbol.package, placeOf(decl.target));
   const scope = checkTarget({ env, at, allowMissing: false }, decl.target);
   const when = decl.when && checkCondition(env, decl.when, "when");
+  // An amount can't rest on the counter itself: whoever names it in there is told.
+  context.open.add(symbol);
   const of = decl.of && checkExpr(env, decl.of);
+  context.open.delete(symbol);
   const by = checkKey(env, decl);
   const measure = measures.find((m) => m === decl.measure.text);
   if (!measure) {

@@ -128,8 +128,13 @@ export function checkCounterUse(env: Env, symbol: Declared, decl: CounterDecl, s
 /** Amounts keep their unit; the rest is a number of things. */
 export function counterType(env: Env, symbol: Declared, decl: CounterDecl): Type {
   if (!decl.of || decl.measure.text === "count" || decl.measure.text === "distinct") return int;
+  const { open } = env.context;
+  // A counter of itself: whoever uses it inside of it is told.
+  if (open.has(symbol)) return int;
+  open.add(symbol);
   const quiet: Env = { ...emptyEnv({ ...env.context, diagnostics: [] }, symbol.file, symbol.package, "all") };
   const type = withoutOption(checkExpr(quiet, decl.of).type);
+  open.delete(symbol);
   return ["float", "size", "duration"].includes(type.kind) ? type : int;
 }
 

@@ -59,3 +59,13 @@ test("checking a policy with two words swapped never throws, and never yields a 
     runs,
   );
 });
+
+test("a counter that rests on itself is a mistake, and two that read each other's windows end their check", () => {
+  const codesOf = (text: string): readonly string[] =>
+    compileBundle(new Map([["a.policy", `package a\n\n${text}`]]), { revision: "1", timeZone: "UTC" }).diagnostics.map(
+      ({ code }) => code,
+    );
+  const by = "on http by identity.sub over 1h\n";
+  assert.ok(codesOf(`counter total = sum of total ${by}`).includes("E0108"));
+  assert.ok(Array.isArray(codesOf(`counter half = max of whole ${by}counter whole = max of half ${by}`)));
+});
