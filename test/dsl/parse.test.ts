@@ -147,6 +147,8 @@ const hostile: readonly (readonly [string, string, string])[] = [
   ["300,000 nested quotes and braces", `let x = ${'"{'.repeat(300_000)}`, "P0017"],
   ["300,000 hidden characters", "\u202e".repeat(300_000), "E0003"],
 ];
+/** Counting coverage makes the parser ten times as slow. */
+const soonUs = process.env.NODE_V8_COVERAGE === undefined ? 5_000_000 : 50_000_000;
 for (const [what, text, code] of hostile) {
   test(`answers ${what} with ${code}, soon`, () => {
     const started = process.cpuUsage();
@@ -154,7 +156,7 @@ for (const [what, text, code] of hostile) {
     const spent = process.cpuUsage(started);
     assert.equal(diagnostics[0]?.code, code);
     assert.ok(diagnostics.length <= limits.policyDiagnosticsMax + 1, `${diagnostics.length} diagnostics`);
-    assert.ok(spent.user < 5_000_000, `${spent.user} µs`);
+    assert.ok(spent.user < soonUs, `${spent.user} µs`);
   });
 }
 
