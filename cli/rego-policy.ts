@@ -1,5 +1,4 @@
 // a Rego bundle -> what it decides, in this process and without a deadline: for tests and questions
-import { readFileSync } from "node:fs";
 import { combineDecisions } from "../engine/combine.ts";
 import { limits } from "../engine/limits.ts";
 import type { Decision } from "../engine/model/decision.ts";
@@ -8,7 +7,8 @@ import type { PolicyRequest } from "../engine/model/request.ts";
 import { type RegoBundle, readRegoBundle } from "../engine/rego/bundle.ts";
 import { RegoEvaluator } from "../engine/rego/evaluator.ts";
 import { noNeeds, regoPolicySet } from "../engine/rego/policy-set.ts";
-import { causeCode, GatewayError } from "../proxy/errors.ts";
+import { GatewayError } from "../proxy/errors.ts";
+import { readBytes } from "./read-bytes.ts";
 
 export type LoadedRego = { readonly bundle: RegoBundle; readonly evaluator: RegoEvaluator };
 
@@ -46,11 +46,3 @@ const regoSet = ({ bundle, evaluator }: LoadedRego): PolicySet =>
     limits,
     isOpen: ({ why }) => why.startsWith(leftOpen),
   });
-
-export function readBytes(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
-  }
-}

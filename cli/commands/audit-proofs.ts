@@ -1,11 +1,11 @@
 // gw audit prove | check-proof: evidence for somebody who has neither the recording nor the gateway
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { causeCode, GatewayError } from "../../proxy/errors.ts";
+import { GatewayError } from "../../proxy/errors.ts";
 import { checkpointLines } from "../../proxy/recording/checkpoints.ts";
 import { type CheckedProof, checkProof, proveConsistency, proveInclusion } from "../../proxy/recording/proofs.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
+import { readBytes } from "../read-bytes.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
 import { showLine } from "../show-text.ts";
 
@@ -36,7 +36,7 @@ export function registerProofs(audit: Command, { terminal, exit }: CommandContex
     .argument("<proof>", "what `gw audit prove` printed")
     .requiredOption("--key <file>", "public key of the checkpoints, PEM")
     .action(async (path: string, options: { readonly key: string }) => {
-      const checked = await checkProof(read(path), read(options.key));
+      const checked = await checkProof(readText(path), readText(options.key));
       if (!checked.ok) {
         terminal.err(`the proof does not hold: ${checked.error}\n`);
         return exit(exitCodes.failed);
@@ -46,10 +46,10 @@ export function registerProofs(audit: Command, { terminal, exit }: CommandContex
 }
 
 function proofOf(folder: string, id: string | undefined, lines: readonly string[], { key, since }: ProveOptions) {
-  if (since !== undefined) return proveConsistency(folder, read(since).trim(), lines.at(-1) ?? "", read(key));
+  if (since !== undefined) return proveConsistency(folder, readText(since).trim(), lines.at(-1) ?? "", readText(key));
   if (id === undefined)
     throw new GatewayError("config-invalid", "prove what?", "name a decision's id, or `--since FILE`");
-  return proveInclusion(folder, id, lines, read(key));
+  return proveInclusion(folder, id, lines, readText(key));
 }
 
 function shown(proof: CheckedProof): string {
@@ -63,10 +63,4 @@ function shown(proof: CheckedProof): string {
   return `${head}${lines.map((line) => `${showLine(line)}\n`).join("")}`;
 }
 
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
-  }
-}
+const readText = (path: string): string => readBytes(path).toString("utf8");

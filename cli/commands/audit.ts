@@ -1,13 +1,12 @@
 // gw audit verify
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import { causeCode, GatewayError } from "../../proxy/errors.ts";
 import { type Anchor, type VerifiedChain, verifyChains } from "../../proxy/recording/chains.ts";
 import { checkpointLines } from "../../proxy/recording/checkpoints.ts";
 import { type CheckedCheckpoints, checkCheckpoints } from "../../proxy/recording/proofs.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
+import { readBytes } from "../read-bytes.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
 import { registerExport } from "./audit-export.ts";
 import { registerProofs } from "./audit-proofs.ts";
@@ -89,14 +88,6 @@ function shownCheckpoints({ chain, checkpoints, covered, faults }: Covered): str
   return [...lines, `${prefix}${checkpoints} checkpoints, ${covered} lines covered by the last good one\n`].join("");
 }
 
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
-  }
-}
-
 function shown({ chain, damage, anchor, lines, head }: VerifiedChain, expected: Anchor | undefined): string {
   const places = damage.map(({ path, line, fault }) => `${path}:${line}: ${wording[fault]}\n`);
   const prefix = chain === "" ? "" : `${chain}: `;
@@ -123,3 +114,5 @@ const wording = {
   "link-broken": "the link to the line before is broken: that one was replaced",
   "torn-line": "the line has no end: a crash, or it was cut",
 } as const;
+
+const readText = (path: string): string => readBytes(path).toString("utf8");

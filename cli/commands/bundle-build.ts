@@ -1,5 +1,5 @@
 // gw bundle build: a policy folder -> a bundle, after its tests passed
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { readArchive, writeArchive } from "../../engine/lib/archive.ts";
 import type { ArchiveFiles } from "../../engine/lib/tar.ts";
@@ -11,6 +11,7 @@ import { compileOrShow } from "../compiled-bundle.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { defaultPath, readBundle } from "../read-bundle.ts";
+import { readBytes } from "../read-bytes.ts";
 import type { Terminal } from "../terminal.ts";
 import { testBundle } from "../test-bundle.ts";
 
@@ -69,7 +70,7 @@ function serialOf(text: string): number {
 
 /** Module and data of a Rego bundle; what its archive holds besides stays there. */
 function regoFiles(path: string): ArchiveFiles {
-  const archive = readArchive(read(path), {
+  const archive = readArchive(readBytes(path), {
     packedBytesMax: limits.bundleBytesMax,
     unpackedBytesMax: limits.bundleUnpackedBytesMax,
     entriesMax: limits.bundleEntriesMax,
@@ -89,17 +90,9 @@ function regoFiles(path: string): ArchiveFiles {
 }
 
 async function signed(files: ArchiveFiles, { algorithm, keyId }: BuildOptions, key: string): Promise<ArchiveFiles> {
-  const result = await signBundle(files, read(key).toString("utf8"), algorithm, keyId);
+  const result = await signBundle(files, readBytes(key).toString("utf8"), algorithm, keyId);
   if (!result.ok) throw new GatewayError("policy-rejected", `the bundle can't be signed: ${result.error}`);
   return result.value;
-}
-
-function read(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
-  }
 }
 
 function write(path: string, bytes: Uint8Array): void {

@@ -1,5 +1,5 @@
 // gw bundle inspect | diff | sign | verify: archives as OPA's tools read and write them; build and the rest are beside it
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { readArchive, writeArchive } from "../../engine/lib/archive.ts";
 import type { ArchiveFiles } from "../../engine/lib/tar.ts";
@@ -12,9 +12,10 @@ import {
   signBundle,
   verifyBundle,
 } from "../../proxy/bundle/signature.ts";
-import { causeCode, GatewayError } from "../../proxy/errors.ts";
+import { GatewayError } from "../../proxy/errors.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
+import { readBytes } from "../read-bytes.ts";
 import { registerBuild } from "./bundle-build.ts";
 import { registerLive } from "./bundle-live.ts";
 
@@ -56,7 +57,7 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
     .requiredOption("--out <file>", "where to write the signed bundle")
     .option("--key-id <name>", "name of the key, for readers", "default")
     .action(async (path: string, options: KeyOptions & { readonly out: string; readonly keyId: string }) => {
-      const key = read(options.key).toString("utf8");
+      const key = readBytes(options.key).toString("utf8");
       const signed = await signBundle(open(path), key, options.algorithm, options.keyId);
       if (!signed.ok) throw new GatewayError("policy-rejected", `\`${path}\` can't be signed: ${signed.error}`);
       writeFileSync(options.out, writeArchive(signed.value));
@@ -66,7 +67,7 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
     .description("check that the bundle holds exactly what the key's owner signed")
     .argument("<bundle>", "a .tar.gz")
     .action(async (path: string, options: KeyOptions) => {
-      const verified = await verifyBundle(open(path), read(options.key).toString("utf8"), options.algorithm);
+      const verified = await verifyBundle(open(path), readBytes(options.key).toString("utf8"), options.algorithm);
       if (!verified.ok) throw new GatewayError("policy-rejected", `\`${path}\` doesn't verify: ${verified.error}`);
       terminal.out("the signature is good\n");
     });
@@ -78,7 +79,7 @@ const keyOptions = (command: Command, key: string): Command =>
     .addOption(new Option("--algorithm <name>", "of the signature").choices(signatureAlgorithms).default("RS256"));
 
 function open(path: string): ArchiveFiles {
-  const files = readArchive(read(path), {
+  const files = readArchive(readBytes(path), {
     packedBytesMax: limits.bundleBytesMax,
     unpackedBytesMax: limits.bundleUnpackedBytesMax,
     entriesMax: limits.bundleEntriesMax,
@@ -95,12 +96,4 @@ function hashes(files: ArchiveFiles): ReadonlyMap<string, string> {
       return [name, hash.value] as const;
     }),
   );
-}
-
-function read(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
-  }
 }

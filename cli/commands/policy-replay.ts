@@ -1,14 +1,14 @@
 // gw policy replay: what would that policy have done with what was recorded?
-import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { openBundle } from "../../proxy/bundle/policy-bundle.ts";
-import { causeCode, GatewayError } from "../../proxy/errors.ts";
+import { GatewayError } from "../../proxy/errors.ts";
 import { readAllEvents } from "../../proxy/recording/chains.ts";
 import { compileOrShow } from "../compiled-bundle.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { manifestName, noManifest, parseManifest } from "../manifest.ts";
 import { type BundleFolder, readBundle } from "../read-bundle.ts";
+import { readBytes } from "../read-bytes.ts";
 import { recordingFolder } from "../recording-folder.ts";
 import {
   permitsMore,
@@ -59,7 +59,7 @@ export async function policyReplay(terminal: Terminal, flags: Flags): Promise<Ex
 /** @throws GatewayError for what is neither a folder nor a bundle */
 async function bundleAt(path: string): Promise<BundleFolder> {
   if (!/\.t(?:ar\.)?gz$/.test(path)) return readBundle(path);
-  const opened = await openBundle(read(path), undefined);
+  const opened = await openBundle(readBytes(path), undefined);
   if (!opened.ok) throw new GatewayError("policy-rejected", `\`${path}\` can't be read as a bundle: ${opened.error}`);
   const { files } = opened.value;
   const text = files.get(manifestName);
@@ -118,12 +118,4 @@ function moment(text: string): number {
   const at = Date.parse(text);
   if (Number.isNaN(at)) throw new InvalidArgumentError("write `7d`, `12h`, or a date such as 2026-11-01.");
   return at;
-}
-
-function read(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new GatewayError("config-unreadable", `\`${path}\` can't be read: ${causeCode(error)}`, "check the path");
-  }
 }

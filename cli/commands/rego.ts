@@ -6,7 +6,8 @@ import { encodeInput } from "../../engine/rego/input.ts";
 import { GatewayError } from "../../proxy/errors.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
-import { loadRego, readBytes } from "../rego-policy.ts";
+import { readBytes } from "../read-bytes.ts";
+import { loadRego } from "../rego-policy.ts";
 
 export function register(program: Command, { terminal, exit }: CommandContext): void {
   const rego = program.command("rego").description("check and try Rego bundles");
