@@ -63,7 +63,8 @@ function nameOfCause(cause: Cause): string {
   }
 }
 
-function wayOut(cause: Cause, decisionId: string): string | undefined {
+/** The same for every protocol. */
+export function wayOut(cause: Cause, decisionId: string): string | undefined {
   switch (cause.kind) {
     case "rule":
       return `if you need this, show ${decisionId} to the owner of rule ${cause.rule}`;

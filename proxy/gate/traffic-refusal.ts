@@ -1,6 +1,7 @@
 // Why a request doesn't go on -> what its sender reads, in any protocol
 import { unreachable } from "../../engine/lib/assert.ts";
 import type { Cause, Decision } from "../../engine/model/decision.ts";
+import { wayOut } from "./refusal.ts";
 import type { Refusal, Unable } from "./traffic.ts";
 
 export function refusalOfDenial(decision: Decision & { readonly effect: "deny" }, decisionId: string): Refusal {
@@ -39,23 +40,6 @@ function codeOf(cause: Cause): string {
       return cause.kind;
     case "unsupported":
       return cause.code;
-    default:
-      return unreachable(cause);
-  }
-}
-
-function wayOut(cause: Cause, decisionId: string): string | undefined {
-  switch (cause.kind) {
-    case "rule":
-      return `if you need this, show ${decisionId} to the owner of rule ${cause.rule}`;
-    case "rule-error":
-      return `the rule needs a fact that isn't known here: show ${decisionId} to the owner of rule ${cause.rule}`;
-    case "uncovered":
-      return `ask the policy's owner for a rule that allows ${cause.access}, and show ${decisionId}`;
-    case "limit":
-      return "wait until the limit's window has passed, or ask for less";
-    case "unsupported":
-      return cause.help;
     default:
       return unreachable(cause);
   }
