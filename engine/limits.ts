@@ -66,6 +66,8 @@ export const limits = {
   counterItemsMax: 10_000,
   /** The same over all keys of a gateway. About 150 bytes each. */
   counterItemsTotalMax: 500_000,
+  /** Processes that start together make and open the same SQLite files one after the other, within this time. */
+  sqliteOpenMs: 10_000,
   /** A process waits this long for the counters that another one holds: with a crash in between the system frees them at once. */
   counterWaitMs: 1_000,
   /** Additions younger than this stay single rows of the shared counters' log: every process has read older ones. */

@@ -1,8 +1,7 @@
 // The state of approvals in one SQLite file: it survives a restart. For one gateway, or several on one machine.
-import { chmodSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { causeCode, GatewayError } from "../errors.ts";
+import { openSqlite } from "../sqlite.ts";
 import type { StandIn, Vote } from "./approval.ts";
 import { type ApprovalStore, decodeApproval, storeSkewMs } from "./store.ts";
 
@@ -130,15 +129,8 @@ export function openSqliteStore(path: string): ApprovalStore {
 
 function openDatabase(path: string): DatabaseSync {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-    const database = new DatabaseSync(path);
     // A grant that was used must not come back after a power cut.
-    // The time-out first: several workers open it at once, and changing the journal's mode needs the file alone.
-    database.exec("PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
-    database.exec("PRAGMA foreign_keys = ON;");
-    database.exec(schema);
-    chmodSync(path, 0o640);
-    return database;
+    return openSqlite(path, { synchronous: "FULL", schema, busyTimeoutMs: 2_000 });
   } catch (error) {
     throw new GatewayError(
       "approval-unavailable",

@@ -1,7 +1,5 @@
 // Policy counters of several processes: what each adds goes through one ordered log, and each holds all of it in memory.
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { type Fact, Unknown } from "../../engine/lib/truth.ts";
 import { limits } from "../../engine/limits.ts";
 import type { CounterMeasure } from "../../engine/model/policy.ts";
@@ -9,6 +7,7 @@ import type { Clock } from "../deps.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 import type { Contribution } from "../gate/contributions.ts";
 import { type Counters, WindowCounters } from "../gate/counters.ts";
+import { openSqlite } from "../sqlite.ts";
 
 /**
  * `addition` is the log; rows that everybody has seen are folded: one row per window and bucket. Folding never takes the
@@ -31,11 +30,8 @@ type Addition = Contribution & { readonly atMs: number };
 /** @throws GatewayError `counters-unavailable` */
 export function openCounterLog(path: string): DatabaseSync {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-    const database = new DatabaseSync(path);
     // As before a restart, counts may be lost in a power cut; a process that dies loses none.
-    database.exec("PRAGMA busy_timeout = 1000; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;");
-    database.exec(schema);
+    const database = openSqlite(path, { synchronous: "OFF", schema, busyTimeoutMs: 1_000 });
     database.exec("PRAGMA busy_timeout = 0;");
     return database;
   } catch (error) {

@@ -1,10 +1,10 @@
 // recorded statements -> a file that finds them. Built from the chain, may be deleted, is no evidence.
 import { createHash } from "node:crypto";
-import { closeSync, openSync } from "node:fs";
-import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 import { limits } from "../../engine/limits.ts";
 import type { SessionEvent } from "../../engine/model/session-event.ts";
 import { causeCode, GatewayError } from "../errors.ts";
+import { openSqlite } from "../sqlite.ts";
 
 type StatementEvent = Extract<SessionEvent, { readonly type: "statement" }>;
 type StartEvent = Extract<SessionEvent, { readonly type: "session-start" }>;
@@ -75,13 +75,12 @@ export class SearchIndex {
   /** @throws GatewayError `config-unreadable` */
   constructor(path: string) {
     try {
-      // It holds words of statements: readable to whom the recording is.
-      closeSync(openSync(path, "a", 0o640));
-      this.#database = new DatabaseSync(path);
-      // What a power cut takes is built again.
-      this.#database.exec(
-        "PRAGMA busy_timeout = 60000; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536",
-      );
+      // It holds words of statements: readable to whom the recording is. What a power cut takes is built again.
+      this.#database = openSqlite(path, {
+        synchronous: "OFF",
+        schema: "PRAGMA cache_size = -65536",
+        busyTimeoutMs: 60_000,
+      });
       const found = Number(this.#database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
       if (found !== 0 && found !== version) throw new TypeError("another version");
       this.#database.exec(schema);
