@@ -8,7 +8,8 @@ export type Protocol = "sql" | "http" | "mcp" | "llm";
 
 export type HttpFacts = {
   readonly method: string;
-  readonly host: string;
+  /** Unknown where a request is decided again from its record. */
+  readonly host: Fact<string>;
   /** Normalised, decoded where decoding is unambiguous. */
   readonly path: string;
   readonly query: Fact<Readonly<Record<string, string>>>;
@@ -30,7 +31,8 @@ export type McpFacts = {
 };
 
 export type LlmFacts = {
-  readonly provider: string;
+  /** Unknown where a request is decided again from its record. */
+  readonly provider: Fact<string>;
   readonly model: string;
   readonly tools: Fact<ReadonlySet<string>>;
   readonly toolUse: Fact<string | undefined>;

@@ -82,7 +82,7 @@ function actionOf(request: PolicyRequest, needs: PolicyNeeds, writer: Writer): M
       return {
         http: {
           method: http.method,
-          host: http.host,
+          ...writer.fact("http.host", http.host),
           path: http.path,
           ...writer.fact("http.query", http.query),
           ...writer.fact("http.headers", http.headers),
@@ -110,7 +110,7 @@ function actionOf(request: PolicyRequest, needs: PolicyNeeds, writer: Writer): M
       const { llm } = request;
       return {
         llm: {
-          provider: llm.provider,
+          ...writer.fact("llm.provider", llm.provider),
           model: llm.model,
           ...writer.set("llm.tools", llm.tools),
           ...writer.fact("llm.tool_use", llm.toolUse),
