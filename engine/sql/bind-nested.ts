@@ -6,15 +6,14 @@ import { constantText } from "./bind-functions.ts";
 import type { BoundParts } from "./bind-statement.ts";
 import { bindStatement, checkPathChanges } from "./bind-statement.ts";
 import { factsOf, markTargetReads } from "./facts.ts";
-import { refuse } from "./fault.ts";
+import { type FaultDetails, FaultError, refuse } from "./fault.ts";
 import { kindOf } from "./node-kinds.ts";
 import { notBound } from "./parameters.ts";
-import { fingerprintSql, parseSql } from "./pg-parser.ts";
-import { printStatement } from "./print-statement.ts";
+import { fingerprintSql, parseSql, textBehindAs } from "./pg-parser.ts";
 import { resolveRelation, resolveType } from "./resolve-names.ts";
 import { isBoundStatement } from "./statement.ts";
 import { isSystemSchema } from "./system-catalog.ts";
-import { mapTree, stringNode, stringOf, stringsOf } from "./tree.ts";
+import { mapTree, sameTree, stringNode, stringOf, stringsOf } from "./tree.ts";
 import type { AnalyzedStatement } from "./types.ts";
 
 const dataStatements: ReadonlySet<string> = new Set([
@@ -42,15 +41,22 @@ const around = (inner: BoundParts, node: Node, form: BoundParts["form"]): BoundP
 
 type Kind<K extends string> = Extract<Node, { readonly [P in K]: unknown }>;
 
-/** EXECUTE finds the inner statement again, as a text of its own with every name written out. */
+/**
+ * EXECUTE analyses the client's own words again: under the names of its own moment, as PostgreSQL does where search_path or
+ * a relation has changed since PREPARE (sql-prepare.html, Notes).
+ */
 export function bindPrepare(b: Binder, node: Kind<"PrepareStmt">): BoundParts {
   const types = (node.PrepareStmt.argtypes ?? []).flatMap((t) => ("TypeName" in t ? t.TypeName : []));
   for (const t of types) resolveType(b, t);
+  const asWritten = structuredClone(node.PrepareStmt.query);
   const inner = bindInner(b, node.PrepareStmt.query, "PREPARE");
   const name = node.PrepareStmt.name ?? "";
-  const prepared = (): AnalyzedStatement => {
+  const prepared = (whole: string): AnalyzedStatement => {
     markTargetReads(inner.bindings);
-    const text = printStatement(inner.node);
+    const text = textBehindAs(whole) ?? "";
+    const again = parseSql(text);
+    if (!again.ok || again.value.length !== 1 || !sameTree(again.value[0]?.stmt, asWritten))
+      refuse("rewrite-mismatch", "the statement inside of this PREPARE can't be told from it");
     const fingerprint = fingerprintSql(text);
     return {
       facts: factsOf({
@@ -74,7 +80,7 @@ export function bindPrepare(b: Binder, node: Kind<"PrepareStmt">): BoundParts {
   return {
     ...around(inner, node, "prepare"),
     isRowReturning: false,
-    effects: () => [{ kind: "prepare", name, statement: prepared() }],
+    effects: (whole) => [{ kind: "prepare", name, statement: prepared(whole) }],
   };
 }
 
@@ -117,8 +123,16 @@ function boundAgain(b: Binder, prepared: AnalyzedStatement): BoundParts {
   const parsed = parseSql(prepared.facts.text);
   const [statement] = parsed.ok ? parsed.value : [];
   if (!statement?.stmt) refuse("unknown-prepared-statement", "the prepared statement can't be analysed again");
-  return bindStatement(statement.stmt, b.sql);
+  try {
+    return bindStatement(statement.stmt, b.sql);
+  } catch (error) {
+    // Its places are those of the text that was prepared, not of this EXECUTE.
+    if (error instanceof FaultError) throw new FaultError(error.fault.code, error.fault.message, helpOf(error));
+    throw error;
+  }
 }
+
+const helpOf = ({ fault }: FaultError): FaultDetails => (fault.help === undefined ? {} : { help: fault.help });
 
 /** CURSOR_OPT_BINARY 1, SCROLL 2, NO SCROLL 4, INSENSITIVE 8, ASENSITIVE 16, HOLD 32 */
 export function bindCursor(b: Binder, node: Kind<"DeclareCursorStmt">): BoundParts {

@@ -10,7 +10,13 @@ import type { SqlFault } from "./types.ts";
 
 /** Offsets in bytes. */
 type ScanResult = {
-  readonly tokens: readonly { readonly start: number; readonly end: number; readonly tokenName: string }[];
+  readonly tokens: readonly {
+    readonly start: number;
+    readonly end: number;
+    readonly text: string;
+    readonly tokenName: string;
+    readonly keywordName: string;
+  }[];
 };
 
 type Parser = {
@@ -116,6 +122,23 @@ function withoutComments(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** The text behind the first `AS` that stands outside of parentheses: the statement inside of a PREPARE. */
+export function textBehindAs(text: string): string | undefined {
+  try {
+    const bytes = Buffer.from(text, "utf8");
+    let depth = 0;
+    for (const token of parser.scanSync(text).tokens) {
+      if (token.tokenName === "ASCII_40") depth++;
+      else if (token.tokenName === "ASCII_41") depth--;
+      const isAs = token.keywordName === "RESERVED_KEYWORD" && token.text.toLowerCase() === "as";
+      if (isAs && depth === 0) return bytes.toString("utf8", token.end);
+    }
+  } catch {
+    // What can't be scanned has no inner text: the caller refuses.
+  }
+  return undefined;
 }
 
 function faultOf(error: unknown, text: string): SqlFault {
