@@ -42,10 +42,16 @@ type OpenUse = {
 
 /**
  * Text passes as it comes. Of a tool use nothing passes before its block is whole: it is then decided on its complete
- * input and written anew, or renamed. Indices and the stop reason stay as they are.
+ * input and written anew, or renamed. Indices and the stop reason stay as they are. Clients put blocks together by
+ * their order or by their index: where the two could differ, the answer is cut.
  */
 export class AnswerStream {
-  readonly #open = new Map<number, OpenUse>();
+  #phase: "before" | "within" | "over" = "before";
+  /** Blocks so far: the index of the next one. */
+  #blocks = 0;
+  #open: { readonly index: number; readonly use: OpenUse } | undefined;
+  /** Types of the open blocks that pass as they come. */
+  readonly #passing = new Map<number, string>();
   #uses = 0;
   #outputChars = 0;
   #summary: AnswerSummary = {
@@ -67,9 +73,17 @@ export class AnswerStream {
   push({ event, data }: ModelEvent): StreamStep | undefined {
     const type = textField(data, "type");
     if (type !== event) return broken("an event of the answer isn't of the type that it says");
+    if (type === "ping") return { kind: "pass", event: { event, data } };
+    if (this.#phase === "over") return broken("the answer goes on after its end");
+    if (type === "error") {
+      this.#phase = "over";
+      return { kind: "pass", event: { event, data } };
+    }
+    if (type === "message_start") return this.#start({ event, data });
+    // A kind of event that nobody knows could carry a tool use.
+    if (!isAnswerEvent(type)) return undefined;
+    if (this.#phase === "before") return broken("the answer doesn't begin with its start");
     switch (type) {
-      case "message_start":
-        return this.#start({ event, data });
       case "content_block_start":
         return this.#startBlock({ event, data });
       case "content_block_delta":
@@ -79,15 +93,12 @@ export class AnswerStream {
       case "message_delta":
         return this.#messageDelta({ event, data });
       case "message_stop":
-        if (this.#open.size > 0) return broken("the answer ended within a tool use");
+        if (this.#open !== undefined) return broken("the answer ended within a tool use");
+        this.#phase = "over";
         this.#summary = { ...this.#summary, isEnded: true };
         return { kind: "pass", event: { event, data } };
-      case "ping":
-      case "error":
-        return { kind: "pass", event: { event, data } };
       default:
-        // A kind of event that nobody knows could carry a tool use.
-        return undefined;
+        return type satisfies never;
     }
   }
 
@@ -97,6 +108,8 @@ export class AnswerStream {
     if (!isObject(message) || !Array.isArray(content) || content.length > 0) {
       return broken("the answer begins with content");
     }
+    if (this.#phase !== "before") return broken("the answer begins twice");
+    this.#phase = "within";
     this.#summary = {
       ...this.#summary,
       messageId: textField(message, "id"),
@@ -109,44 +122,56 @@ export class AnswerStream {
   #startBlock(event: ModelEvent): StreamStep | undefined {
     const index = field(event.data, "index");
     const block = field(event.data, "content_block");
-    if (typeof index !== "number" || !isObject(block)) return broken("a block of the answer has no index");
-    if (!isToolUse(block)) return { kind: "pass", event };
+    if (index !== this.#blocks || !isObject(block)) return broken("a block of the answer isn't the next one");
+    if (this.#open !== undefined) return broken("a block of the answer begins within a tool use");
+    this.#blocks += 1;
+    if (!isToolUse(block)) {
+      this.#passing.set(index, textField(block, "type") ?? "");
+      return { kind: "pass", event };
+    }
     const id = textField(block, "id");
     const name = textField(block, "name");
     this.#uses += 1;
-    if (id === undefined || name === undefined || this.#open.size > 0 || this.#uses > limits.llmToolUsesMax) {
+    if (id === undefined || name === undefined || this.#uses > limits.llmToolUsesMax) {
       return broken("a tool use of the answer has no id or name, or there are too many");
     }
     const given = field(block, "input");
     const parts = isObject(given) && Object.keys(given).length > 0 ? [JSON.stringify(given)] : [];
-    this.#open.set(index, { id, name, block, parts, chars: 0 });
+    this.#open = { index, use: { id, name, block, parts, chars: 0 } };
     return undefined;
   }
 
   #delta(event: ModelEvent): StreamStep | undefined {
-    this.#outputChars += JSON.stringify(field(event.data, "delta") ?? "").length;
-    const open = this.#openAt(event.data);
-    if (open === undefined) return { kind: "pass", event };
     const delta = field(event.data, "delta");
+    this.#outputChars += JSON.stringify(delta ?? "").length;
+    const index = field(event.data, "index");
+    const open = this.#open;
+    if (open === undefined || open.index !== index) return this.#passDelta(event, index, delta);
+    const { use } = open;
     const part = isObject(delta) ? textField(delta, "partial_json") : undefined;
     if (part === undefined) return broken("a tool use goes on with something that isn't input");
-    open.parts.push(part);
-    open.chars += part.length;
-    return open.chars > limits.llmToolInputCharsMax ? broken("the input of a tool use is too long") : undefined;
+    use.parts.push(part);
+    use.chars += part.length;
+    return use.chars > limits.llmToolInputCharsMax ? broken("the input of a tool use is too long") : undefined;
+  }
+
+  /** Input belongs to tool uses: those of the provider pass, and a text that has some would be a use in disguise. */
+  #passDelta(event: ModelEvent, index: Json | undefined, delta: Json | undefined): StreamStep {
+    const type = typeof index === "number" ? this.#passing.get(index) : undefined;
+    if (type === undefined) return broken("a part of the answer belongs to no open block");
+    const isInput = isObject(delta) && Object.hasOwn(delta, "partial_json");
+    if (isInput && !providerUses.has(type)) return broken("a block that is no tool use has input");
+    return { kind: "pass", event };
   }
 
   #stopBlock(event: ModelEvent): StreamStep {
-    const open = this.#openAt(event.data);
     const index = field(event.data, "index");
-    if (open === undefined || typeof index !== "number") return { kind: "pass", event };
-    this.#open.delete(index);
-    const { id, name, block, parts } = open;
-    return { kind: "tool-use", use: { index, id, name, block, input: readInput(parts.join("")) } };
-  }
-
-  #openAt(data: JsonObject): OpenUse | undefined {
-    const index = field(data, "index");
-    return typeof index === "number" ? this.#open.get(index) : undefined;
+    if (typeof index === "number" && this.#passing.delete(index)) return { kind: "pass", event };
+    const open = this.#open;
+    if (open === undefined || open.index !== index) return broken("the end of a block belongs to no open block");
+    this.#open = undefined;
+    const { id, name, block, parts } = open.use;
+    return { kind: "tool-use", use: { index: open.index, id, name, block, input: readInput(parts.join("")) } };
   }
 
   #messageDelta(event: ModelEvent): StreamStep {
@@ -161,10 +186,23 @@ export class AnswerStream {
   }
 }
 
+const answerEvents = [
+  "content_block_start",
+  "content_block_delta",
+  "content_block_stop",
+  "message_delta",
+  "message_stop",
+] as const;
+const isAnswerEvent = (type: string): type is (typeof answerEvents)[number] =>
+  answerEvents.some((known) => known === type);
+
+/** Uses that the provider carries out by itself: decided when they were offered to the model. */
+const providerUses: ReadonlySet<string> = new Set(["server_tool_use", "mcp_tool_use"]);
+
 /** A use that the client carries out. Kinds that nobody knows yet are taken for one; those of the provider aren't. */
 export const isToolUse = (block: JsonObject): boolean => {
   const type = textField(block, "type") ?? "";
-  return /tool_?use$/i.test(type) && type !== "server_tool_use" && type !== "mcp_tool_use";
+  return /tool_?use$/i.test(type) && !providerUses.has(type);
 };
 
 const broken = (message: string): StreamStep => ({

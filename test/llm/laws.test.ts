@@ -85,39 +85,81 @@ test("the stream, however it is cut, and the answer in one piece give the client
   );
 });
 
-const push = (events: readonly ModelEvent[]): readonly (string | undefined)[] => {
-  const stream = new AnswerStream();
-  return events.map((event) => stream.push(event)?.kind);
-};
-const event = (type: string, data: JsonObject): ModelEvent => ({ event: type, data: { type, ...data } });
-const use = event("content_block_start", {
-  index: 0,
-  content_block: { type: "tool_use", id: "t", name: "Bash", input: {} },
-});
+const event = (type: string, data: JsonObject = {}): ModelEvent => ({ event: type, data: { type, ...data } });
+const start = event("message_start", { message: { content: [] } });
+const begin = (index: number, block: JsonObject): ModelEvent =>
+  event("content_block_start", { index, content_block: block });
+const bash = { type: "tool_use", id: "t", name: "Bash", input: {} };
+const text = { type: "text", text: "" };
+const delta = (index: number, part: JsonObject): ModelEvent => event("content_block_delta", { index, delta: part });
+const input = (index: number, json: string): ModelEvent =>
+  delta(index, { type: "input_json_delta", partial_json: json });
+const stop = (index: number): ModelEvent => event("content_block_stop", { index });
+const end = event("message_stop");
 
 test("answers that make no sense end there", () => {
-  assert.deepEqual(push([event("message_start", { message: { content: [{ type: "tool_use" }] } })]), ["broken"]);
-  assert.deepEqual(push([use, event("message_stop", {})]), [undefined, "broken"]);
-  assert.deepEqual(push([use, use]), [undefined, "broken"]);
-  assert.deepEqual(push([use, event("content_block_delta", { index: 0, delta: { type: "text_delta", text: "x" } })]), [
-    undefined,
-    "broken",
-  ]);
-  assert.deepEqual(push([{ event: "ping", data: { type: "content_block_start" } }]), ["broken"]);
-  assert.deepEqual(push([event("brand_new", { content_block: {} })]), [undefined]);
-  assert.deepEqual(push([event("content_block_start", { index: 0, content_block: { type: "super_tool_use" } })]), [
-    "broken",
-  ]);
+  const rows: Readonly<Record<string, readonly ModelEvent[]>> = {
+    "content in its start": [event("message_start", { message: { content: [{ type: "tool_use" }] } })],
+    "no start": [begin(0, text)],
+    "two starts": [start, start],
+    "the end of all within a tool use": [start, begin(0, bash), end],
+    "two tool uses at one index": [start, begin(0, bash), begin(0, bash)],
+    "a tool use within a tool use": [start, begin(0, bash), begin(1, bash)],
+    "text that begins within a tool use": [start, begin(0, bash), begin(1, text)],
+    "a tool use in the place of a text": [start, begin(0, text), begin(0, bash)],
+    "an index left out": [start, begin(0, text), begin(2, bash)],
+    "an index that is no number": [start, event("content_block_start", { index: "0", content_block: bash })],
+    "text in a tool use": [start, begin(0, bash), delta(0, { type: "text_delta", text: "x" })],
+    "input in a text": [start, begin(0, text), input(0, "{}")],
+    "a part of nothing": [start, input(0, "{}")],
+    "a part without an index": [start, event("content_block_delta", { delta: {} })],
+    "an end without an index": [start, event("content_block_stop", {})],
+    "a part of what ended": [start, begin(0, text), stop(0), delta(0, { type: "text_delta", text: "x" })],
+    "the end of nothing": [start, stop(0)],
+    "a tool use after the end": [start, end, begin(0, bash)],
+    "a tool use after an error": [start, event("error", { error: {} }), begin(0, bash)],
+    "an event that says it is another": [{ event: "ping", data: { type: "content_block_start" } }],
+    "a tool use without a name": [start, begin(0, { type: "super_tool_use" })],
+  };
+  for (const [what, events] of Object.entries(rows)) {
+    const stream = new AnswerStream();
+    const steps = events.map((each) => stream.push(each));
+    assert.equal(steps.at(-1)?.kind, "broken", what);
+    assert.ok(
+      steps.slice(0, -1).every((step) => step?.kind !== "broken"),
+      what,
+    );
+  }
 });
 
-test("input that is not whole JSON is told as unreadable", () => {
+test("events that nobody knows are left out; what a provider's tool is asked passes", () => {
   const stream = new AnswerStream();
-  stream.push(use);
-  stream.push(
-    event("content_block_delta", { index: 0, delta: { type: "input_json_delta", partial_json: '{"command":"rm' } }),
+  const server = { type: "server_tool_use", id: "s", name: "web_search", input: {} };
+  const events = [event("brand_new", { content_block: bash }), start, begin(0, server), input(0, "{}"), stop(0), end];
+  assert.deepEqual(
+    events.map((each) => stream.push(each)?.kind),
+    [undefined, "pass", "pass", "pass", "pass", "pass"],
   );
-  const step = stream.push(event("content_block_stop", { index: 0 }));
-  assert.equal(step?.kind === "tool-use" && step.use.input, undefined);
+});
+
+test("a tool use is decided on the input that the client gets: one object, each key once", () => {
+  const inputOf = (...parts: readonly string[]): unknown => {
+    const stream = new AnswerStream();
+    for (const each of [start, begin(0, bash), ...parts.map((part) => input(0, part))]) stream.push(each);
+    const step = stream.push(stop(0));
+    assert.equal(step?.kind, "tool-use");
+    if (step?.kind !== "tool-use" || step.use.input === undefined) return undefined;
+    assert.deepEqual(
+      JSON.parse(String(replayUse(step.use).map(({ data }) => isObject(data.delta) && data.delta.partial_json)[1])),
+      step.use.input,
+    );
+    return step.use.input;
+  };
+  assert.deepEqual(inputOf('{"command":"ls","comm', 'and":"rm -rf /"}'), { command: "rm -rf /" });
+  assert.deepEqual(inputOf(), {});
+  for (const parts of [['{"command":"rm'], ['{"a":1}', '{"b":2}'], ["[]"], ['"rm"'], ['{"n":12345678901234567890}']]) {
+    assert.equal(inputOf(...parts), undefined, parts.join(""));
+  }
 });
 
 test("what runs at the provider is named, also what nobody knows yet", () => {
