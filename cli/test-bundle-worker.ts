@@ -52,6 +52,7 @@ async function whyNotReplayed({ files, replay }: BundleTestOrder, manifest: Mani
   });
   if (!permitsMore(result)) return undefined;
   const more = result.differences.filter(({ kind }) => kind === "permitted" || kind === "revealed");
-  const ids = more.slice(0, 5).map(({ id }) => id);
-  return `it would permit or reveal ${more.length} recorded statements that the policies of then did not, such as ${ids.join(", ")}: \`gw policy replay\` shows them`;
+  const ids = more.flatMap(({ examples }) => examples.map(({ id }) => id)).slice(0, 5);
+  const count = more.reduce((sum, difference) => sum + difference.count, 0);
+  return `it would permit or reveal ${count} recorded statements that the policies of then did not, such as ${ids.join(", ")}: \`gw policy replay\` shows them`;
 }

@@ -44,8 +44,18 @@ export const limits = {
   loginTimeoutMs: 30_000,
   /** To reach and log in to the upstream. Below `loginTimeoutMs`, so that the client still gets an answer. */
   upstreamConnectTimeoutMs: 10_000,
-  /** Concurrent sessions of a listener. */
-  sessionsMax: 2_000,
+  /** Concurrent sessions of a listener, in one process. About 60 KB each: 240 MB. */
+  sessionsMax: 4_000,
+  /** Connections of a listener before their session. Over it the oldest goes, of whichever address has most. */
+  arrivalsMax: 2_000,
+  /** TLS handshakes and tokens that are begun in one turn of the event loop, about 1 ms each: sessions are served in between. */
+  arrivalsPerTurn: 4,
+  /** Logins at one server that a process has under way: each makes the server start a process. */
+  upstreamLoginsMax: 32,
+  /** Clients that wait for theirs. */
+  upstreamLoginsWaitingMax: 1_000,
+  /** How long one waits. With `upstreamConnectTimeoutMs` well below `loginTimeoutMs`: who waited in vain is told so. */
+  upstreamLoginWaitMs: 5_000,
   /** Prepared statements and portals of one session. */
   preparedStatementsMax: 20_000,
   /** Bytes that may wait in one direction before reading stops. */
@@ -152,6 +162,16 @@ export const limits = {
   recordValuesBytesMax: 8_192,
   /** Bind values of one statement that are recorded; PostgreSQL takes 65,535. */
   recordValuesMax: 500,
+  /** The most that may be recorded of one result, bytes: with JSON's escapes (6 for 1) and base64 it stays near `recordLineBytesMax`. */
+  recordResultBytesMax: 32_768,
+  /** Rows of one result that are recorded, where the configuration gives no number. */
+  recordResultRows: 100,
+  /** Bytes of one result that are recorded, where the configuration gives no number. */
+  recordResultBytes: 16_384,
+  /** One fact about who asks in the recording, as JSON, UTF-16 units: a longer one is left out. */
+  recordFactCharsMax: 2_048,
+  /** Facts about who asks that the configuration may name. */
+  recordFactsMax: 50,
   /** Texts that a search lists before it asks about each statement instead: a list of them is compared with every row. */
   searchTextsMax: 500,
   /** Numbers of sessions, shapes and texts that indexing keeps at hand: about 100 bytes each. */
@@ -220,6 +240,16 @@ export const limits = {
   /** All tests of a bundle that is to be taken up, and the heap of the thread that runs them, MB. */
   bundleTestMs: 60_000,
   bundleTestHeapMbMax: 1_024,
+  /** Sessions of a recording that are open at a time while it is decided again. Of an older one nothing is known any more. */
+  replaySessionsMax: 100_000,
+  /** Different texts whose analysis is kept while a recording is decided again: about 5 KB each. */
+  replayAnalysesMax: 50_000,
+  /** Requests to models of one recorded session that later tool uses may belong to. */
+  replayModelsMax: 1_000,
+  /** Statements that a replay keeps as examples of one kind of difference; beyond, they are counted. */
+  replayExamplesMax: 20,
+  /** Different things (tables and verbs, routes, tools, models) in a recording that a policy is learned from. */
+  learnedThingsMax: 20_000,
   /** A WASM module of a Rego bundle, bytes. OPA's own run-time is 0.2 MB of it. */
   regoModuleBytesMax: 33_554_432,
   /** One evaluation of a Rego policy. The gateway's thread waits for it, so it bounds what a slow policy costs everybody. */

@@ -81,36 +81,33 @@ function render(replay: Replay): string {
   const { statements, alike, differences, open, skipped } = replay;
   const lines: string[] = [];
   for (const kind of ["permitted", "revealed", "refused", "held", "reduced"] as const) {
-    const ofKind = differences.filter((d) => d.kind === kind);
+    const ofKind = differences.filter((difference) => difference.kind === kind);
     if (ofKind.length === 0) continue;
-    lines.push(`${titles[kind]}: ${ofKind.length}`);
-    for (const [rules, group] of byRules(ofKind)) {
-      lines.push(`  ${showLine(rules)}: ${group.length}`);
-      for (const { id, sub, statement } of group.slice(0, examplesMax)) {
+    lines.push(`${titles[kind]}: ${countOf(ofKind)}`);
+    for (const { rules, count, examples } of ofKind) {
+      lines.push(`  ${showLine(rules.join(", "))}: ${count}`);
+      for (const { id, sub, statement } of examples.slice(0, examplesMax)) {
         lines.push(`    ${id}  ${showLine(sub)}  ${showLine(statement).slice(0, 160)}`);
       }
-      if (group.length > examplesMax) lines.push(`    and ${group.length - examplesMax} more`);
+      if (count > examplesMax) lines.push(`    and ${count - examplesMax} more`);
     }
     lines.push("");
   }
   const rest = [
     `${alike} alike`,
-    `${differences.length} differ`,
-    ...(open.length > 0 ? [`${open.length} rest on what isn't recorded`] : []),
+    `${countOf(differences)} differ`,
+    ...(open > 0 ? [`${open} rest on what isn't recorded`] : []),
     ...(skipped > 0
-      ? [`${skipped} not decided again (other protocols, cut, or not understood with this bundle's catalogs)`]
+      ? [
+          `${skipped} not decided again (cut, sealed, refused by the gateway itself, or not understood with this bundle's catalogs)`,
+        ]
       : []),
   ];
   return `${lines.join("\n")}${lines.length > 0 ? "\n" : ""}${statements} statements: ${rest.join(", ")}\n`;
 }
 
-/** Most frequent first. */
-function byRules(
-  differences: readonly ReplayDifference[],
-): readonly (readonly [string, readonly ReplayDifference[]])[] {
-  const groups = Map.groupBy(differences, ({ rules }) => rules.join(", "));
-  return [...groups].sort(([, a], [, b]) => b.length - a.length);
-}
+const countOf = (differences: readonly ReplayDifference[]): number =>
+  differences.reduce((sum, { count }) => sum + count, 0);
 
 function moment(text: string): number {
   const [, amount, unit] = /^(\d+)([hd])$/.exec(text) ?? [];

@@ -53,6 +53,11 @@ const rank: Readonly<Record<MaskKind, number>> = {
   nullify: 4,
 };
 
+/** Shows certainly no more than the other one; false for kinds that nobody knows. */
+export const isStricterMask = (kind: string, other: string): boolean => rankOf(kind) > rankOf(other);
+
+const rankOf = (kind: string): number => (Object.hasOwn(rank, kind) ? rank[kind as MaskKind] : Number.NaN);
+
 /**
  * JOIN of a set of masks (section 6 of the language): of the highest rank, the only one, else `redact`. A function of
  * the set: order and repetition don't matter, and one more mask never shows more. Searchable only if every one is.

@@ -68,10 +68,10 @@ function causesOf(verdict: TrafficVerdict, internalCause: string | undefined): r
 }
 
 /** `json $.iban, $.bic partial`. */
-const describeMask = ({ content, mask }: ContentMask): string =>
+export const describeContentMask = ({ content, mask }: ContentMask): string =>
   `${content.format} ${content.patterns.join(", ")} ${mask.kind}`;
 
-const masksOf = ({ content = [] }: Obligations): readonly string[] => content.map(describeMask);
+const masksOf = ({ content = [] }: Obligations): readonly string[] => content.map(describeContentMask);
 
 export const completionEvent = (
   atMs: number,
