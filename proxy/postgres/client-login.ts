@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { type PeerCertificate, TLSSocket } from "node:tls";
 import type { Authenticated } from "../deps.ts";
 import type { ServerTls } from "../tls/server-tls.ts";
+import type { Arrival } from "./arrivals.ts";
 import { ByteSource } from "./byte-source.ts";
 import { proveClient } from "./client-proof.ts";
 import type { PostgresListenerOptions } from "./options.ts";
@@ -10,6 +11,7 @@ import { type ErrorText, encodeError, encodeNegotiateVersion } from "./protocol/
 import { sqlstate } from "./protocol/sqlstate.ts";
 import { readStartup, type StartupPacket } from "./protocol/startup.ts";
 import { readStartupSettings, type StartupRequest } from "./startup-settings.ts";
+import type { Turnstile } from "./turnstile.ts";
 
 export type LoggedIn = {
   readonly kind: "logged-in";
@@ -31,14 +33,18 @@ export type LoginOutcome =
 const newestMinor = 2;
 const lingerMs = 1_000;
 
+/** Keeps `arrival` up to date with whom it can be told something through. */
 export async function loginClient(
   accepted: Socket,
   tls: ServerTls | undefined,
   options: PostgresListenerOptions,
+  arrival: Arrival,
+  turnstile: Turnstile,
 ): Promise<LoginOutcome> {
-  const opened = await openStartup(accepted, tls, options);
+  const opened = await openStartup(accepted, tls, options, turnstile);
   if (opened.kind !== "startup") return opened;
   const { socket, source, packet } = opened;
+  Object.assign(arrival, { socket, canHear: true });
   if (packet.major !== 3) {
     const message = `unsupported frontend protocol ${packet.major}.${packet.minor}: server supports 3.0 to 3.${newestMinor}`;
     return refuse(socket, "protocol-version", fatal(sqlstate.featureNotSupported, message));
@@ -98,6 +104,7 @@ async function openStartup(
   accepted: Socket,
   tls: ServerTls | undefined,
   options: PostgresListenerOptions,
+  turnstile: Turnstile,
 ): Promise<Opened> {
   let socket: Socket = accepted;
   let source = new ByteSource(accepted);
@@ -131,9 +138,15 @@ async function openStartup(
       socket.write("N");
       continue;
     }
+    if (!isDirect) {
+      accepted.write("S");
+      // The handshake costs from its first byte on: that it has come, and a turn for it, is waited for before.
+      if (!(await source.more())) return gone(socket, "tls-handshake");
+    }
+    await turnstile.pass(addressOf(accepted));
     const hello = source.detach();
-    if (isDirect) accepted.unshift(hello);
-    else accepted.write("S");
+    if (accepted.destroyed) return gone(accepted, "tls-handshake");
+    accepted.unshift(hello);
     const secured = await tls.secure(accepted);
     if (!secured) return gone(accepted, "tls-handshake");
     ({ socket, certificate } = secured);

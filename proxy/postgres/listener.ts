@@ -1,9 +1,12 @@
 // A listening port: accepts, logs clients in, opens their upstream session, and counts what is open.
 import { createServer, type Server, type Socket } from "node:net";
-import type { Authenticated } from "../deps.ts";
+import { err, type Result } from "../../engine/lib/result.ts";
+import type { Authenticate, Authenticated, UpstreamTarget } from "../deps.ts";
 import { ServerTls, type TlsMaterial } from "../tls/server-tls.ts";
+import { type Arrival, Arrivals } from "./arrivals.ts";
 import { CancelKeys } from "./cancel.ts";
 import { addressOf, type LoggedIn, loginClient, refuse } from "./client-login.ts";
+import { LoginSlots, notEntered } from "./login-slots.ts";
 import type { PostgresListener, PostgresListenerOptions } from "./options.ts";
 import {
   type ErrorText,
@@ -15,7 +18,8 @@ import {
 import { sqlstate } from "./protocol/sqlstate.ts";
 import { Relay } from "./relay.ts";
 import type { GateSession } from "./sql-gate.ts";
-import { openUpstream, type UpstreamSession } from "./upstream.ts";
+import { Turnstile } from "./turnstile.ts";
+import { openUpstream, type UpstreamFault, type UpstreamSession } from "./upstream.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** How often idle sessions and long statements are looked for. */
@@ -33,7 +37,10 @@ class Listener implements PostgresListener {
   readonly #keys = new CancelKeys<Relay>();
   readonly #relays = new Set<Relay>();
   /** Accepted, not yet a session. */
-  readonly #arriving = new Set<Socket>();
+  readonly #arrivals: Arrivals;
+  /** Handshakes and checks of tokens, between which sessions are served. */
+  readonly #turnstile: Turnstile;
+  readonly #slots: LoginSlots;
   readonly #pool: UpstreamPool | undefined;
   /** Sessions of each principal, those that log in to the server included. */
   readonly #ofPrincipal = new Map<string, number>();
@@ -41,9 +48,24 @@ class Listener implements PostgresListener {
   #whenEmpty: (() => void) | undefined;
   #isClosing = false;
 
-  constructor(options: PostgresListenerOptions) {
+  constructor(given: PostgresListenerOptions) {
+    const { limits } = given;
+    this.#arrivals = new Arrivals(limits.arrivalsMax);
+    this.#turnstile = new Turnstile(limits.arrivalsPerTurn);
+    const authenticate: Authenticate = async (credentials) => {
+      await this.#turnstile.pass(credentials.clientAddress);
+      return given.authenticate(credentials);
+    };
+    const options = { ...given, authenticate };
     this.#options = options;
     const { tls, sessions } = options;
+    this.#slots = new LoginSlots(
+      sessions?.logins ?? {
+        atOnceMax: limits.upstreamLoginsMax,
+        waitingMax: limits.upstreamLoginsWaitingMax,
+        waitMs: limits.upstreamLoginWaitMs,
+      },
+    );
     this.#pool = sessions?.pool && new UpstreamPool(sessions.pool);
     if (sessions?.idleTimeoutMs !== undefined || sessions?.statementTimeoutMs !== undefined) {
       this.#enforcing = setInterval(() => {
@@ -70,7 +92,7 @@ class Listener implements PostgresListener {
     this.#isClosing = true;
     this.#server.close();
     this.#pool?.close();
-    for (const socket of this.#arriving) socket.destroy();
+    for (const { socket } of this.#arrivals) socket.destroy();
     for (const relay of this.#relays) relay.drain();
     const timer = setTimeout(() => {
       for (const relay of this.#relays) relay.shutDown();
@@ -97,40 +119,44 @@ class Listener implements PostgresListener {
 
   renewTls = (material: TlsMaterial): void => this.#tls?.replace(material);
 
-  sessions = (): number => this.#relays.size + this.#arriving.size;
+  sessions = (): number => this.#relays.size + this.#arrivals.size;
 
   #accept(socket: Socket): void {
     socket.on("error", () => undefined);
     const { limits } = this.#options;
-    if (this.sessions() >= limits.sessionsMax) {
-      this.#log("warn", "sessions-max", addressOf(socket));
-      refuse(socket, "sessions-max", {
-        severity: "FATAL",
-        sqlstate: sqlstate.tooManyConnections,
-        message: "sorry, too many clients already",
-      });
+    const arrival: Arrival = { address: addressOf(socket), socket, canHear: false };
+    if (this.#relays.size >= limits.sessionsMax) {
+      this.#turnAway({ ...arrival, canHear: true }, "sessions-max", tooManyClients);
       return;
     }
-    this.#arriving.add(socket);
-    const deadline = AbortSignal.timeout(limits.loginTimeoutMs);
-    const late = () => {
-      this.#log("warn", "login-timeout", addressOf(socket));
-      socket.destroy();
-    };
-    deadline.addEventListener("abort", late);
-    void this.#arrive(socket)
+    const admission = this.#arrivals.admit(arrival);
+    if (admission.kind === "full") {
+      this.#turnAway({ ...arrival, canHear: true }, "arrivals-max", tooManyClients);
+      return;
+    }
+    if (admission.kind === "instead") this.#turnAway(admission.of, "arrivals-max", tooManyClients);
+    const late = setTimeout(() => this.#turnAway(arrival, "login-timeout", loginTooLate), limits.loginTimeoutMs);
+    void this.#arrive(socket, arrival)
       .catch((bug) => {
         this.#log("error", "login-bug", bug instanceof Error ? bug.name : undefined);
+        arrival.socket.destroy();
         socket.destroy();
       })
       .finally(() => {
-        deadline.removeEventListener("abort", late);
-        this.#arriving.delete(socket);
+        clearTimeout(late);
+        this.#arrivals.leave(arrival);
       });
   }
 
-  async #arrive(accepted: Socket): Promise<void> {
-    const login = await loginClient(accepted, this.#tls, this.#options);
+  /** Says why, where that can be said. */
+  #turnAway({ address, socket, canHear }: Arrival, code: string, error: ErrorText): void {
+    this.#log("warn", code, address);
+    if (canHear) refuse(socket, code, error);
+    else socket.destroy();
+  }
+
+  async #arrive(accepted: Socket, arrival: Arrival): Promise<void> {
+    const login = await loginClient(accepted, this.#tls, this.#options, arrival, this.#turnstile);
     if (login.kind === "none") {
       this.#log("info", login.reason, addressOf(accepted));
       return;
@@ -155,11 +181,10 @@ class Listener implements PostgresListener {
   }
 
   /** How to leave again; undefined where the principal has as many sessions as it may. */
-  #enter({ identity }: Authenticated): (() => void) | undefined {
+  #enter(who: Authenticated): (() => void) | undefined {
     const max = this.#options.sessions?.perPrincipalMax;
     if (max === undefined) return () => undefined;
-    // Who has no name shares one count with all others of the kind.
-    const name = typeof identity.sub === "string" ? identity.sub : "";
+    const name = principalOf(who);
     const count = this.#ofPrincipal.get(name) ?? 0;
     if (count >= max) return undefined;
     this.#ofPrincipal.set(name, count + 1);
@@ -171,27 +196,34 @@ class Listener implements PostgresListener {
   }
 
   async #openSession(login: LoggedIn, leavePrincipal: () => void): Promise<boolean> {
-    const left = new AbortController();
-    const leave = () => left.abort();
-    login.socket.once("close", leave);
     const options = this.#options;
-    const deadline = AbortSignal.timeout(options.limits.upstreamConnectTimeoutMs);
-    const signal = AbortSignal.any([left.signal, deadline]);
     const target = options.upstreamFor === undefined ? options.upstream : options.upstreamFor(login.who);
     if (target === undefined) {
       this.#log("warn", "session-role-missing");
       refuse(login.socket, "session-role-missing", noRole);
       return false;
     }
+    const left = new AbortController();
+    const leave = () => left.abort();
+    login.socket.once("close", leave);
+    if (login.socket.destroyed) leave();
     const { settings } = login.request;
-    const upstream = await (this.#pool?.take(target, settings, signal) ?? openUpstream(target, settings, signal));
+    const open = () => this.#logIn(login, target, left.signal);
+    const upstream = await (this.#pool?.take(target, settings, left.signal, open) ?? open());
     login.socket.removeListener("close", leave);
     if (!upstream.ok) {
       this.#log("warn", upstream.error.code);
       refuse(login.socket, upstream.error.code, upstream.error.error);
       return false;
     }
-    if (login.socket.destroyed || this.#isClosing) {
+    if (this.#relays.size >= options.limits.sessionsMax) {
+      upstream.value.socket.destroy();
+      this.#pool?.gone();
+      this.#log("warn", "sessions-max", addressOf(login.socket));
+      refuse(login.socket, "sessions-max", tooManyClients);
+      return false;
+    }
+    if (login.socket.destroyed || !login.socket.writable || this.#isClosing) {
       upstream.value.socket.destroy();
       this.#pool?.gone();
       login.socket.destroy();
@@ -200,6 +232,28 @@ class Listener implements PostgresListener {
     const { user, host, port } = upstream.value;
     const own = { ...options, upstream: { ...target, user, host, port } };
     return this.#begin(login, upstream.value, own, leavePrincipal);
+  }
+
+  /** In its turn: a server that is asked for many sessions at once opens none of them soon. */
+  async #logIn(
+    { who, request }: LoggedIn,
+    target: UpstreamTarget,
+    left: AbortSignal,
+  ): Promise<Result<UpstreamSession, UpstreamFault>> {
+    const entry = await this.#slots.enter(principalOf(who), left);
+    if (entry !== "entered") return err(notEntered(entry));
+    // One controller and one timer that is cleared: signals of `AbortSignal.any` and `timeout` live on until their time.
+    const attempt = new AbortController();
+    const abort = (): void => attempt.abort();
+    left.addEventListener("abort", abort, { once: true });
+    const late = setTimeout(abort, this.#options.limits.upstreamConnectTimeoutMs);
+    try {
+      return await openUpstream(target, request.settings, attempt.signal);
+    } finally {
+      clearTimeout(late);
+      left.removeEventListener("abort", abort);
+      this.#slots.leave();
+    }
   }
 
   /** `options.upstream` is the session's own. */
@@ -273,9 +327,26 @@ class Listener implements PostgresListener {
   }
 }
 
+/** Who has no name shares one count, and one line, with all others of the kind. */
+const principalOf = ({ identity }: Authenticated): string => (typeof identity.sub === "string" ? identity.sub : "");
+
 /** Servers before 18 don't report search_path: what the client asked for stands. */
 const searchPathOf = (login: LoggedIn): string | undefined =>
   login.request.settings.find(([name]) => name === "search_path")?.[1];
+
+const tooManyClients: ErrorText = {
+  severity: "FATAL",
+  sqlstate: sqlstate.tooManyConnections,
+  message: "sorry, too many clients already",
+  hint: "Try again in a moment, or keep sessions open.",
+};
+
+/** PostgreSQL's words for `authentication_timeout`. */
+const loginTooLate: ErrorText = {
+  severity: "FATAL",
+  sqlstate: sqlstate.queryCanceled,
+  message: "canceling authentication due to timeout",
+};
 
 const tooManyOfPrincipal: ErrorText = {
   severity: "FATAL",

@@ -1,6 +1,8 @@
 // `sessions` of a connection in gw.yaml -> how many sessions there may be, for how long, and what they share upstream
+import { limits } from "../../engine/limits.ts";
 import { durationMs, durationSchema } from "../config-schema.ts";
 import { z } from "../schema.ts";
+import type { LoginRules } from "./login-slots.ts";
 
 /** Sessions upstream that outlive their client: a session is handed to the next one after a reset that is checked. */
 export type PoolRules = {
@@ -16,6 +18,8 @@ export type PoolRules = {
 export type SessionRules = {
   /** Undefined: each client has a session of its own at the server. */
   readonly pool?: PoolRules;
+  /** How many log in to the server at a time, and how many wait for it. Undefined: as `limits` have it. */
+  readonly logins?: LoginRules;
   /** Sessions of one principal at a time. */
   readonly perPrincipalMax?: number;
   /** A session outside of a transaction that says nothing for this long ends. */
@@ -33,7 +37,15 @@ export const poolSchema = z.strictObject({
   wait: durationSchema.default("5s"),
 });
 
+/** By default what `limits.upstreamLoginsMax` and its neighbours say. */
+export const loginsSchema = z.strictObject({
+  at_once: count.default(limits.upstreamLoginsMax),
+  queue: z.int().min(0).max(100_000).default(limits.upstreamLoginsWaitingMax),
+  wait: durationSchema.default(`${limits.upstreamLoginWaitMs / 1_000}s`),
+});
+
 export const sessionsSchema = z.strictObject({
+  logins: loginsSchema.optional(),
   pool: poolSchema.optional(),
   per_principal: count.optional(),
   idle_timeout: durationSchema.optional(),
@@ -41,7 +53,7 @@ export const sessionsSchema = z.strictObject({
 });
 
 export function buildSessionRules(parsed: z.infer<typeof sessionsSchema>): SessionRules {
-  const { pool, per_principal, idle_timeout, statement_timeout } = parsed;
+  const { pool, logins, per_principal, idle_timeout, statement_timeout } = parsed;
   return {
     ...(pool === undefined
       ? {}
@@ -53,6 +65,9 @@ export function buildSessionRules(parsed: z.infer<typeof sessionsSchema>): Sessi
             waitMs: durationMs(pool.wait),
           },
         }),
+    ...(logins === undefined
+      ? {}
+      : { logins: { atOnceMax: logins.at_once, waitingMax: logins.queue, waitMs: durationMs(logins.wait) } }),
     ...(per_principal === undefined ? {} : { perPrincipalMax: per_principal }),
     ...(idle_timeout === undefined ? {} : { idleTimeoutMs: durationMs(idle_timeout) }),
     ...(statement_timeout === undefined ? {} : { statementTimeoutMs: durationMs(statement_timeout) }),

@@ -7,7 +7,7 @@ import { sqlstate } from "./protocol/sqlstate.ts";
 import { resetSession } from "./reset-session.ts";
 import type { PoolRules } from "./session-rules.ts";
 import { readShared } from "./shared-reads.ts";
-import { openUpstream, type UpstreamFault, type UpstreamSession } from "./upstream.ts";
+import type { UpstreamFault, UpstreamSession } from "./upstream.ts";
 
 type Settings = readonly (readonly [name: string, value: string])[];
 type Kept = { readonly key: string; readonly session: UpstreamSession; readonly drop: () => void };
@@ -32,20 +32,22 @@ export class UpstreamPool {
     this.#rules = rules;
   }
 
-  /** Give it back, or say that it is gone. */
+  /** `open` logs in where none is kept. Give it back, or say that it is gone. */
   async take(
     target: UpstreamTarget,
     settings: Settings,
     signal: AbortSignal,
+    open: () => Promise<Result<UpstreamSession, UpstreamFault>>,
   ): Promise<Result<UpstreamSession, UpstreamFault>> {
     const key = keyOf(target, settings);
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(this.#rules.waitMs)]);
+    const untilMs = performance.now() + this.#rules.waitMs;
     for (;;) {
       const kept = this.#takeKept(key);
       if (kept !== undefined) return ok(kept);
-      if (this.#open < this.#rules.sessionsMax || this.#evict()) return this.#openNew(target, settings, key, signal);
+      if (this.#open < this.#rules.sessionsMax || this.#evict()) return this.#openNew(key, open);
       if (this.#waiting.length >= this.#rules.waitingMax) return err(full("upstream-queue-full", this.#rules));
-      if (!(await this.#turn(deadline))) return err(full("upstream-queue-timeout", this.#rules));
+      if (!(await this.#turn(signal, untilMs - performance.now())))
+        return err(full("upstream-queue-timeout", this.#rules));
     }
   }
 
@@ -111,13 +113,11 @@ export class UpstreamPool {
   }
 
   async #openNew(
-    target: UpstreamTarget,
-    settings: Settings,
     key: string,
-    signal: AbortSignal,
+    open: () => Promise<Result<UpstreamSession, UpstreamFault>>,
   ): Promise<Result<UpstreamSession, UpstreamFault>> {
     this.#open += 1;
-    const opened = await openUpstream(target, settings, signal).catch((bug: unknown) => {
+    const opened = await open().catch((bug: unknown) => {
       this.gone();
       throw bug;
     });
@@ -131,21 +131,24 @@ export class UpstreamPool {
   }
 
   /** False when the wait was in vain. */
-  #turn(signal: AbortSignal): Promise<boolean> {
+  #turn(signal: AbortSignal, waitMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const wake = (): void => {
-        signal.removeEventListener("abort", giveUp);
-        resolve(true);
-      };
-      const giveUp = (): void => {
-        const at = this.#waiting.indexOf(wake);
-        if (at !== -1) this.#waiting.splice(at, 1);
-        resolve(false);
-      };
-      if (signal.aborted) {
+      if (signal.aborted || waitMs <= 0) {
         resolve(false);
         return;
       }
+      const settle = (isTurn: boolean): void => {
+        clearTimeout(late);
+        signal.removeEventListener("abort", giveUp);
+        resolve(isTurn);
+      };
+      const wake = (): void => settle(true);
+      const giveUp = (): void => {
+        const at = this.#waiting.indexOf(wake);
+        if (at !== -1) this.#waiting.splice(at, 1);
+        settle(false);
+      };
+      const late = setTimeout(giveUp, waitMs);
       signal.addEventListener("abort", giveUp, { once: true });
       this.#waiting.push(wake);
     });
