@@ -242,6 +242,7 @@ function readRelation(r: Reader, schema: string, name: string): Relation {
     hasRowSecurity: r.flag("hasRowSecurity"),
     constraints: r.list("constraints", readConstraint),
     ...readOwner(r),
+    ...readPartitionColumns(r),
   };
   const seen = new Set<string>();
   for (const [i, column] of relation.columns.entries()) {
@@ -256,12 +257,19 @@ function readOwner(r: Reader): { readonly ownedBy?: string } {
   return ownedBy === undefined ? {} : { ownedBy };
 }
 
+function readPartitionColumns(r: Reader): { readonly partitionColumns?: readonly string[] } {
+  const partitionColumns = r.strings("partitionColumns");
+  return partitionColumns.length === 0 ? {} : { partitionColumns };
+}
+
 function readConstraint(r: Reader): RelationConstraint {
+  const isNotValid = r.flag("notValid");
   return {
     name: r.string("name"),
     kind: r.oneOf("kind", constraintKinds, undefined),
     columns: r.strings("columns"),
     references: r.optionalString("references"),
+    ...(isNotValid ? { isValid: false } : {}),
   };
 }
 
@@ -346,6 +354,7 @@ function writeRelation(r: Relation): Json {
     ...flagged("hasTriggers", r.hasTriggers),
     ...flagged("hasRowSecurity", r.hasRowSecurity),
     ...given("ownedBy", r.ownedBy),
+    ...(r.partitionColumns === undefined ? {} : { partitionColumns: r.partitionColumns }),
     ...(r.constraints.length === 0 ? {} : { constraints: r.constraints.map(writeConstraint) }),
   };
 }
@@ -355,6 +364,7 @@ const writeConstraint = (c: RelationConstraint): Json => ({
   kind: c.kind,
   columns: c.columns,
   ...given("references", c.references),
+  ...flagged("notValid", c.isValid === false),
 });
 
 function writeColumn(c: Column): Json {

@@ -60,6 +60,8 @@ export type Relation = {
   readonly isBarrier?: boolean;
   /** Key of the table whose column a sequence serves (serial, identity, OWNED BY, or a default that calls it). */
   readonly ownedBy?: string;
+  /** Columns that decide a row's partition, of a partitioned table; undefined there: any may (an expression, a snapshot). */
+  readonly partitionColumns?: readonly string[];
 };
 
 export type RelationConstraint = {
@@ -72,6 +74,8 @@ export type RelationConstraint = {
   readonly referencedColumns?: readonly string[];
   /** Whether a foreign key changes its own rows where the referenced ones go or change. Unknown in a snapshot. */
   readonly isCascading?: boolean;
+  /** False: NOT VALID (or an index that was never finished): rows that are there already may break it. Absent: true. */
+  readonly isValid?: boolean;
 };
 
 export type Column = {

@@ -117,22 +117,54 @@ const isChanging = (target: TargetUse): boolean => (target.changed?.size ?? 0) >
 const writtenBy = (target: TargetUse): ReadonlySet<string> =>
   new Set([...target.write.columns, ...(target.changed ?? [])]);
 
-/** Constraints of one relation whose rows are written. A check, or a generated column, judges old masked values too. */
+/**
+ * Constraints of one relation whose rows are written. A check, or a generated column, judges old masked values too. One
+ * that isn't valid judges a row at every UPDATE, and a partition that a row comes into judges all of it.
+ */
 function checkOwn(r: Rewriting, target: TargetUse, relation: Relation, p: Protection): void {
   const named = writtenBy(target);
   const isUpdate = target.verb !== "insert" || isChanging(target);
-  const computed = relation.columns.filter((c) => generatedInputs(relation, c.generated).some((i) => named.has(i)));
+  const isNew = isUpdate && relation !== target.relation && movesRows(r, target, named);
+  const computed = relation.columns.filter(
+    (c) =>
+      generatedInputs(relation, c.generated).some((i) => named.has(i)) ||
+      (isNew && c.generated !== undefined && c.generated !== sameColumn(target, c)?.generated),
+  );
+  if (isNew)
+    for (const c of relation.columns)
+      if (p.masks.has(c.name) && !c.isNullable && sameColumn(target, c)?.isNullable !== false)
+        refuseConstraint(target, c.name, []);
   const written = new Set([...named, ...computed.map((c) => c.name)]);
   for (const c of computed)
     if (isUpdate && generatedInputs(relation, c.generated).some((i) => p.masks.has(i)))
       refuseConstraint(target, c.name, []);
   for (const c of relation.constraints) {
-    if (!c.columns.some((column) => written.has(column))) continue;
+    const isJudging =
+      c.columns.some((column) => written.has(column)) ||
+      (isUpdate && c.kind === "check" && c.isValid === false) ||
+      (isNew && !(c.kind === "check" && target.relation.constraints.some((k) => isInherited(k, c))));
+    if (!isJudging) continue;
     const isMasked = c.columns.some((x) => p.masks.has(x));
     if (c.kind === "check" ? isUpdate && isMasked : isOracle(r, c, p, isMasked))
       refuseConstraint(target, c.name, c.columns);
   }
 }
+
+/** A new value of a column that decides the partition: the row is written anew, into another one. */
+function movesRows(r: Rewriting, target: TargetUse, written: ReadonlySet<string>): boolean {
+  const parents = [target.relation, ...descendantsOf(target.relation, r.context.catalog)];
+  return parents.some(
+    ({ kind, partitionColumns }) =>
+      kind === "partitioned-table" && (partitionColumns ?? [...written]).some((c) => written.has(c)),
+  );
+}
+
+const sameColumn = (target: TargetUse, column: Column): Column | undefined =>
+  target.relation.columns.find((c) => c.name === column.name);
+
+/** The parent's own, which its rows have passed already. */
+const isInherited = (parent: RelationConstraint, child: RelationConstraint): boolean =>
+  parent.kind === "check" && parent.isValid !== false && parent.name === child.name;
 
 function isOracle(r: Rewriting, c: RelationConstraint, p: Protection, isMasked: boolean): boolean {
   if (c.kind !== "foreign-key") return p.filter !== undefined || isMasked;

@@ -84,14 +84,19 @@ const relationsSql = `
               AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = c.oid
           ) o JOIN pg_catalog.pg_class t ON t.oid = o.oid
           JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-        ORDER BY o.rank, t.relispartition, t.oid LIMIT 1) END) ORDER BY c.oid), '[]')::text AS data
+        ORDER BY o.rank, t.relispartition, t.oid LIMIT 1) END,
+      (SELECT pg_catalog.json_agg(a.attname ORDER BY u.n) FROM pg_catalog.pg_partitioned_table p
+        CROSS JOIN unnest(p.partattrs::int2[]) WITH ORDINALITY u(attnum, n)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum AND u.attnum <> 0
+        WHERE p.partrelid = c.oid)) ORDER BY c.oid), '[]')::text AS data
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
 const columnsSql = `
   SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(a.attrelid::int8, a.attname, a.attnum,
       pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname, tn.nspname, a.atttypid::int8, a.atttypmod, t.typcategory,
-      NOT a.attnotnull, CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
+      NOT a.attnotnull OR EXISTS (SELECT FROM pg_catalog.pg_constraint k
+        WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated), CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
       a.atthasdef OR a.attidentity <> '', pg_catalog.col_description(a.attrelid, a.attnum))
       ORDER BY a.attrelid, a.attnum), '[]')::text AS data
   FROM pg_catalog.pg_attribute a
@@ -105,29 +110,32 @@ const columnsSql = `
 
 /**
  * Constraints, and unique indexes that no constraint owns: those over expressions by the columns they depend on. An index
- * over an expression that isn't unique judges a row like a check does: its expression may fail.
+ * over an expression that isn't unique judges a row like a check does: its expression may fail. A NOT NULL that isn't valid is
+ * such a check too. What isn't enforced (PostgreSQL 18) judges nothing.
  */
 const constraintsSql = `
-  SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(relation, name, kind, columns, schema, target, referenced, cascades)
+  SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(relation, name, kind, columns, schema, target, referenced, cascades, valid)
       ORDER BY relation, name), '[]')::text AS data
   FROM (
-    SELECT k.conrelid::int8 AS relation, k.conname AS name, k.contype::text AS kind,
+    SELECT k.conrelid::int8 AS relation, k.conname AS name, CASE k.contype WHEN 'n' THEN 'c' ELSE k.contype::text END AS kind,
       (SELECT pg_catalog.json_agg(a.attname ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u(attnum, n)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum) AS columns,
       fn.nspname AS schema, f.relname AS target,
       (SELECT pg_catalog.json_agg(a.attname ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u(attnum, n)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum) AS referenced,
-      k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r') AS cascades
+      k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r') AS cascades,
+      k.convalidated AS valid
     FROM pg_catalog.pg_constraint k
       LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid AND k.contype = 'f'
       LEFT JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
-    WHERE k.conrelid <> 0 AND k.contype IN ('p', 'u', 'f', 'x', 'c')
+    WHERE k.conrelid <> 0 AND (k.contype IN ('p', 'u', 'f', 'x', 'c') OR (k.contype = 'n' AND NOT k.convalidated))
+      AND coalesce((pg_catalog.to_jsonb(k) ->> 'conenforced')::bool, true)
     UNION ALL
     SELECT i.indrelid::int8, ic.relname, CASE WHEN i.indisunique THEN 'u' ELSE 'c' END,
       (SELECT pg_catalog.json_agg(DISTINCT a.attname) FROM pg_catalog.pg_depend d
         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
-          AND d.refobjsubid > 0), NULL, NULL, NULL, NULL
+          AND d.refobjsubid > 0), NULL, NULL, NULL, NULL, i.indisvalid
     FROM pg_catalog.pg_index i
       JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
       JOIN pg_catalog.pg_namespace n ON n.oid = ic.relnamespace
@@ -228,6 +236,7 @@ type RelationRow = [
   boolean,
   boolean,
   [string, string] | null,
+  (string | null)[] | null,
 ];
 type ColumnRow = [
   number,
@@ -253,6 +262,7 @@ type ConstraintRow = [
   string | null,
   string[] | null,
   boolean | null,
+  boolean,
 ];
 type FunctionRow = [string, string, number, string, string, boolean];
 type TypeRow = [string, string, number, string, boolean];
@@ -299,6 +309,7 @@ function decodeRelation(
     hasRowSecurity,
     isBarrier,
     owner,
+    partitionColumns,
   ] = row;
   return {
     kind: known(kinds, kind),
@@ -312,15 +323,20 @@ function decodeRelation(
     hasRules,
     hasTriggers,
     hasRowSecurity,
-    constraints: constraints.map(([, constraint, type, names, target, referenced, keys, isCascading]) => ({
+    constraints: constraints.map(([, constraint, type, names, target, referenced, keys, isCascading, isValid]) => ({
       name: constraint,
       kind: known(constraintKinds, type),
       columns: names ?? [],
       references: target !== null && referenced !== null ? relationKey(target, referenced) : undefined,
       ...(type === "f" && keys !== null ? { referencedColumns: keys, isCascading: isCascading === true } : {}),
+      ...(isValid ? {} : { isValid }),
     })),
     ...(isBarrier ? { isBarrier } : {}),
     ...(owner === null ? {} : { ownedBy: relationKey(...owner) }),
+    // An expression may read any column.
+    ...(partitionColumns === null || partitionColumns.includes(null)
+      ? {}
+      : { partitionColumns: partitionColumns.filter((c) => c !== null) }),
   };
 }
 

@@ -29,6 +29,24 @@ CREATE TABLE doors (id int PRIMARY KEY, key int REFERENCES keys ON UPDATE CASCAD
 CREATE TABLE rooms (id int PRIMARY KEY, label text);
 INSERT INTO visits VALUES (1, 'A', '2025-01-01 00:00', 1), (2, 'A', '2024-12-31 22:00', 2);
 INSERT INTO rooms VALUES (1, 'Blue');
+CREATE TABLE awards (id int PRIMARY KEY, note text, amount int, tax int);
+INSERT INTO awards VALUES (1, 'x', 4100, NULL), (2, 'y', 90, NULL);
+ALTER TABLE awards ADD CONSTRAINT fair CHECK (amount > 100) NOT VALID;
+CREATE TABLE grants (id int PRIMARY KEY, note text, amount int CHECK (amount > 0), guard int REFERENCES rooms, owner int);
+ALTER TABLE grants ADD CONSTRAINT late FOREIGN KEY (owner) REFERENCES rooms NOT VALID;
+CREATE TABLE offers (region text, note text, amount int) PARTITION BY LIST (region);
+CREATE TABLE offers_a PARTITION OF offers FOR VALUES IN ('a');
+CREATE TABLE offers_b PARTITION OF offers (CHECK (amount > 1000)) FOR VALUES IN ('b');
+CREATE TABLE deals (region text, note text, amount int, CHECK (amount > 0)) PARTITION BY LIST (region);
+CREATE TABLE deals_a PARTITION OF deals FOR VALUES IN ('a');
+CREATE TABLE deals_b PARTITION OF deals FOR VALUES IN ('b');
+CREATE TABLE bids (region text, note text, amount int) PARTITION BY LIST (region);
+CREATE TABLE bids_a PARTITION OF bids FOR VALUES IN ('a');
+CREATE TABLE bids_b PARTITION OF bids FOR VALUES IN ('b');
+CREATE UNIQUE INDEX bids_amount ON bids_b (amount);
+CREATE TABLE lends (region text, note text, amount int) PARTITION BY LIST (lower(region));
+CREATE TABLE lends_a PARTITION OF lends FOR VALUES IN ('a');
+CREATE TABLE lends_b PARTITION OF lends (amount NOT NULL) FOR VALUES IN ('b');
 `);
 
 const ward: RowPredicate = { kind: "compare", column: "ward", op: "=", value: { type: "string", value: "A" } };
@@ -36,10 +54,24 @@ const obligations = obligationsOf(
   {
     "public.people": { email: { kind: "redact" }, wage: { kind: "redact" } },
     "public.payments": { debtor: { kind: "nullify" } },
+    ...Object.fromEntries(
+      ["awards", "grants", "offers", "deals", "bids", "lends"].map(
+        (t) => [`public.${t}`, { amount: { kind: "nullify" } }] as const,
+      ),
+    ),
   },
   { "public.visits": ward, "public.beds": ward, "public.doors": ward, "public.lot_beds": ward },
 );
 const context = contextOf(world.catalog);
+
+test("the database itself would tell by these writes", async () => {
+  await withClient(world.server, async (c) => {
+    await c.query("INSERT INTO offers VALUES ('a', 'x', 10)");
+    await assert.rejects(c.query("UPDATE offers SET region = 'b'"), { code: "23514" });
+    await assert.rejects(c.query("UPDATE awards SET note = 'z' WHERE id = 2"), { code: "23514" });
+    await c.query("UPDATE awards SET note = 'z' WHERE id = 1");
+  });
+});
 
 describe("a write that hidden values or rows would judge is refused", () => {
   const cases: readonly (readonly [mechanism: string, sql: string, code: string | undefined])[] = [
@@ -68,6 +100,29 @@ describe("a write that hidden values or rows would judge is refused", () => {
       "constraint-oracle",
     ],
     ["another column than the key", "UPDATE keys SET note = 'x'", undefined],
+    [
+      "a check that isn't valid judges old rows at every change",
+      "UPDATE awards SET note = 'z' WHERE id = 2",
+      "constraint-oracle",
+    ],
+    [
+      "a check that isn't valid, in DO UPDATE",
+      "INSERT INTO awards (id) VALUES (2) ON CONFLICT (id) DO UPDATE SET note = 'z'",
+      "constraint-oracle",
+    ],
+    [
+      "a check that isn't valid judges what is put in by itself",
+      "INSERT INTO awards (id, note) VALUES (3, 'z')",
+      undefined,
+    ],
+    ["a row that goes is judged by no check", "DELETE FROM awards WHERE id = 2", undefined],
+    ["a check that is valid, over another column", "UPDATE grants SET note = 'z'", undefined],
+    ["a foreign key that isn't valid judges only what changes", "UPDATE grants SET note = 'z', guard = 1", undefined],
+    ["a row that moves is judged by a partition's own check", "UPDATE offers SET region = 'b'", "constraint-oracle"],
+    ["a row that stays in its partition", "UPDATE offers SET note = 'z'", undefined],
+    ["a row that moves has passed the parent's check", "UPDATE deals SET region = 'b'", undefined],
+    ["a row that moves meets a partition's own unique index", "UPDATE bids SET region = 'b'", "constraint-oracle"],
+    ["a row that moves by an expression meets NOT NULL", "UPDATE lends SET region = 'B'", "constraint-oracle"],
   ];
   for (const [mechanism, sql, code] of cases)
     test(mechanism, () => assert.equal(faultOf(sql, context, obligations)?.code, code));
