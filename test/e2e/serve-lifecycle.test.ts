@@ -30,7 +30,7 @@ test("a stop withdraws what waits for people, ends in time, and closes the recor
   });
   const startedAt = performance.now();
   await gw.gateway.stop(200);
-  assert.ok(performance.now() - startedAt < 3_000);
+  assert.ok(performance.now() - startedAt < 20_000); // a hold lasts 110 s
   assert.equal(await held, "ended");
   await gw.gateway.stop(200);
   const events = await gw.events();

@@ -52,6 +52,8 @@ export type TestGateway = {
   /** What was accepted to be recorded with the end of the turn can't be written then. */
   writeFails: boolean;
   expiresAtS: number | undefined;
+  /** How far the gateway's clock is ahead. */
+  aheadMs: number;
   refreshes: number;
 };
 
@@ -285,7 +287,7 @@ export async function startGateway(
     limits: { ...allLimits, ...options.limits },
     ...(options.sessions === undefined ? {} : { sessions: options.sessions }),
     log: { debug: log, info: log, warn: log, error: log },
-    nowMs: () => Date.now(),
+    nowMs: () => Date.now() + gateway.aheadMs,
     newId: (prefix) => `${prefix}_${++decisions}`,
   });
   const gateway: TestGateway = {
@@ -300,6 +302,7 @@ export async function startGateway(
     recordFails: false,
     writeFails: false,
     expiresAtS: undefined,
+    aheadMs: 0,
     refreshes: 0,
   };
   const { port } = await listener.listen();

@@ -77,7 +77,7 @@ export async function connectRaw(to: {
   readonly settings?: readonly (readonly [string, string])[];
 }): Promise<RawClient> {
   const target = { ...to, password: async () => to.password, tls: { mode: "disable", ca: undefined } as const };
-  const session = await openUpstream(target, to.settings ?? [], AbortSignal.timeout(5_000));
+  const session = await openUpstream(target, to.settings ?? [], AbortSignal.timeout(30_000));
   if (!session.ok) throw new Error(`${session.error.error.sqlstate} ${session.error.error.message}`);
   return new RawClient(session.value);
 }
