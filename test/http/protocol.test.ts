@@ -49,7 +49,7 @@ after(() => wss.close());
 const gw = await startHttpGateway({
   policy,
   upstream: upstream.origin,
-  upstreamLines: "      timeout: 1s",
+  upstreamLines: "      timeout: 5s",
   connections: `
   - name: crm
     kind: http

@@ -204,7 +204,7 @@ export function run(
 ): Promise<PsqlOutcome> {
   return new Promise((resolve) => {
     const env = { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...environment };
-    execFile(program, [...args], { env, timeout: 60_000, maxBuffer: 64 * 1_048_576 }, (error, out, err) => {
+    execFile(program, [...args], { env, timeout: 180_000, maxBuffer: 64 * 1_048_576 }, (error, out, err) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
       resolve({ code, out, err });
     });

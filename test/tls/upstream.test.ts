@@ -46,7 +46,7 @@ const target = (mode: "require" | "verify-ca" | "verify-full", ca: string | unde
 
 test("the gateway shows its own certificate to a server that asks, on sessions and on the catalog's connection", async () => {
   const to = target("verify-full", server.cert, own);
-  const session = await openUpstream(to, [], AbortSignal.timeout(5_000));
+  const session = await openUpstream(to, [], AbortSignal.timeout(30_000));
   assert.ok(session.ok);
   const catalog = await connectCatalog(to, 5_000);
   const shown = await catalog.query("select client_dn from pg_stat_ssl where client_dn is not null order by pid");
@@ -64,7 +64,7 @@ for (const [mode, ca, isReached] of [
 ] as const) {
   const which = ca === undefined ? "no ca" : ca === server.cert ? "the server's ca" : "another ca";
   test(`sslmode ${mode} with ${which} ${isReached ? "is enough" : "refuses"}, on sessions and on the catalog's connection`, async () => {
-    const session = await openUpstream(target(mode, ca), [], AbortSignal.timeout(5_000));
+    const session = await openUpstream(target(mode, ca), [], AbortSignal.timeout(30_000));
     if (session.ok) session.value.socket.destroy();
     const catalog = await connectCatalog(target(mode, ca), 5_000).then(
       async (connection) => {
