@@ -62,12 +62,18 @@ export const limits = {
   relayHighWaterBytes: 1_048_576,
   /** The catalog is read again at least this often; changes that come through the gateway are read at once. */
   catalogPollMs: 15_000,
+  /** Between two looks at whether the catalog has changed: a sum over its rows' versions, some milliseconds of the server's. */
+  catalogCheckMs: 1_000,
   /** Between two reads of the catalog that unknown names cause. */
   catalogCooldownMs: 1_000,
   /** Analysed statements kept for one connection. */
   statementCacheEntriesMax: 5_000,
   /** Texts longer than this are analysed each time: with the entries' bound this bounds the cache's memory. */
   statementCacheTextCharsMax: 8_192,
+  /** Statements kept per connection with gaps for their literals. Tens of KB each; the oldest goes first. */
+  templateShapesMax: 1_000,
+  /** Templates of one text apart from its literals: some hold for certain values only. */
+  templatesPerShapeMax: 4,
   /** Rewritten forms kept of one cached statement: one per set of obligations. */
   rewriteCacheFormsMax: 16,
   /** Keys (counter and value of its `by`) that are counted at a time. About 600 bytes each. */
@@ -307,6 +313,10 @@ export const limits = {
   mcpSessionIdleMs: 3_600_000,
   /** Requests of one session whose answers may still be replayed. The oldest are forgotten: their replays are dropped. */
   mcpRequestsRememberedMax: 1_000,
+  /** Tasks of one MCP server that are remembered, about 500 bytes each; a forgotten one is refused. */
+  mcpTasksMax: 10_000,
+  /** The same of one principal. */
+  mcpTasksPerOwnerMax: 1_000,
   /** Tools of one server, over all pages. */
   mcpToolsMax: 2_000,
   /** Pages that are read to find a tool. */

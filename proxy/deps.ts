@@ -23,6 +23,11 @@ export type CatalogSource = {
   readonly defaultSearchPath: () => string;
   /** Reads it again, e.g. after DDL went through. Concurrent calls share one read. */
   readonly refresh: () => Promise<Catalog>;
+  /**
+   * Asks the server, after the call, whether these relations (OIDs; none: all that is known) are still defined as they were
+   * when the catalog was read; where not, it is read again first. Absent: it can't be asked. Rejects when the server can't be asked now.
+   */
+  readonly isFresh?: (relations: readonly number[]) => Promise<boolean>;
   readonly close: () => Promise<void>;
 };
 

@@ -28,6 +28,7 @@ export function taggedCatalog(source: CatalogSource, connection: string, policie
       await source.refresh();
       return current();
     },
+    ...(source.isFresh === undefined ? {} : { isFresh: source.isFresh }),
     close: source.close,
   };
 }

@@ -9,6 +9,7 @@ import {
   type RelationKind,
   relationKey,
 } from "../../engine/model/catalog.ts";
+import { decodeStamps, stampsSql } from "./catalog-versions.ts";
 
 /** Runs one statement on a connection of its own and gives its rows, by column name or as lists. */
 export type CatalogQuery = (sql: string) => Promise<readonly object[]>;
@@ -17,6 +18,8 @@ export type LoadedCatalog = {
   readonly catalog: Catalog;
   /** `search_path` of a new session of this role, as the server spells it: `"$user", public`. */
   readonly defaultSearchPath: string;
+  /** What later looks at single relations are compared with, see `catalog-versions.ts`. */
+  readonly stamps: ReadonlyMap<number, string>;
 };
 
 /**
@@ -38,7 +41,7 @@ export async function loadCatalog(query: CatalogQuery): Promise<LoadedCatalog> {
       operators: await text(query, operatorsSql),
       codeTypes: await text(query, codeTypesSql),
     };
-    return { catalog: decodeCatalog(parts), defaultSearchPath };
+    return { catalog: decodeCatalog(parts), defaultSearchPath, stamps: decodeStamps(await text(query, stampsSql)) };
   } finally {
     await query("COMMIT");
   }

@@ -4,8 +4,13 @@ import type { Catalog } from "../../engine/model/catalog.ts";
 import type { CatalogSource, Clock, Log, UpstreamTarget } from "../deps.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 import { type CatalogConnection, connectCatalog } from "./catalog-connection.ts";
+import { decodeStamps, generationSql, stampsOfSql } from "./catalog-versions.ts";
 
-export type LoadedCatalog = { readonly catalog: Catalog; readonly defaultSearchPath: string };
+export type LoadedCatalog = {
+  readonly catalog: Catalog;
+  readonly defaultSearchPath: string;
+  readonly stamps: ReadonlyMap<number, string>;
+};
 export type LoadCatalog = (query: CatalogConnection["query"]) => Promise<LoadedCatalog>;
 
 export type CatalogSourceDeps = {
@@ -26,6 +31,8 @@ export async function openCatalogSource(deps: CatalogSourceDeps): Promise<LiveCa
   return source;
 }
 
+type Asked = { readonly what: { readonly oids: Set<number>; isAll: boolean }; readonly answer: Promise<boolean> };
+
 class UpstreamCatalog implements LiveCatalog {
   readonly #deps: CatalogSourceDeps;
   #connection: CatalogConnection | undefined;
@@ -36,6 +43,13 @@ class UpstreamCatalog implements LiveCatalog {
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
   #refreshedSoonAtMs = Number.NEGATIVE_INFINITY;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  /** What the server said before the last whole read. */
+  #generation: string | undefined;
+  /** The relations that the next look takes together. */
+  #asked: Asked | undefined;
+  /** One question after the other: none falls into the snapshot of a whole read. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(deps: CatalogSourceDeps) {
     this.#deps = deps;
@@ -54,7 +68,7 @@ class UpstreamCatalog implements LiveCatalog {
         error,
       );
     }
-    this.#schedule(limits.catalogPollMs);
+    this.#schedule(limits.catalogCheckMs);
   }
 
   readonly current = (): Catalog => this.#get().catalog;
@@ -79,6 +93,23 @@ class UpstreamCatalog implements LiveCatalog {
     this.refresh().catch(() => undefined); // the regular read reports it
   };
 
+  readonly isFresh = (relations: readonly number[]): Promise<boolean> => {
+    if (this.#asked === undefined) {
+      const what = { oids: new Set<number>(), isAll: false };
+      const answer = this.#inTurn(() => {
+        this.#asked = undefined;
+        return what.isAll ? this.#isSameGeneration() : this.#hasStamps([...what.oids]);
+      }).then(async (isSame) => {
+        if (!isSame) await this.refresh();
+        return isSame;
+      });
+      this.#asked = { what, answer };
+    }
+    if (relations.length === 0) this.#asked.what.isAll = true;
+    for (const oid of relations) this.#asked.what.oids.add(oid);
+    return this.#asked.answer;
+  };
+
   readonly close = async (): Promise<void> => {
     this.#isClosed = true;
     clearTimeout(this.#timer);
@@ -97,16 +128,51 @@ class UpstreamCatalog implements LiveCatalog {
     return this.#running;
   }
 
-  async #read(): Promise<Catalog> {
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work);
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #connected(): Promise<CatalogConnection> {
     if (this.#isClosed) throw new GatewayError("catalog-unavailable", "the gateway is stopping");
     if (!this.#connection?.isOpen()) {
       this.#connection = await connectCatalog(this.#deps.target, limits.upstreamConnectTimeoutMs);
     }
-    const loaded = await this.#deps.load(this.#connection.query);
-    // The same object as long as nothing changed: what hangs on its identity stays valid.
-    if (this.#loaded?.catalog.version !== loaded.catalog.version) this.#loaded = loaded;
-    else this.#loaded = { ...loaded, catalog: this.#loaded.catalog };
-    return this.#loaded.catalog;
+    return this.#connection;
+  }
+
+  readonly #read = (): Promise<Catalog> =>
+    this.#inTurn(async () => {
+      const { query } = await this.#connected();
+      // Asked first: a change that comes in between is seen by the next look.
+      const generation = await textOf(query, generationSql);
+      const loaded = await this.#deps.load(query);
+      this.#generation = generation;
+      this.#readAtMs = this.#deps.clock.nowMs();
+      // The same object as long as nothing changed: what hangs on its identity stays valid.
+      if (this.#loaded?.catalog.version !== loaded.catalog.version) this.#loaded = loaded;
+      else this.#loaded = { ...loaded, catalog: this.#loaded.catalog };
+      return this.#loaded.catalog;
+    });
+
+  async #isSameGeneration(): Promise<boolean> {
+    const { query } = await this.#connected();
+    return (await textOf(query, generationSql)) === this.#generation;
+  }
+
+  async #hasStamps(oids: readonly number[]): Promise<boolean> {
+    const { query } = await this.#connected();
+    const { stamps } = this.#get();
+    const found = decodeStamps(await textOf(query, stampsOfSql(oids)));
+    return oids.every((oid) => found.has(oid) && found.get(oid) === stamps.get(oid));
+  }
+
+  /** Reads all of it where something has changed, or when the last read is long ago. */
+  async #look(): Promise<void> {
+    const isOld = this.#deps.clock.nowMs() - this.#readAtMs >= limits.catalogPollMs;
+    const isSame = !isOld && (await this.#inTurn(() => this.#isSameGeneration()));
+    if (!isSame) await this.refresh();
   }
 
   #schedule(delayMs: number): void {
@@ -114,7 +180,7 @@ class UpstreamCatalog implements LiveCatalog {
     this.#timer = setTimeout(async () => {
       const startedAtMs = this.#deps.clock.nowMs();
       try {
-        await this.refresh();
+        await this.#look();
       } catch (error) {
         if (this.#isClosed) return;
         this.#deps.log.warn(
@@ -123,10 +189,16 @@ class UpstreamCatalog implements LiveCatalog {
         );
       }
       // A catalog that takes long to read is read less often: at most a twentieth of the time.
-      this.#schedule(Math.max(limits.catalogPollMs, 20 * (this.#deps.clock.nowMs() - startedAtMs)));
+      this.#schedule(Math.max(limits.catalogCheckMs, 20 * (this.#deps.clock.nowMs() - startedAtMs)));
     }, delayMs);
     this.#timer.unref();
   }
+}
+
+async function textOf(query: CatalogConnection["query"], sql: string): Promise<string> {
+  const value = (await query(sql))[0]?.[0];
+  if (typeof value !== "string") throw new Error("catalog: the server gave no text");
+  return value;
 }
 
 /** The server's own words about a failed login hold names of ours only; anything else is a code. */

@@ -53,6 +53,11 @@ export const refusals = {
     message: "the decision could not be recorded, so nothing was run",
     hint: "Try again later; the operator finds the reason in the gateway's log.",
   },
+  catalogUnavailable: {
+    sqlstate: sqlstate.cannotConnectNow,
+    message: "the server can't be asked whether what this statement reads is still what it was, so nothing was run",
+    hint: "Try again later; the operator finds the reason in the gateway's log.",
+  },
   cancelled: { sqlstate: sqlstate.queryCanceled, message: "canceling statement due to user request" },
   overtaken: {
     sqlstate: sqlstate.insufficientPrivilege,
