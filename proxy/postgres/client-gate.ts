@@ -1,5 +1,6 @@
 // One client's way through the gate: in what context a text is read, what is recorded, refused, or asked of people.
 import { isUtf8 } from "node:buffer";
+import { watchedRelations } from "../../engine/sql/definition-watch.ts";
 import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
 import { Contexts } from "./contexts.ts";
 import { encodeRefusal, failingNamedParse, failingQuery, failingUnnamedParse, refusalOf, refusals } from "./deny.ts";
@@ -37,6 +38,13 @@ type Parameters = readonly (Buffer | null)[];
 /** How a refused message is answered: a Query gets its ReadyForQuery, a Parse of the unnamed statement drops that. */
 export type RefusedAs = "query" | "named" | "unnamed-parse";
 
+/** A name that the catalog doesn't have, or didn't when it was read. */
+const isUnknownName = (verdict: SqlVerdict): boolean =>
+  verdict.kind === "refuse" && unknownNames.has(verdict.fault?.code ?? "");
+const unknownNames: ReadonlySet<string> = new Set(["unknown-relation", "unknown-column", "unknown-type"]);
+
+type Look = { outcome: "out" | "answered" | "failed" };
+
 /** What both protocols, simple and extended, need around a decision. */
 export class ClientGate {
   readonly parts: ClientGateParts;
@@ -50,6 +58,8 @@ export class ClientGate {
   /** How texts of dates were read when people were asked, of what they let through. */
   readonly #approvedStyles = new WeakMap<Release, string>();
   #holding: AbortController | undefined;
+  /** The server is asked, or was asked, about what the message that waits for it reads. */
+  #look: Look | undefined;
 
   constructor(parts: ClientGateParts) {
     this.parts = parts;
@@ -188,6 +198,8 @@ export class ClientGate {
 
   /** Why a message with these statements can't be sent although each is released. */
   hindrance(verdicts: readonly SqlVerdict[], as: RefusedAs): Handled | undefined {
+    const look = this.#lookFirst(verdicts, as);
+    if (look !== undefined) return look;
     const { state, options } = this.parts;
     const verbs = verdicts.map((verdict) => verdict.statement?.facts.verb);
     const namesMax = options.limits.preparedStatementsMax;
@@ -197,6 +209,37 @@ export class ClientGate {
       return this.refuse(refusals.tooManyNames(namesMax), as);
     }
     return verbs.includes("fetch") && state.cursors.size > 0 ? this.cursorOvertaken(as) : undefined;
+  }
+
+  /**
+   * Views, and tables that may be another one's partition by now, mean what they mean at this moment: before they are read
+   * the server is asked whether they are still what they were, and before a name is called unknown whether it still is. The
+   * message comes again then, and is analysed again.
+   */
+  #lookFirst(verdicts: readonly SqlVerdict[], as: RefusedAs): Handled | undefined {
+    const { catalog, log, name } = this.parts.options;
+    const before = this.#look;
+    if (before?.outcome === "out") return "again";
+    this.#look = undefined;
+    if (before?.outcome === "failed") return this.refuse(refusals.catalogUnavailable, as);
+    if (before !== undefined || catalog.isFresh === undefined) return undefined;
+    const known = catalog.current();
+    const relations = verdicts.flatMap(({ statement }) => (statement ? watchedRelations(statement, known) : []));
+    if (relations.length === 0 && !verdicts.some(isUnknownName)) return undefined;
+    const look: Look = { outcome: "out" };
+    this.#look = look;
+    const after = (outcome: "answered" | "failed"): void => {
+      look.outcome = outcome;
+      if (outcome === "failed") {
+        log.warn({ connection: name, code: "catalog-unavailable" }, "the catalog can't be asked about a view");
+      }
+      if (this.#look === look) this.parts.resume();
+    };
+    catalog.isFresh(relations).then(
+      () => after("answered"),
+      () => after("failed"),
+    );
+    return "again";
   }
 
   announce(release: Release): void {
@@ -216,12 +259,15 @@ export class ClientGate {
   }
 
   recordAndRefuse(verdicts: readonly SqlVerdict[], refusal: Refusal, as: RefusedAs): Handled {
+    const look = this.#lookFirst(verdicts, as);
+    if (look !== undefined) return look;
     const isRecorded = this.record(verdicts, []);
     return this.refuse(isRecorded ? refusal : refusals.notRecorded, as);
   }
 
   /** Answers at once where the server owes nothing and has no transaction; else lets the server fail in its place. */
   refuse(refusal: Refusal, as: RefusedAs): Handled {
+    this.#look = undefined;
     const { state, tellClient, toUpstream } = this.parts;
     const isSimple = as === "query";
     const dropsUnnamed = as === "unnamed-parse";
