@@ -65,7 +65,7 @@ async function serveAddress(
 ): Promise<readonly ServingHttp[]> {
   const [first] = group;
   if (first === undefined) return [];
-  const { recorder, clock, newId, log, verify, approvals } = parts;
+  const { recorder, content, clock, newId, log, verify, approvals } = parts;
   const routes = await Promise.all(
     group.map((connection) => {
       const upstream = openHttpUpstream(connection.upstream, connection.name, log);
@@ -73,7 +73,7 @@ async function serveAddress(
       return routeOf(connection, gateOf(connection, parts), upstream, parts);
     }),
   );
-  const sessions = new HttpSessions({ recorder, clock, newId, limits });
+  const sessions = new HttpSessions({ recorder, content, clock, newId, limits });
   undo.push(() => sessions.close());
   const kinds = new Map(group.map(({ name, kind }) => [name, kind]));
   const front = createHttpFront({

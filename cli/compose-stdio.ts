@@ -23,6 +23,8 @@ export type StdioRun = {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly input: Readable;
   readonly output: Writable;
+  /** What the server says on its standard error, masked. */
+  readonly errors: Writable;
   readonly log: Log;
 };
 
@@ -53,7 +55,7 @@ export async function runStdioServer(config: GatewayConfig, run: StdioRun): Prom
       application: run.agent === undefined ? undefined : `agent/${run.agent}`,
       expiresAtS: who.value.expiresAtS,
     };
-    recorder.recordIntent([sessionStartEvent(session, session.startedAtMs, "mcp")]);
+    recorder.recordIntent([sessionStartEvent(session, session.startedAtMs, "mcp", parts.content)]);
     const gate = createTrafficGate({
       ...parts,
       policies: policies.current,
@@ -68,9 +70,15 @@ export async function runStdioServer(config: GatewayConfig, run: StdioRun): Prom
       issuers: [],
       sqlJudgeOf: () => undefined,
     });
-    await between(run, (fromServer, toServer, signal) =>
+    await between(run, (fromServer, toServer, serverLog, signal) =>
       mediateStdio(
-        { fromClient: run.input, toClient: run.output, fromServer, toServer },
+        {
+          fromClient: run.input,
+          toClient: run.output,
+          fromServer,
+          toServer,
+          serverLog: { from: serverLog, to: run.errors },
+        },
         mediator,
         gate,
         session,
@@ -86,11 +94,11 @@ export async function runStdioServer(config: GatewayConfig, run: StdioRun): Prom
 /** The server gets the environment without the caller's token. */
 async function between(
   { command, environment }: StdioRun,
-  mediate: (fromServer: Readable, toServer: Writable, signal: AbortSignal) => Promise<void>,
+  mediate: (fromServer: Readable, toServer: Writable, serverLog: Readable, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const [program, ...args] = command;
   const env = Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("GW_")));
-  const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "pipe"] });
   const abort = new AbortController();
   const failed = new Promise<never>((_, reject) => {
     child.once("error", () => reject(new GatewayError("mcp-server-failed", `\`${program}\` can't be started`)));
@@ -98,7 +106,7 @@ async function between(
   child.stdin.on("error", () => abort.abort());
   child.once("exit", () => abort.abort());
   try {
-    await Promise.race([mediate(child.stdout, child.stdin, abort.signal), failed]);
+    await Promise.race([mediate(child.stdout, child.stdin, child.stderr, abort.signal), failed]);
   } finally {
     abort.abort();
     child.stdin.end();

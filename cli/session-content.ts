@@ -1,6 +1,6 @@
 // events with sealed fields + private key -> events in clear
 import { readFileSync } from "node:fs";
-import type { RecordedContent } from "../engine/model/session-event.ts";
+import type { RecordedContent, RecordedFacts, RecordedResult } from "../engine/model/session-event.ts";
 import { causeCode, GatewayError } from "../proxy/errors.ts";
 import { decryptCompact } from "../proxy/identity/jose.ts";
 import type { RecordedEvent } from "../proxy/recording/read.ts";
@@ -22,24 +22,50 @@ export async function* openedEvents(events: AsyncIterable<RecordedEvent>, key: s
   };
   for await (const event of events) {
     if (event.type === "content-key") wrapped.set(event.id, event.wrapped);
-    if (event.type !== "statement" || event.sealed === undefined) {
+    const sealed = "sealed" in event ? event.sealed : undefined;
+    if (sealed === undefined) {
       yield event;
       continue;
     }
-    const open = async (sealed: string | undefined): Promise<string | undefined> => {
-      if (sealed === undefined) return undefined;
-      const text = unseal(sealed, sessionKey(await contentKey(keyIdOfSealed(sealed) ?? ""), event.session));
-      if (text === undefined) throw notOpened(`a field of \`${event.id}\` was changed`);
+    const open = async (name: string): Promise<string | undefined> => {
+      const field: unknown = Reflect.get(sealed, name);
+      if (typeof field !== "string") return undefined;
+      const text = unseal(field, sessionKey(await contentKey(keyIdOfSealed(field) ?? ""), event.session));
+      if (text === undefined)
+        throw notOpened(`a field of ${"id" in event ? `\`${event.id}\`` : "a session's start"} was changed`);
       return text;
     };
-    const { sealed, ...rest } = event;
-    const [values, statement] = [await open(sealed.values), await open(sealed.statement)];
-    yield {
-      ...rest,
-      ...(statement === undefined ? {} : { statement }),
-      // SAFETY: the key and the tag say that a gateway sealed its own list.
-      ...(values === undefined ? {} : { values: JSON.parse(values) as NonNullable<RecordedContent["values"]> }),
-    };
+    yield await openedEvent(event, open);
+  }
+}
+
+/** SAFETY: the key and the tag say that a gateway sealed its own fields. */
+async function openedEvent(
+  event: RecordedEvent,
+  open: (name: string) => Promise<string | undefined>,
+): Promise<RecordedEvent> {
+  switch (event.type) {
+    case "statement": {
+      const { sealed: _, ...rest } = event;
+      const [values, statement] = [await open("values"), await open("statement")];
+      return {
+        ...rest,
+        ...(statement === undefined ? {} : { statement }),
+        ...(values === undefined ? {} : { values: JSON.parse(values) as NonNullable<RecordedContent["values"]> }),
+      };
+    }
+    case "completion": {
+      const { sealed: _, ...rest } = event;
+      const result = await open("result");
+      return { ...rest, ...(result === undefined ? {} : { result: JSON.parse(result) as RecordedResult }) };
+    }
+    case "session-start": {
+      const { sealed: _, ...rest } = event;
+      const facts = await open("facts");
+      return { ...rest, ...(facts === undefined ? {} : { facts: JSON.parse(facts) as RecordedFacts }) };
+    }
+    default:
+      return event;
   }
 }
 

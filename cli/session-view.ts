@@ -1,6 +1,7 @@
 // recorded events -> what a person reads
 import type { RecordedValue, SessionEvent } from "../engine/model/session-event.ts";
 import type { RecordedEvent } from "../proxy/recording/read.ts";
+import { renderResult } from "./session-result.ts";
 import { showLine, showText } from "./show-text.ts";
 
 export type SessionSummary = {
@@ -78,9 +79,12 @@ function renderEvent(event: SessionEvent, channel: string): readonly string[] {
     case "session-start": {
       const { sub, kind, groups, onBehalfOf } = event.principal;
       const owner = onBehalfOf === undefined ? "" : ` on behalf of ${showLine(onBehalfOf)}`;
+      const facts = Object.entries(event.facts ?? {}).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
+      if (event.sealed !== undefined) facts.push("[sealed]");
       return [
         `session ${event.session} on ${event.connection} (${event.protocol}), ${new Date(event.atMs).toISOString()}`,
         `  ${showLine(sub)} (${kind})${owner}, groups ${groups.map(showLine).join(", ") || "none"}`,
+        ...(facts.length === 0 ? [] : [`  ${facts.map(showLine).join(", ")}`]),
         `  from ${event.client}${event.application === undefined ? "" : ` as ${showLine(event.application)}`}`,
         "",
       ];
@@ -92,7 +96,11 @@ function renderEvent(event: SessionEvent, channel: string): readonly string[] {
       const tokens = event.tokens === undefined ? "" : `, ${event.tokens} tokens`;
       const usd = event.usd === undefined ? "" : `, ${event.usd.toFixed(4)} usd`;
       const took = `${(event.durationUs / 1_000).toFixed(1)} ms`;
-      return [`${clock(event.atMs)}    → ${channel}${how}, ${event.rows} rows${tokens}${usd}, ${took}`];
+      return [
+        `${clock(event.atMs)}    → ${channel}${how}, ${event.rows} rows${tokens}${usd}, ${took}`,
+        ...(event.sealed === undefined ? [] : [`${indent}result   [sealed: \`--key\` opens it]`]),
+        ...(event.result === undefined ? [] : renderResult(event.result, event.rows).map((line) => `${indent}${line}`)),
+      ];
     }
     case "approval": {
       const by = event.by === undefined ? "" : ` by ${showLine(event.by)}`;

@@ -183,7 +183,12 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
     if (names.has(c.name)) at.complain(["connections", i, "name"], `two connections are called \`${c.name}\``);
     names.add(c.name);
   });
-  const content = buildContent(parsed.recording, ["recording"], at);
+  const content = buildContent(
+    parsed.recording,
+    parsed.connections.map(({ name }) => name),
+    ["recording"],
+    at,
+  );
   const decisionLogs = parsed.decision_logs && buildDecisionLogs(parsed.decision_logs, at);
   const identity = buildIdentity(parsed.identity, names, at);
   return {

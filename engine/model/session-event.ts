@@ -20,6 +20,30 @@ export type RecordedContent = {
 };
 
 /**
+ * What an answer held, as its client got it. `rows` of SQL, each with its values in order; `copy` for COPY TO STDOUT: the data as it
+ * was sent. `body` of HTTP, MCP and a model: its text, `hex` where it isn't UTF-8 (`coding` says why, where the upstream packed it).
+ * `isCut`: something is left out: rows behind the last (`completion.rows` counts them all), or bytes (`bytes` counts them all).
+ */
+export type RecordedResult =
+  | {
+      readonly columns?: readonly string[];
+      readonly rows: readonly (readonly RecordedValue[])[];
+      readonly isCut?: true;
+    }
+  | { readonly copy: RecordedValue; readonly isCut?: true }
+  | {
+      readonly media?: string;
+      readonly coding?: string;
+      readonly text?: string;
+      readonly hex?: string;
+      readonly isCut?: true;
+      readonly bytes?: number;
+    };
+
+/** Facts about who asks that policies may read, by the language's names: `mfa`, `claims.department`. null: there is none. */
+export type RecordedFacts = Readonly<Record<string, Json>>;
+
+/**
  * One line of the recording. `seq`, `prev` and `hash` are added by the recorder (hash chain per node); `atMs` is wall
  * clock, ms since the epoch.
  */
@@ -38,6 +62,13 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       };
       readonly client: string;
       readonly application: string | undefined;
+      /** Of the connection, as the configuration has them. */
+      readonly env?: string;
+      readonly tags?: readonly string[];
+      /** Those that the configuration names and nothing else of a token; left out: they aren't recorded. */
+      readonly facts?: RecordedFacts;
+      /** A JWE of `facts` as JSON, in place of them. */
+      readonly sealed?: { readonly facts: string };
     }
   | ({
       readonly type: "statement";
@@ -90,10 +121,16 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly rows: number;
       readonly bytes: number;
       readonly durationUs: number;
+      /** The rule whose ceiling of changed rows the statement went over: the server has undone it. */
+      readonly overLimit?: string;
       /** Of the model channel. */
       readonly tokens?: number;
       readonly usd?: number;
       readonly refs?: Readonly<Record<string, string>>;
+      /** What the client got, where the configuration asks for it. */
+      readonly result?: RecordedResult;
+      /** A JWE of `result` as JSON, in place of it. */
+      readonly sealed?: { readonly result: string };
     }
   | {
       readonly type: "alert";

@@ -68,12 +68,20 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
 }
 
 /** The same text as `eventText` gives for the event of type `completion`. */
-export function completionText(atMs: number, session: string, id: string, completion: Completion): EventText {
-  const { outcome, tag, sqlstate, rows, bytes, durationUs, cancelledBy } = completion;
+export function completionText(
+  atMs: number,
+  session: string,
+  id: string,
+  completion: Omit<Completion, "result">,
+  content?: object,
+): EventText {
+  const { outcome, tag, sqlstate, rows, bytes, durationUs, overLimit, cancelledBy } = completion;
   let text = `"atMs":${atMs},"session":${JSON.stringify(session)},"type":"completion","id":${JSON.stringify(id)},"outcome":"${outcome}"`;
   if (tag !== undefined) text += `,"tag":${JSON.stringify(tag)}`;
   if (sqlstate !== undefined) text += `,"sqlstate":${JSON.stringify(sqlstate)}`;
   text += `,"rows":${rows},"bytes":${bytes},"durationUs":${durationUs}`;
+  if (overLimit !== undefined) text += `,"overLimit":${JSON.stringify(overLimit)}`;
   if (cancelledBy !== undefined) text += `,"refs":${JSON.stringify({ cancel: cancelledBy })}`;
+  if (content !== undefined) text += `,${fieldsOf(content)}`;
   return eventTextOf(text);
 }

@@ -374,11 +374,16 @@ export function createSqlGate(deps: GateDeps): SqlGate {
         measured.delete(decisionId);
       }
       const atMs = deps.clock.nowMs();
-      if (!lost.delete(decisionId)) recordLate(completionText(atMs, session.id, decisionId, completion));
-      deps.metrics.observe("upstream", deps.connection, completion.durationUs / 1_000);
-      deps.watch?.completed({ atMs, decisionId, session, ...completion });
+      // Content goes into the recording and nowhere else: who watches gets numbers.
+      const { result, ...numbers } = completion;
+      const content = result === undefined ? undefined : deps.content?.ofResult(session.id, result);
+      if (!lost.delete(decisionId)) recordLate(completionText(atMs, session.id, decisionId, numbers, content));
+      deps.metrics.observe("upstream", deps.connection, numbers.durationUs / 1_000);
+      deps.watch?.completed({ atMs, decisionId, session, ...numbers });
     },
-    open: (session) => deps.recorder.recordIntent([sessionStartEvent(session, deps.clock.nowMs())]),
+    resultCaps: deps.content?.resultCaps(deps.connection),
+    open: (session) =>
+      deps.recorder.recordIntent([sessionStartEvent(session, deps.clock.nowMs(), "postgres", deps.content)]),
     close: (session, reason) =>
       recordLate({ atMs: deps.clock.nowMs(), session: session.id, type: "session-end", reason }),
   };

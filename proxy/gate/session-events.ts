@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { unreachable } from "../../engine/lib/assert.ts";
 import type { Json } from "../../engine/lib/json.ts";
+import { isKnown } from "../../engine/lib/truth.ts";
 import { limits } from "../../engine/limits.ts";
 import { relationKey } from "../../engine/model/catalog.ts";
 import type { Cause, Decision, Obligations } from "../../engine/model/decision.ts";
@@ -10,6 +11,7 @@ import type { RecordedContent, SessionEvent } from "../../engine/model/session-e
 import type { SqlAccess, SqlFacts } from "../../engine/model/statement.ts";
 import type { AnalyzedStatement } from "../../engine/sql/types.ts";
 import type { GateSession, SqlVerdict } from "../postgres/sql-gate.ts";
+import type { ContentRecorder } from "../recording/content.ts";
 
 type StartProtocol = Extract<SessionEvent, { readonly type: "session-start" }>["protocol"];
 type StatementEvent = Extract<SessionEvent, { readonly type: "statement" }>;
@@ -165,14 +167,16 @@ export function sessionStartEvent(
   session: GateSession,
   atMs: number,
   protocol: StartProtocol = "postgres",
+  content?: Pick<ContentRecorder, "ofCaller"> | undefined,
 ): SessionEvent {
   const { sub, kind, groups, on_behalf_of, ip, chain } = session.identity;
+  const { name, env, tags } = session.connection;
   const text = (fact: unknown): string => (typeof fact === "string" ? fact : "unknown");
   return {
     atMs,
     session: session.id,
     type: "session-start",
-    connection: session.connection.name,
+    connection: name,
     protocol,
     principal: {
       sub: text(sub),
@@ -183,5 +187,8 @@ export function sessionStartEvent(
     },
     client: text(ip),
     application: session.application,
+    ...(typeof env === "string" ? { env } : {}),
+    ...(isKnown(tags) ? { tags: [...tags].sort() } : {}),
+    ...content?.ofCaller(session.id, session),
   };
 }

@@ -73,11 +73,14 @@ export const describeContentMask = ({ content, mask }: ContentMask): string =>
 
 const masksOf = ({ content = [] }: Obligations): readonly string[] => content.map(describeContentMask);
 
+type Completion = Extract<SessionEvent, { readonly type: "completion" }>;
+
 export const completionEvent = (
   atMs: number,
   session: string,
   id: string,
   { outcome, tag, rows, bytes, durationUs, tokens, usd, refs }: TrafficCompletion,
+  content?: Pick<Completion, "result" | "sealed">,
 ): SessionEvent => ({
   atMs,
   session,
@@ -92,4 +95,5 @@ export const completionEvent = (
   ...(tokens === undefined ? {} : { tokens }),
   ...(usd === undefined ? {} : { usd }),
   ...(refs === undefined ? {} : { refs }),
+  ...content,
 });

@@ -224,7 +224,9 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     }
     measured.delete(decisionId);
     const atMs = deps.clock.nowMs();
-    deps.recorder.recordOutcome(completionEvent(atMs, session.id, decisionId, completion));
+    const { result } = completion;
+    const content = result === undefined ? undefined : deps.content?.ofResult(session.id, result);
+    deps.recorder.recordOutcome(completionEvent(atMs, session.id, decisionId, completion, content));
     const { outcome, tag, rows, bytes, durationUs } = completion;
     deps.metrics.observe("upstream", deps.connection, durationUs / 1_000);
     deps.watch?.completed({ atMs, decisionId, session, outcome, tag, sqlstate: undefined, rows, bytes, durationUs });
@@ -373,6 +375,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     record,
     hold,
     complete,
+    resultCaps: deps.content?.resultCaps(deps.connection),
   };
 }
 

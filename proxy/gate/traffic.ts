@@ -1,7 +1,9 @@
 // The one ordering for everything that isn't SQL: decide -> (hold) -> record -> release -> complete.
 import type { Decision, Obligations, RuleId } from "../../engine/model/decision.ts";
 import type { HttpFacts, LlmFacts, McpFacts } from "../../engine/model/request.ts";
+import type { RecordedResult } from "../../engine/model/session-event.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
+import type { ResultCaps } from "../recording/results.ts";
 
 /** A client session after login: the same record for every protocol. */
 export type TrafficSession = GateSession;
@@ -98,6 +100,8 @@ export type TrafficCompletion = {
   readonly tokens?: number;
   readonly usd?: number;
   readonly refs?: Readonly<Record<string, string>>;
+  /** What the client got, where the gate asks for it. For the recording alone. */
+  readonly result?: RecordedResult | undefined;
 };
 
 export type HoldOptions = {
@@ -139,4 +143,6 @@ export type TrafficGate = {
   ) => Promise<TrafficHoldOutcome>;
   /** Once per released verdict. */
   readonly complete: (session: TrafficSession, decisionId: string, completion: TrafficCompletion) => void;
+  /** How much of an answer is to be kept for its completion; undefined: nothing. */
+  readonly resultCaps?: ResultCaps | undefined;
 };

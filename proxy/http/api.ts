@@ -12,6 +12,7 @@ import { causeCode, GatewayError } from "../errors.ts";
 import type { Refusal, Subject, TrafficCompletion, TrafficVerdict, Withdrawal } from "../gate/traffic.ts";
 import { type AnswerPlan, planAnswer, sendAnswer } from "./answer.ts";
 import { statusUrlOf } from "./approval-status.ts";
+import { type Captured, captured } from "./captured.ts";
 import type { ExchangeHandler, HttpAnswer, HttpExchange, UpstreamRequest } from "./exchange.ts";
 import { HttpFaultError } from "./incoming.ts";
 import { acceptedForApproval, notRecorded, problemOfFault, problemOfRefusal } from "./problem.ts";
@@ -34,7 +35,8 @@ const unread: BodyFacts = {
 type Released = TrafficVerdict & { readonly kind: "release" };
 
 export function createApiHandler(deps: ApiDeps): ExchangeHandler {
-  return async (exchange) => {
+  return async (arrived) => {
+    const { exchange, result } = captured(arrived);
     const judged = await judge(deps, exchange);
     if (!judged.ok) {
       exchange.answer(judged.error);
@@ -44,7 +46,7 @@ export function createApiHandler(deps: ApiDeps): ExchangeHandler {
     const plan = planAnswer(verdict.obligations, exchange.request, deps);
     // `whyUnable` has asked the same before the verdict was given.
     if (!plan.ok) throw new Error("a verdict was released that can't be carried out");
-    await forward(deps, exchange, verdict, plan.value, body, withdrawal);
+    await forward(deps, { exchange, result }, verdict, plan.value, body, withdrawal);
   };
 }
 
@@ -203,7 +205,7 @@ const headerOf = ({ headers }: CanonicalRequest, name: string): string | undefin
 /** INVARIANT: the verdict is on record. Every way out of here completes it once. */
 async function forward(
   deps: ApiDeps,
-  exchange: HttpExchange,
+  { exchange, result }: Captured,
   verdict: Released,
   plan: AnswerPlan,
   body: ReadBody | undefined,
@@ -213,6 +215,7 @@ async function forward(
   const complete = (completion: Omit<TrafficCompletion, "durationUs">): void =>
     exchange.gate.complete(exchange.session, verdict.decisionId, {
       ...completion,
+      result: result(),
       durationUs: Math.round((performance.now() - startedMs) * 1_000),
     });
   const nothing = { rows: 0, bytes: 0 };

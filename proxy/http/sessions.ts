@@ -6,6 +6,7 @@ import type { ConnectionFacts } from "../../engine/model/principal.ts";
 import type { Authenticated, Clock, NewId } from "../deps.ts";
 import { sessionStartEvent } from "../gate/session-events.ts";
 import type { TrafficSession } from "../gate/traffic.ts";
+import type { ContentRecorder } from "../recording/content.ts";
 import type { Recorder } from "../recording/recorder.ts";
 
 export type HttpSessionsDeps = {
@@ -13,6 +14,8 @@ export type HttpSessionsDeps = {
   readonly clock: Clock;
   readonly newId: NewId;
   readonly limits: Pick<Limits, "httpSessionIdleMs" | "httpSessionsMax">;
+  /** Puts facts about who asks on record. */
+  readonly content?: Pick<ContentRecorder, "callerKey" | "ofCaller"> | undefined;
 };
 
 type Entry = { readonly id: string; readonly startedAtMs: number; lastUsedMs: number };
@@ -40,8 +43,8 @@ export class HttpSessions {
     protocol: "http" | "mcp" | "llm",
     name: string | undefined,
   ): TrafficSession {
-    const { clock, newId, recorder, limits } = this.#deps;
-    const key = keyOf(who, connection.name, name);
+    const { clock, newId, recorder, limits, content } = this.#deps;
+    const key = keyOf(who, connection.name, name, content?.callerKey(who) ?? "");
     const nowMs = clock.nowMs();
     let entry = this.#entries.get(key);
     const isNew = entry === undefined;
@@ -55,7 +58,7 @@ export class HttpSessions {
       application: name === undefined ? undefined : `agent/${name}`,
       expiresAtS: who.expiresAtS,
     };
-    if (isNew) recorder.recordIntent([sessionStartEvent(session, nowMs, protocol)]);
+    if (isNew) recorder.recordIntent([sessionStartEvent(session, nowMs, protocol, content)]);
     entry.lastUsedMs = nowMs;
     this.#entries.delete(key);
     this.#entries.set(key, entry);
@@ -88,11 +91,16 @@ export class HttpSessions {
   }
 }
 
-function keyOf({ identity, purpose }: Authenticated, connection: string, name: string | undefined): string {
+function keyOf(
+  { identity, purpose }: Authenticated,
+  connection: string,
+  name: string | undefined,
+  facts: string,
+): string {
   const { sub, kind, groups, on_behalf_of, ip } = identity;
   const parts = [sub, kind, on_behalf_of, ip].map((fact) => (isKnown(fact) ? (fact ?? null) : null));
   const sorted = isKnown(groups) ? [...groups].sort() : null;
   return createHash("sha256")
-    .update(JSON.stringify([connection, name ?? null, purpose ?? null, ...parts, sorted]))
+    .update(JSON.stringify([connection, name ?? null, purpose ?? null, ...parts, sorted, facts]))
     .digest("base64");
 }

@@ -38,10 +38,13 @@ import { refusalText } from "../../engine/mcp/deny.ts";
 import type { ContentMasker } from "../../engine/mcp/mask-text.ts";
 import type { ContentMask, Obligations } from "../../engine/model/decision.ts";
 import type { LlmFacts } from "../../engine/model/request.ts";
+import type { RecordedResult } from "../../engine/model/session-event.ts";
 import type { Clock, Log, NewId } from "../deps.ts";
 import type { Refusal, Subject, TrafficVerdict, Unable } from "../gate/traffic.ts";
+import { type Captured, captured } from "../http/captured.ts";
 import type { HttpExchange, ResponseSink, UpstreamResponse } from "../http/exchange.ts";
 import { ownerOf } from "../mcp/sessions.ts";
+import { bodyResult } from "../recording/results.ts";
 import { errorAnswer, refusedAnswer } from "./answers.ts";
 import type { Denials } from "./denials.ts";
 
@@ -84,9 +87,14 @@ class LlmExchange {
   readonly #exchange: HttpExchange;
   readonly #startedAtMs: number;
 
-  constructor(endpoint: LlmEndpoint, exchange: HttpExchange) {
+  /** What the client got so far, where it is recorded. */
+  readonly #sent: Captured["result"];
+
+  constructor(endpoint: LlmEndpoint, arrived: HttpExchange) {
     this.#endpoint = endpoint;
+    const { exchange, result } = captured(arrived);
     this.#exchange = exchange;
+    this.#sent = result;
     this.#startedAtMs = endpoint.clock.nowMs();
   }
 
@@ -223,7 +231,7 @@ class LlmExchange {
   }
 
   #whyUnable({ content = [], limits: owed }: Obligations, model: string): Unable | undefined {
-    if (content.some((mask) => mask.content.format === "json")) {
+    if (content.some((mask) => mask.content.format !== "text")) {
       return {
         code: "llm-mask-json",
         message: "masks of JSON paths say nothing about the text that a model reads",
@@ -410,7 +418,7 @@ class LlmExchange {
       this.#exchange.destroy();
     } finally {
       response.discard();
-      this.#completeAnswer(verdict, request, stream.summary(), outcome, sink.bytes());
+      this.#completeAnswer(verdict, request, stream.summary(), outcome, sink.bytes(), this.#sent());
     }
   }
 
@@ -458,7 +466,7 @@ class LlmExchange {
       if (denial !== undefined) denied.set(use.index, denial);
     }
     const shown = JSON.stringify(withDenied(message, denied));
-    this.#completeAnswer(verdict, request, summary, "ok", Buffer.byteLength(shown));
+    this.#completeAnswer(verdict, request, summary, "ok", Buffer.byteLength(shown), this.#resultOf(response, shown));
     if (held === undefined) this.#exchange.answer({ status: 200, headers: passedBack(response), body: shown });
     else held.end();
   }
@@ -525,13 +533,24 @@ class LlmExchange {
     const value = text === undefined ? undefined : readJson(text, limits.llmJsonDepthMax);
     const shown = value?.ok && isObject(value.value) ? JSON.stringify(show(value.value)) : bytes;
     if (shown === undefined) return this.#withhold(verdict, malformedAnswer);
-    this.#complete(verdict.decisionId, "ok", "200");
+    this.#complete(verdict.decisionId, "ok", "200", this.#resultOf(response, shown));
     this.#exchange.answer({ status: 200, headers: passedBack(response), body: shown });
   }
 
-  #complete(decisionId: string, outcome: "ok" | "error" | "refused" | "aborted", tag: string | undefined): void {
+  #resultOf(response: UpstreamResponse, body: Uint8Array | string): RecordedResult | undefined {
+    const caps = this.#exchange.gate.resultCaps;
+    return caps && bodyResult(body, headerIn(response, "content-type"), caps);
+  }
+
+  #complete(
+    decisionId: string,
+    outcome: "ok" | "error" | "refused" | "aborted",
+    tag: string | undefined,
+    result: RecordedResult | undefined = undefined,
+  ): void {
+    const { gate, session } = this.#exchange;
     const durationUs = Math.max(0, this.#endpoint.clock.nowMs() - this.#startedAtMs) * 1_000;
-    this.#exchange.gate.complete(this.#exchange.session, decisionId, { outcome, tag, rows: 0, bytes: 0, durationUs });
+    gate.complete(session, decisionId, { outcome, tag, rows: 0, bytes: 0, durationUs, result });
   }
 
   #completeAnswer(
@@ -540,6 +559,7 @@ class LlmExchange {
     answer: AnswerSummary,
     outcome: "ok" | "error" | "refused" | "aborted",
     bytes: number,
+    result: RecordedResult | undefined,
   ): void {
     const usd = costUsd(answer.usage, request.model, this.#endpoint.prices);
     this.#exchange.gate.complete(this.#exchange.session, verdict.decisionId, {
@@ -551,6 +571,7 @@ class LlmExchange {
       tokens: totalTokens(answer.usage),
       ...(usd === undefined ? {} : { usd }),
       refs: answer.messageId === undefined ? {} : { message: answer.messageId },
+      result,
     });
   }
 }

@@ -17,7 +17,8 @@ import {
 import { maskMessage } from "../../engine/mcp/mask-message.ts";
 import type { ContentMasker } from "../../engine/mcp/mask-text.ts";
 import { isFrom, methodOf } from "../../engine/mcp/methods.ts";
-import { modernVersion, versionMetaKey } from "../../engine/mcp/versions.ts";
+import { createdTask, isTaskMethod, offeredTasks, ownTasks, taskIdOf } from "../../engine/mcp/tasks.ts";
+import { isVersion, modernVersion, versionMetaKey } from "../../engine/mcp/versions.ts";
 import type { ContentMask, Obligations } from "../../engine/model/decision.ts";
 import type { McpFacts } from "../../engine/model/request.ts";
 import type { Clock, Log } from "../deps.ts";
@@ -30,9 +31,11 @@ import type {
   Unable,
   Withdrawal,
 } from "../gate/traffic.ts";
+import { bodyResult } from "../recording/results.ts";
 import { filterList } from "./lists.ts";
 import type { SqlArguments } from "./sql-arguments.ts";
-import type { Asked, McpState } from "./state.ts";
+import type { Asked, McpState, Owed } from "./state.ts";
+import type { McpTask, TaskBook } from "./tasks.ts";
 import type { KnownTool, ToolBook } from "./tool-book.ts";
 
 export type McpConnection = {
@@ -40,6 +43,7 @@ export type McpConnection = {
   /** Goes before the names of tools and prompts: `crm.refund`. */
   readonly server: string;
   readonly book: ToolBook;
+  readonly tasks: TaskBook;
   /** `deny`: a tool that changed is hidden and refused until somebody accepts it. */
   readonly onToolChange: "alert" | "deny";
   readonly makeMasker: (masks: readonly ContentMask[]) => ContentMasker;
@@ -91,6 +95,14 @@ export type Mediator = {
   readonly lost: (peer: Peer, asked: Asked, code: string, message: string) => RpcMessage;
 };
 
+/** What a request about a task is about, and what the answer must meet besides the request's own obligations. */
+type AboutTask = {
+  readonly id: string;
+  readonly task: McpTask;
+  readonly tool: KnownTool["tool"] | undefined;
+  readonly owed: Owed;
+};
+
 const nothing: Down = { toClient: undefined, toServer: undefined };
 
 export function createMediator(connection: McpConnection): Mediator {
@@ -135,7 +147,7 @@ export function createMediator(connection: McpConnection): Mediator {
   };
 
   const refusalAnswer = (message: RpcRequest, refusal: Refusal): RpcResult | RpcError =>
-    message.method === "tools/call"
+    answersCall(message.method)
       ? refusedCall(message.id, refusal, isModernRequest(message))
       : refusedRequest(message.id, refusal);
 
@@ -182,7 +194,11 @@ export function createMediator(connection: McpConnection): Mediator {
       });
     }
     if (!action.ok) return refuseFault(peer, message, action.error);
-    const subject = subjectOf(action.value, peer, message.kind === "request" ? { rpc: idKey(message.id) } : {});
+    const refs = message.kind === "request" ? { rpc: idKey(message.id) } : {};
+    const task = isTaskMethod(message.method) ? taskFor(peer, message.params) : undefined;
+    const of = task !== undefined && "task" in task ? { task: task.task.decisionId } : {};
+    const subject = subjectOf(action.value, peer, { ...refs, ...of });
+    if (task !== undefined && "code" in task) return refuseFault(peer, message, task, subject);
     const verdict = peer.gate.decide(peer.session, subject);
     if (verdict.kind === "refuse") {
       peer.gate.record(peer.session, [verdict]);
@@ -198,9 +214,10 @@ export function createMediator(connection: McpConnection): Mediator {
       const asked: Asked = {
         id: message.id,
         method: message.method,
-        tool: prepared.tool,
+        tool: prepared.tool ?? task?.tool,
         decisionId: released.decisionId,
-        obligations: released.obligations,
+        owed: task === undefined ? owedOf(released.obligations) : bothOwed(owedOf(released.obligations), task.owed),
+        ...(task === undefined ? {} : { taskId: task.id }),
         startedAtMs: connection.clock.nowMs(),
         ...(withdrawal === undefined
           ? {}
@@ -223,11 +240,13 @@ export function createMediator(connection: McpConnection): Mediator {
           if (sql === "gone") return { kind: "gone" };
           if (sql !== "granted") return notHeld(refuseFault(peer, message, sql, subject));
         }
-        if (verdict.kind === "release") {
-          peer.gate.record(peer.session, [verdict]);
-          return notHeld(release(verdict));
+        // Waiting took time: policies, counters and the hour may have moved on.
+        const now = prepared.sqlHold === undefined ? verdict : peer.gate.decide(peer.session, subject);
+        if (now.kind !== "hold") {
+          peer.gate.record(peer.session, [now]);
+          return now.kind === "release" ? notHeld(release(now)) : notHeld(refused(message, now.refusal));
         }
-        const outcome = await peer.gate.hold(peer.session, verdict, signal, {
+        const outcome = await peer.gate.hold(peer.session, now, signal, {
           waitMs,
           onAsked: ({ notice }) => onAsked(notice),
         });
@@ -237,6 +256,34 @@ export function createMediator(connection: McpConnection): Mediator {
         return notHeld(release(outcome.verdict, outcome.withdrawal));
       },
     };
+  };
+
+  /** The task that a request is about: one's own, made by a call that would still be let through. */
+  const taskFor = (peer: Peer, params: JsonObject | undefined): AboutTask | McpFault => {
+    const id = taskIdOf(params);
+    const task = id === undefined ? undefined : connection.tasks.find(id, peer.state.owner);
+    if (id === undefined || task === undefined) {
+      return {
+        code: "mcp-task-unknown",
+        message: "there is no such task of yours",
+        help: "tasks are forgotten in time",
+      };
+    }
+    const known = book.get(task.tool);
+    const decision = previewTool(peer, task.tool);
+    if (
+      decision === undefined ||
+      decision.effect === "deny" ||
+      (known?.isChanged && connection.onToolChange === "deny")
+    ) {
+      return {
+        code: "mcp-task-refused",
+        message: `a call of \`${task.tool}\` isn't let through any more, so neither is what it made`,
+        help: undefined,
+      };
+    }
+    const owed = bothOwed(task.owed, { content: decision.obligations.content ?? [], limits: [] });
+    return { id, task, tool: known?.tool, owed };
   };
 
   type Prepared =
@@ -434,8 +481,24 @@ export function createMediator(connection: McpConnection): Mediator {
     if (!row || !isFrom(row, "server") || row.form !== "notification") return nothing;
     if (message.method === "notifications/tools/list_changed") book.forget();
     if (message.method === "notifications/resources/updated" && !mayRead(peer, message)) return nothing;
+    if (message.method.startsWith("notifications/tasks")) return passTaskNews(peer, message);
     const shown = masked(message, allMasks(peer));
     return "kind" in shown ? { ...nothing, toClient: shown } : nothing;
+  };
+
+  /** One's own tasks only, and what an answer to `tasks/get` would show. */
+  const passTaskNews = (peer: Peer, message: RpcNotification): Down => {
+    const { params } = message;
+    const about = taskFor(peer, params);
+    if (params === undefined || "code" in about) return nothing;
+    const owed = bothOwed(about.owed, { content: allMasks(peer), limits: [] });
+    const asked = { id: about.id, method: "tasks/get", tool: about.tool, decisionId: about.task.decisionId, owed };
+    const checked =
+      checkInputRequests(peer, params) ?? checkTask({ kind: "result", id: about.id, result: params }, about.id);
+    const shown = "kind" in checked ? maskTask(checked, asked) : checked;
+    return "kind" in shown && shown.kind === "result"
+      ? { ...nothing, toClient: { ...message, params: shown.result } }
+      : nothing;
   };
 
   /** The name of a resource that may not be read isn't told either. */
@@ -467,10 +530,13 @@ export function createMediator(connection: McpConnection): Mediator {
     );
     if (isFirst) {
       const outcome = unable !== undefined ? "refused" : message.kind === "error" ? "error" : "ok";
-      const bytes = JSON.stringify(shown.kind === "result" ? shown.result : null).length;
+      const text = JSON.stringify(shown.kind === "result" ? shown.result : null);
+      const bytes = text.length;
+      const caps = shown.kind === "result" ? peer.gate.resultCaps : undefined;
+      const result = caps && bodyResult(text, "application/json", caps);
       const durationUs = Math.max(0, connection.clock.nowMs() - asked.startedAtMs) * 1_000;
       const tag = unable?.code ?? (shown.kind === "result" && shown.result.isError === true ? "tool-error" : undefined);
-      peer.gate.complete(peer.session, asked.decisionId, { outcome, tag, rows: 0, bytes, durationUs });
+      peer.gate.complete(peer.session, asked.decisionId, { outcome, tag, rows: 0, bytes, durationUs, result });
     }
     return { ...nothing, toClient: shown };
   };
@@ -480,31 +546,33 @@ export function createMediator(connection: McpConnection): Mediator {
     message: RpcResult | RpcError,
     asked: Asked,
   ): { readonly shown: RpcResult | RpcError; readonly unable: Unable | undefined } => {
-    const listed = message.kind === "result" ? showResult(peer, ownAnswer(message), asked) : message;
-    const shown = "kind" in listed ? masked(listed, asked.obligations.content ?? []) : listed;
+    const checked = message.kind === "result" ? checkResult(peer, ownAnswer(message), asked) : message;
+    const shown = "kind" in checked ? maskAnswer(checked, asked) : checked;
     const unable = "kind" in shown ? misfitOf(shown, asked) : shown;
     if (unable === undefined && "kind" in shown && (shown.kind === "result" || shown.kind === "error")) {
       return { shown, unable: undefined };
     }
     const why = unable ?? { code: "internal-error", message: "the answer can't be shown", help: undefined };
+    const isModern = message.kind === "result" && Object.hasOwn(message.result, "resultType");
+    return { shown: withheld(asked, why, isModern), unable: why };
+  };
+
+  const withheld = (asked: Answering, why: Unable, isModern: boolean): RpcResult | RpcError => {
     const refusal: Refusal = {
       decisionId: asked.decisionId,
       code: why.code,
       reason: why.message,
-      rules: (asked.obligations.content ?? []).map((mask) => mask.rule),
+      rules: asked.owed.content.map((mask) => mask.rule),
       help: why.help,
       approvalId: undefined,
       retry: "never",
     };
-    const isModern = message.kind === "result" && Object.hasOwn(message.result, "resultType");
-    const answer =
-      asked.method === "tools/call" ? refusedCall(asked.id, refusal, isModern) : refusedRequest(asked.id, refusal);
-    return { shown: answer, unable: why };
+    return answersCall(asked.method) ? refusedCall(asked.id, refusal, isModern) : refusedRequest(asked.id, refusal);
   };
 
-  const misfitOf = (message: RpcMessage, asked: Asked): Unable | undefined => {
+  const misfitOf = (message: RpcMessage, asked: Answering): Unable | undefined => {
     if (message.kind !== "result") return undefined;
-    const max = resultBytesMax(asked.obligations);
+    const max = resultBytesMax(asked.owed);
     if (max !== undefined && Buffer.byteLength(JSON.stringify(message.result)) > max.bytes) {
       return { code: "limit", message: `the answer is larger than ${max.bytes} bytes`, help: `limited by ${max.rule}` };
     }
@@ -512,7 +580,7 @@ export function createMediator(connection: McpConnection): Mediator {
     if (asked.tool?.checkResult === undefined || structured === undefined || message.result.isError === true)
       return undefined;
     const misfit = asked.tool.checkResult(structured);
-    if (misfit === undefined || (asked.obligations.content ?? []).length === 0) return undefined;
+    if (misfit === undefined || asked.owed.content.length === 0) return undefined;
     return {
       code: "mcp-masked-misfit",
       message: `masked, the result no longer fits the tool's output schema: ${misfit}`,
@@ -520,8 +588,27 @@ export function createMediator(connection: McpConnection): Mediator {
     };
   };
 
-  const showResult = (peer: Peer, message: RpcResult, asked: Asked): RpcResult | Unable => {
-    if (field(message.result, "resultType") === "input_required") return showInputRequests(peer, message);
+  const maskAnswer = (message: RpcResult | RpcError, asked: Asked): RpcMessage | Unable =>
+    asked.taskId !== undefined && asked.method !== "tasks/result" && message.kind === "result"
+      ? maskTask(message, asked)
+      : masked(message, asked.owed.content);
+
+  /** The result that a task holds (2026-07-28) is masked as the same result by itself; refused, it is refused alone. */
+  const maskTask = (message: RpcResult, asked: Answering): RpcMessage | Unable => {
+    const outer = masked({ ...message, result: withoutField(message.result, "result") }, asked.owed.content);
+    const result = field(message.result, "result");
+    if (!("kind" in outer) || outer.kind !== "result" || !isObject(result)) return outer;
+    const inner = masked({ ...message, result }, asked.owed.content);
+    const why = "kind" in inner ? misfitOf(inner, asked) : inner;
+    const told = why === undefined ? inner : withheld({ ...asked, method: "tasks/result" }, why, true);
+    if (!("kind" in told) || told.kind !== "result") return outer;
+    return { ...outer, result: withField(outer.result, "result", told.result) };
+  };
+
+  /** Before masks: lists are filtered, tasks noted, what the server asks within is decided. */
+  const checkResult = (peer: Peer, message: RpcResult, asked: Asked): RpcResult | Unable => {
+    const asks = checkInputRequests(peer, message.result);
+    if (asks !== undefined) return asks;
     switch (asked.method) {
       case "initialize":
       case "server/discover":
@@ -537,28 +624,58 @@ export function createMediator(connection: McpConnection): Mediator {
             return decision !== undefined && decision.effect !== "deny";
           }),
         };
+      case "tools/call":
+        return noteTask(peer, message, asked);
+      case "tasks/list":
+        return {
+          ...message,
+          result: ownTasks(message.result, (id) => connection.tasks.find(id, peer.state.owner) !== undefined),
+        };
+      case "tasks/get":
+      case "tasks/cancel":
+        return checkTask(message, asked.taskId);
       default:
         return message;
     }
   };
 
-  const showServer = (peer: Peer, message: RpcResult): RpcResult => {
+  const noteTask = (peer: Peer, message: RpcResult, asked: Asked): RpcResult | Unable => {
+    const id = createdTask(message.result);
+    if (!id.ok) return malformed(id.error);
+    if (id.value === undefined) return message;
+    const { owner } = peer.state;
+    const task = { owner, tool: asked.tool?.name ?? "", decisionId: asked.decisionId, owed: asked.owed };
+    return connection.tasks.add(id.value, task) ? message : malformed("the task's id is another call's");
+  };
+
+  const checkTask = (message: RpcResult, id: string | undefined): RpcResult | Unable => {
+    const named = field(message.result, "taskId");
+    if (named !== undefined && named !== id) return malformed("the answer is about another task");
+    return message;
+  };
+
+  const showServer = (peer: Peer, message: RpcResult): RpcResult | Unable => {
     const version = textField(message.result, "protocolVersion");
-    if (version !== undefined) peer.state.version = version;
+    if (version !== undefined && !isVersion(version)) return malformed("the server's protocol version is none");
+    if (version !== undefined) peer.state.agree(version);
     const instructions = textField(message.result, "instructions");
     const isChanged = instructions !== undefined && book.pin("(instructions)", { instructions });
     const capabilities = field(message.result, "capabilities");
     let { result } = message;
-    if (isObject(capabilities)) result = withField(result, "capabilities", withoutField(capabilities, "tasks"));
+    if (isObject(capabilities)) {
+      const tasks = offeredTasks(field(capabilities, "tasks"));
+      const others = withoutField(capabilities, "tasks");
+      result = withField(result, "capabilities", tasks === undefined ? others : withField(others, "tasks", tasks));
+    }
     if (isChanged && connection.onToolChange === "deny") result = withoutField(result, "instructions");
     return { ...message, result };
   };
 
   /** What a server asks within a result. One request that isn't allowed refuses the whole: there is no way to answer it. */
-  const showInputRequests = (peer: Peer, message: RpcResult): RpcResult | Unable => {
-    const requests = field(message.result, "inputRequests") ?? {};
-    if (!isObject(requests))
-      return { code: "mcp-answer-malformed", message: "the server's answer is malformed", help: undefined };
+  const checkInputRequests = (peer: Peer, result: JsonObject): Unable | undefined => {
+    const requests = field(result, "inputRequests");
+    if (requests === undefined) return undefined;
+    if (!isObject(requests)) return malformed("the server asks in a form that isn't known");
     for (const request of Object.values(requests)) {
       const method = isObject(request) ? textField(request, "method") : undefined;
       const row = method === undefined ? undefined : methodOf(method);
@@ -582,7 +699,7 @@ export function createMediator(connection: McpConnection): Mediator {
       }
       peer.gate.complete(peer.session, verdict.decisionId, done("ok", 0, 0));
     }
-    return message;
+    return undefined;
   };
 
   return {
@@ -675,7 +792,25 @@ const done = (outcome: "ok" | "error" | "refused", bytes: number, durationUs: nu
   durationUs,
 });
 
-function resultBytesMax(obligations: Obligations): { readonly bytes: number; readonly rule: string } | undefined {
-  const limit = obligations.limits.find(({ unit, window }) => unit === "bytes" && window === undefined);
-  return limit && { bytes: limit.max, rule: limit.rule };
+const malformed = (message: string): Unable => ({ code: "mcp-answer-malformed", message, help: undefined });
+
+/** What an answer is shown for. */
+type Answering = Pick<Asked, "id" | "method" | "tool" | "decisionId" | "owed">;
+
+/** What the model reads: a refusal is a result there. */
+const answersCall = (method: string): boolean => method === "tools/call" || method === "tasks/result";
+
+const owedOf = ({ content = [], limits }: Obligations): Owed => ({
+  content,
+  limits: limits.filter(({ window }) => window === undefined),
+});
+
+const bothOwed = (a: Owed, b: Owed): Owed => {
+  const content = new Map([...a.content, ...b.content].map((mask) => [JSON.stringify(mask), mask]));
+  return { content: [...content.values()], limits: [...a.limits, ...b.limits] };
+};
+
+function resultBytesMax({ limits }: Owed): { readonly bytes: number; readonly rule: string } | undefined {
+  const [least] = limits.filter(({ unit }) => unit === "bytes").toSorted((a, b) => a.max - b.max);
+  return least && { bytes: least.max, rule: least.rule };
 }

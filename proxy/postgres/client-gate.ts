@@ -2,6 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { watchedRelations } from "../../engine/sql/definition-watch.ts";
 import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
+import { RowCapture } from "../recording/results.ts";
 import { Contexts } from "./contexts.ts";
 import { encodeRefusal, failingNamedParse, failingQuery, failingUnnamedParse, refusalOf, refusals } from "./deny.ts";
 import { type Ending, type Handled, holdFailed, tokenExpired, tokenRevoked } from "./handled.ts";
@@ -251,9 +252,13 @@ export class ClientGate {
     if (statement.facts.verb === "listen") state.isListening = true;
   }
 
-  newRun(release: Release): Run {
-    const { state } = this.parts;
-    const run = { release, rows: 0, bytes: 0, startedUs: stopwatchUs(), segment: state.segment };
+  /** `formats`: those of the result that its Bind asks for. */
+  newRun(release: Release, formats: readonly number[] = []): Run {
+    const { state, options } = this.parts;
+    const caps = options.gate.resultCaps;
+    const capture = caps && { rows: new RowCapture(caps), formats, columns: undefined };
+    const started = { release, rows: 0, bytes: 0, startedUs: stopwatchUs(), segment: state.segment };
+    const run: Run = capture === undefined ? started : { ...started, capture };
     state.openRuns.add(run);
     return run;
   }

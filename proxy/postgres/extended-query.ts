@@ -4,7 +4,7 @@ import { type ClientGate, isCopy, type ParseAnswer } from "./client-gate.ts";
 import { refusalOf, refusals } from "./deny.ts";
 import type { Handled } from "./handled.ts";
 import type { Outbox } from "./outbox.ts";
-import { encodeClose, encodeDescribe, encodeFlush, encodeParse } from "./protocol/encode.ts";
+import { encodeClose, encodeDescribe, encodeExecute, encodeFlush, encodeParse } from "./protocol/encode.ts";
 import type { FrontendMessage } from "./protocol/frontend.ts";
 import type { Prepared, Release, SessionState } from "./session-state.ts";
 import type { SqlVerdict } from "./sql-gate.ts";
@@ -133,7 +133,7 @@ export class ExtendedQuery {
     if (!release) return this.#gate.refuse(refusals.badLayout, "named");
     const state = this.#state;
     if (prepared.sent?.text !== release.rewritten.text) this.#parseAnew(message.statement, prepared, release);
-    const run = this.#gate.newRun(release);
+    const run = this.#gate.newRun(release, message.resultFormats);
     this.#toUpstream.add(frame);
     state.portals.announce(message.portal, run, state.segment);
     state.sent({ kind: "bind", portal: message.portal, run });
@@ -189,7 +189,9 @@ export class ExtendedQuery {
     if (run && !this.#gate.readsAsApproved(run.release)) return this.#gate.refuse(refusals.textStyleMoved, "named");
     const overtaken = mayBeCursor ? this.#gate.cursorOvertaken("named") : this.#gate.overtaken(run.release);
     if (overtaken) return overtaken;
-    this.#toUpstream.add(frame);
+    // A write without RETURNING runs to its end however few rows are asked for; so does what counts in its place.
+    const isCountOnly = run?.release.rewritten.ceiling?.isCountOnly === true;
+    this.#toUpstream.add(isCountOnly ? encodeExecute(message.portal) : frame);
     // A portal that isn't ours is a cursor that a decided DECLARE made, or an error at the server.
     state.sent({ kind: "execute", run });
     if (run) this.#gate.announce(run.release);

@@ -1,8 +1,9 @@
 // What the gateway knows of one session at the server: names, settings, and the answers it still owes.
 import type { AnalyzedStatement, SessionEffect } from "../../engine/sql/types.ts";
+import type { RowCapture } from "../recording/results.ts";
 import { Fifo } from "./fifo.ts";
 import { OpenCursors } from "./open-cursors.ts";
-import type { TransactionStatus } from "./protocol/backend.ts";
+import type { ColumnDescription, TransactionStatus } from "./protocol/backend.ts";
 import type { ErrorText } from "./protocol/encode.ts";
 import type { Named } from "./protocol/frontend.ts";
 import {
@@ -43,6 +44,20 @@ export type Run = {
   bytes: number;
   readonly startedUs: number;
   readonly segment: number;
+  /** What a statement under a ceiling has changed, as the server counted it. */
+  counted?: string;
+  /** The rule whose ceiling ended it. */
+  overLimit?: string;
+  /** Keeps what the client gets, where that is recorded. */
+  readonly capture?: RunCapture;
+};
+
+export type RunCapture = {
+  readonly rows: RowCapture;
+  /** Result formats of its Bind; [] for text. */
+  readonly formats: readonly number[];
+  /** As the server described it to the client; undefined where it didn't. */
+  columns: readonly ColumnDescription[] | undefined;
 };
 
 /** What the upstream owes for one message that it was sent. Hidden answers belong to messages of the gateway's own. */

@@ -1,7 +1,9 @@
 // The one ordering, as the PostgreSQL wire sees it: analyze -> evaluate -> (hold) -> record -> release.
 import type { Decision } from "../../engine/model/decision.ts";
 import type { ConnectionFacts, IdentityFacts } from "../../engine/model/principal.ts";
+import type { RecordedResult } from "../../engine/model/session-event.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../../engine/sql/types.ts";
+import type { ResultCaps } from "../recording/results.ts";
 
 /** A client session after login. */
 export type GateSession = {
@@ -71,6 +73,10 @@ export type Completion = {
   readonly durationUs: number;
   /** Where the CancelRequest with this session's key came from, of what was cancelled by one. */
   readonly cancelledBy?: string;
+  /** The rule whose ceiling of changed rows it went over: the server has undone it. */
+  readonly overLimit?: string;
+  /** What the client got, where the gate asks for it. For the recording alone. */
+  readonly result?: RecordedResult;
 };
 
 /**
@@ -113,6 +119,8 @@ export type SqlGate = {
     client: HeldClient,
   ) => Promise<HoldOutcome>;
   readonly complete: (session: GateSession, decisionId: string, completion: Completion) => void;
+  /** How much of an answer is to be kept for its completion; undefined: nothing. */
+  readonly resultCaps?: ResultCaps | undefined;
   readonly open: (session: GateSession) => void;
   readonly close: (session: GateSession, reason: string) => void;
 };

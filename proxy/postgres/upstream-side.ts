@@ -1,10 +1,14 @@
 // backend messages -> matched with what was sent, checked, and passed on to the client.
+
+import type { RecordedResult } from "../../engine/model/session-event.ts";
 import { mismatchOf, type RowShape } from "../../engine/sql/row-shape.ts";
-import { encodeRefusal } from "./deny.ts";
+import { ceilingRefusal, countOf, isOverCeiling, tagOf } from "./change-ceiling.ts";
+import { encodeRefusal, refusalOf } from "./deny.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
 import {
   backendType,
+  type ColumnDescription,
   decodeColumns,
   decodeCommandTag,
   decodeErrorFields,
@@ -13,10 +17,11 @@ import {
   decodeReady,
   fieldOf,
 } from "./protocol/backend.ts";
+import { encodeCommandComplete, encodeNoData } from "./protocol/encode.ts";
 import { sqlstate } from "./protocol/sqlstate.ts";
 import { type About, scrub } from "./scrub.ts";
 import type { Answer, Release, Run, SessionState } from "./session-state.ts";
-import type { Completion, GateSession } from "./sql-gate.ts";
+import type { Completion, GateSession, SqlRefusal } from "./sql-gate.ts";
 import { stopwatchUs } from "./stopwatch.ts";
 import { pinnedSettings } from "./upstream.ts";
 
@@ -41,6 +46,9 @@ export class UpstreamSide {
   /** Descriptions that were found to agree: the same bytes need no second look. */
   readonly #agreed = new WeakMap<RowShape, Buffer>();
 
+  /** Descriptions that were asked for, for the recording of results. */
+  readonly #describedAs = new WeakMap<Release["rewritten"], readonly ColumnDescription[]>();
+
   #cancelledBy: string | undefined;
 
   constructor(parts: UpstreamSideParts) {
@@ -53,9 +61,14 @@ export class UpstreamSide {
   handleBulk(bytes: Buffer, rows: number): UpstreamFault | undefined {
     const run = this.#bulkRun();
     if (run && isFault(run)) return run;
+    if (run?.release.rewritten.ceiling?.isCountOnly) {
+      run.counted = countOf(bytes);
+      return undefined;
+    }
     if (run) {
       run.rows += rows;
       run.bytes += bytes.length;
+      run.capture?.rows.add(bytes, rows);
     }
     this.#out.add(bytes);
     return undefined;
@@ -144,14 +157,17 @@ export class UpstreamSide {
     const head = state.answers.first();
     const run = this.#bulkRun();
     if (!head || (run && isFault(run))) return outOfStep;
+    let told = frame;
     if (run) {
-      const tag = decodeCommandTag(frame);
+      const { ceiling } = run.release.rewritten;
+      const tag = ceiling === undefined ? decodeCommandTag(frame) : tagOf(ceiling, run.counted, frame);
+      if (ceiling !== undefined) told = encodeCommandComplete(tag);
       const effects = run.release.statement?.effects;
       if (effects && effects.length > 0) state.confirm(effects, tag);
       if (isProtectedWrite(run.release)) state.hasProtectedWrite = true;
       this.#complete(run, "ok", tag, undefined);
     }
-    this.#pass(head, frame);
+    this.#pass(head, told);
     if (head.kind === "query") head.at += 1;
     else {
       state.answers.take();
@@ -215,8 +231,36 @@ export class UpstreamSide {
       const fault = this.#shapeFault(rewritten.shape, frame);
       if (fault) return fault;
     }
+    if (type === backendType.rowDescription && rewritten?.ceiling?.isCountOnly) {
+      if (head?.kind === "describe") this.#pass(head, encodeNoData());
+      return undefined;
+    }
+    if (type === backendType.rowDescription && this.#keepsResults && head && rewritten) {
+      this.#keepColumns(head, rewritten, frame);
+    }
     this.#pass(head, frame);
     return undefined;
+  }
+
+  /** Names and types for the recording: of the Query's run, or of every run of what a Describe was about. */
+  #keepColumns(head: Answer, rewritten: Release["rewritten"], frame: Buffer): void {
+    const columns = decodeColumns(frame);
+    const capture = head.kind === "query" ? head.runs[head.at]?.capture : undefined;
+    if (capture !== undefined) capture.columns = columns;
+    else this.#describedAs.set(rewritten, columns);
+  }
+
+  get #keepsResults(): boolean {
+    return this.#parts.options.gate.resultCaps !== undefined;
+  }
+
+  /** As much of the result as is recorded. A Query's formats are those of its description: a binary cursor's rows are binary. */
+  #resultOf({ capture, release: { rewritten } }: Run): { readonly result?: RecordedResult } {
+    if (capture === undefined) return {};
+    const { columns: own, formats } = capture;
+    const columns = own ?? this.#describedAs.get(rewritten) ?? rewritten.shape?.columns;
+    const result = capture.rows.read({ columns, formats: own?.map(({ format }) => format) ?? formats });
+    return result === undefined ? {} : { result };
   }
 
   /** The server reads the statement otherwise than the analysis did, or a table has changed since the catalog was read. */
@@ -283,9 +327,11 @@ export class UpstreamSide {
     }
     const head = state.answers.first();
     if (!head) return outOfStep;
-    const code = fieldOf(fields, "C");
+    const over = isOverCeiling(frame) ? this.#overCeiling(head) : undefined;
+    const code = over?.sqlstate ?? fieldOf(fields, "C");
     state.failed();
     if (head.kind === "refusal") this.#out.add(encodeRefusal(head.refusal));
+    else if (over !== undefined) this.#out.add(encodeRefusal(refusalOf(over)));
     else {
       const scrubbed = scrub(backendType.error, frame, this.#about(head), false);
       if (scrubbed) this.#out.add(scrubbed);
@@ -293,6 +339,14 @@ export class UpstreamSide {
     this.#skip(head, code);
     this.#copyIsNotIn();
     return undefined;
+  }
+
+  /** The server has undone the statement that it is at: what the client is told in place of the server's own error. */
+  #overCeiling(head: Answer): SqlRefusal | undefined {
+    const run = head.kind === "query" ? head.runs[head.at] : runOf(head);
+    const refusal = run && ceilingRefusal(run.release);
+    if (run && refusal) run.overLimit = refusal.rule;
+    return refusal;
   }
 
   /**
@@ -377,6 +431,8 @@ export class UpstreamSide {
       bytes: run.bytes,
       durationUs: stopwatchUs() - run.startedUs,
       ...(outcome === "cancelled" && this.#cancelledBy !== undefined ? { cancelledBy: this.#cancelledBy } : undefined),
+      ...(run.overLimit === undefined ? undefined : { overLimit: run.overLimit }),
+      ...(run.capture === undefined ? undefined : this.#resultOf(run)),
     });
   }
 

@@ -15,6 +15,10 @@ export type BindValues = {
   readonly parameters: readonly Parameter[] | undefined;
 };
 
+type Typed = Pick<BindValues, "parameters"> & {
+  readonly context: Pick<SqlContext, "parameterTypes"> | undefined;
+};
+
 /** Text as the client sent it; binary values as text where their type is certain, else as hexadecimal digits. */
 export const recordedValues = (bound: BindValues): readonly RecordedValue[] =>
   bounded(bound.values.length, (i) => {
@@ -24,6 +28,12 @@ export const recordedValues = (bound: BindValues): readonly RecordedValue[] =>
     const text = binary ?? (bound.context === undefined || isBinary(bound, i) ? undefined : textOf(value));
     return text === undefined ? { form: "hex", bytes: value } : { form: "text", bytes: Buffer.from(text) };
   });
+
+/** What a server's or client's bytes of one value are, as text where that is certain. `format`: 0 is text. */
+export function readableValue(value: Uint8Array, type: number, format: number): string | undefined {
+  if (format === 0) return textOf(value);
+  return fromBinary({ context: { parameterTypes: [type] }, parameters: undefined }, value, 0);
+}
 
 /** Values that are text already: arguments of a call. */
 export const recordedTexts = (values: readonly (string | null)[]): readonly RecordedValue[] =>
@@ -73,7 +83,7 @@ function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
-function fromBinary({ context, parameters }: BindValues, value: Uint8Array, i: number): string | undefined {
+function fromBinary({ context, parameters }: Typed, value: Uint8Array, i: number): string | undefined {
   const own = parameters?.[i];
   const types = { parameterTypes: [context?.parameterTypes[i] ?? 0], parameterFormats: [1] };
   const read = parameterFact(own === undefined ? [] : [own], [value], types);

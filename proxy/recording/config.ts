@@ -5,8 +5,9 @@ import type { ConfigReader, Path } from "../config-reader.ts";
 import { durationMs, durationSchema, keysIn, secretOf, secretSchema } from "../config-schema.ts";
 import { recipientFault } from "../identity/jose.ts";
 import { z } from "../schema.ts";
+import { factNameFault } from "./caller-facts.ts";
 import type { CheckpointSinkConfig } from "./checkpoint-sinks.ts";
-import type { ContentConfig } from "./content.ts";
+import type { ContentConfig, FactsConfig, ResultsConfig } from "./content.ts";
 
 export type CheckpointConfig = {
   /** Ed25519, PKCS #8 PEM. */
@@ -39,7 +40,20 @@ const checkpointsSchema = z.strictObject({
 
 const encryptSchema = z.strictObject({ to: z.string().min(1), statement: z.boolean().default(false) });
 
+const resultsSchema = z.strictObject({
+  as: z.enum(["clear", "sealed"]).default("sealed"),
+  rows: z.int().min(0).max(10_000).default(limits.recordResultRows),
+  bytes: z.int().min(64).max(limits.recordResultBytesMax).default(limits.recordResultBytes),
+  connections: z.array(z.string().min(1)).optional(),
+});
+const callerSchema = z.strictObject({
+  as: z.enum(["clear", "sealed"]).default("sealed"),
+  facts: z.array(z.string().min(1)).max(limits.recordFactsMax),
+});
+
 export const recordingSchema = z.strictObject({
+  results: resultsSchema.optional(),
+  caller: callerSchema.optional(),
   parameters: z.enum(["count", "clear"]).default("count"),
   encrypt: encryptSchema.optional(),
   directory: z.string().min(1),
@@ -49,23 +63,65 @@ export const recordingSchema = z.strictObject({
 export const recordingKeys: readonly string[] = [
   recordingSchema,
   encryptSchema,
+  resultsSchema,
+  callerSchema,
   checkpointsSchema,
   sinkSchema,
   sinkSchema.shape.s3.unwrap(),
 ].flatMap(keysIn);
 
-/** Undefined: bind values are counted. */
+type Parsed = z.infer<typeof recordingSchema>;
+
+/** Undefined: bind values are counted, and nothing is recorded of results and of who asks beyond `principal`. */
 export function buildContent(
-  { parameters, encrypt }: Pick<z.infer<typeof recordingSchema>, "parameters" | "encrypt">,
+  { parameters, encrypt, results, caller }: Pick<Parsed, "parameters" | "encrypt" | "results" | "caller">,
+  connections: readonly string[],
   path: Path,
   at: ConfigReader,
 ): ContentConfig | undefined {
-  if (encrypt === undefined) return parameters === "clear" ? { kind: "clear" } : undefined;
+  const beside = {
+    ...(results === undefined ? {} : { results: buildResults(results, connections, [...path, "results"], at) }),
+    ...(caller === undefined ? {} : { facts: buildFacts(caller, [...path, "caller"], at) }),
+  };
+  if (encrypt === undefined) {
+    for (const [name, part] of Object.entries({ results, caller })) {
+      if (part?.as === "sealed") {
+        at.complain([...path, name], "there is nobody to seal it for: add `encrypt: { to: … }`, or say `as: clear`");
+      }
+    }
+    if (parameters === "clear") return { kind: "clear", ...beside };
+    return results === undefined && caller === undefined ? undefined : { kind: "clear", hasNoValues: true, ...beside };
+  }
   if (parameters === "clear") at.complain([...path, "parameters"], "values are either in clear or encrypted, not both");
   const to = at.file(encrypt.to, [...path, "encrypt", "to"]);
   const fault = to === "" ? undefined : recipientFault(to);
   if (fault !== undefined) at.complain([...path, "encrypt", "to"], fault);
-  return { kind: "sealed", to, isStatementSealed: encrypt.statement };
+  return { kind: "sealed", to, isStatementSealed: encrypt.statement, ...beside };
+}
+
+function buildResults(
+  { as, rows, bytes, connections }: z.infer<typeof resultsSchema>,
+  known: readonly string[],
+  path: Path,
+  at: ConfigReader,
+): ResultsConfig {
+  for (const [i, name] of (connections ?? []).entries()) {
+    if (!known.includes(name)) at.complain([...path, "connections", i], `there is no connection \`${name}\``);
+  }
+  return {
+    isSealed: as === "sealed",
+    rowsMax: rows,
+    bytesMax: bytes,
+    connections: connections === undefined ? undefined : new Set(connections),
+  };
+}
+
+function buildFacts({ as, facts }: z.infer<typeof callerSchema>, path: Path, at: ConfigReader): FactsConfig {
+  for (const [i, name] of facts.entries()) {
+    const fault = factNameFault(name);
+    if (fault !== undefined) at.complain([...path, "facts", i], fault);
+  }
+  return { isSealed: as === "sealed", names: facts };
 }
 
 export function buildCheckpoints(

@@ -1,18 +1,37 @@
-// What the recording says of bind values and of statements' texts: counted, in clear, or sealed for somebody else to read.
+// What the recording says of bind values, texts, results and callers: nothing, in clear, or sealed for somebody else to read.
 import { createHash, createPublicKey, randomBytes } from "node:crypto";
 import { limits } from "../../engine/limits.ts";
-import type { RecordedContent } from "../../engine/model/session-event.ts";
+import type { RecordedContent, RecordedFacts, RecordedResult, SessionEvent } from "../../engine/model/session-event.ts";
 import type { Clock, Log } from "../deps.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 import { encryptCompact } from "../identity/jose.ts";
 import { type BindValues, recordedTexts, recordedValues } from "./bind-values.ts";
+import { type CallerFacts, recordedFacts } from "./caller-facts.ts";
 import type { Recorder } from "./recorder.ts";
+import type { ResultCaps } from "./results.ts";
 import { headerOf, seal, sessionKey } from "./seal.ts";
 
-export type ContentConfig =
-  | { readonly kind: "clear" }
+/** Without `isSealed` whoever reads the recording reads it. */
+export type ResultsConfig = ResultCaps & {
+  readonly isSealed: boolean;
+  /** Names of connections; undefined: all. */
+  readonly connections: ReadonlySet<string> | undefined;
+};
+/** `names`: `mfa`, `email`, `purpose`, `owner_groups`, `claims.NAME`. */
+export type FactsConfig = { readonly names: readonly string[]; readonly isSealed: boolean };
+
+export type ContentConfig = (
+  | {
+      readonly kind: "clear";
+      /** Bind values are counted and nothing else. */
+      readonly hasNoValues?: true;
+    }
   /** `to`: SPKI PEM. `isStatementSealed`: the text of statements as well. */
-  | { readonly kind: "sealed"; readonly to: string; readonly isStatementSealed: boolean };
+  | { readonly kind: "sealed"; readonly to: string; readonly isStatementSealed: boolean }
+) & { readonly results?: ResultsConfig; readonly facts?: FactsConfig };
+
+type StartFields = Pick<Extract<SessionEvent, { readonly type: "session-start" }>, "facts" | "sealed">;
+type CompletionFields = Pick<Extract<SessionEvent, { readonly type: "completion" }>, "result" | "sealed">;
 
 export type ContentRecorder = {
   /** The text of a statement doesn't stand in its event. */
@@ -20,6 +39,14 @@ export type ContentRecorder = {
   /** Fields for the event of a statement. `text` as it would stand there. */
   readonly ofSql: (session: string, bound: BindValues, text: string) => RecordedContent | undefined;
   readonly ofTexts: (session: string, values: readonly (string | null)[], text: string) => RecordedContent | undefined;
+  /** How much of an answer on this connection is to be kept for `ofResult`; undefined: nothing. */
+  readonly resultCaps: (connection: string) => ResultCaps | undefined;
+  /** Fields for the event of a completion. */
+  readonly ofResult: (session: string, result: RecordedResult) => CompletionFields | undefined;
+  /** The facts about a caller that are recorded: where they change, another session starts. "": none are. */
+  readonly callerKey: (caller: CallerFacts) => string;
+  /** Fields for the event of a session's start. */
+  readonly ofCaller: (session: string, caller: CallerFacts) => StartFields | undefined;
   readonly close: () => void;
 };
 
@@ -37,10 +64,12 @@ export async function openContent(
 ): Promise<ContentRecorder | undefined> {
   if (config === undefined) return undefined;
   if (config.kind === "clear") {
+    const isCounted = config.hasNoValues === true;
     return {
       isStatementSealed: false,
-      ofSql: (_, bound) => inClear(bound.values.length === 0 ? [] : recordedValues(bound)),
-      ofTexts: (_, values) => inClear(values.length === 0 ? [] : recordedTexts(values)),
+      ofSql: (_, bound) => inClear(isCounted || bound.values.length === 0 ? [] : recordedValues(bound)),
+      ofTexts: (_, values) => inClear(isCounted || values.length === 0 ? [] : recordedTexts(values)),
+      ...beside(config, undefined),
       close: () => undefined,
     };
   }
@@ -56,14 +85,13 @@ export async function openContent(
     );
   }, options.everyMs ?? limits.contentKeyEveryMs);
   timer.unref();
+  const sealText = (session: string, text: string): string => seal(text, keys.of(session), keys.header);
   const sealed = (session: string, values: RecordedContent["values"], text: string): RecordedContent | undefined => {
     if (values === undefined && !isStatementSealed) return undefined;
-    const { header } = keys;
-    const key = keys.of(session);
     return {
       sealed: {
-        ...(values === undefined ? {} : { values: seal(JSON.stringify(values), key, header) }),
-        ...(isStatementSealed ? { statement: seal(text, key, header) } : {}),
+        ...(values === undefined ? {} : { values: sealText(session, JSON.stringify(values)) }),
+        ...(isStatementSealed ? { statement: sealText(session, text) } : {}),
       },
     };
   };
@@ -72,7 +100,33 @@ export async function openContent(
     ofSql: (session, bound, text) =>
       sealed(session, bound.values.length === 0 ? undefined : recordedValues(bound), text),
     ofTexts: (session, values, text) => sealed(session, values.length === 0 ? undefined : recordedTexts(values), text),
+    ...beside(config, sealText),
     close: () => clearInterval(timer),
+  };
+}
+
+type SealText = (session: string, text: string) => string;
+
+/** INVARIANT: what is to be sealed is never given in clear; without a key it is left out. */
+function beside(
+  { results, facts }: ContentConfig,
+  sealText: SealText | undefined,
+): Pick<ContentRecorder, "resultCaps" | "ofResult" | "callerKey" | "ofCaller"> {
+  return {
+    resultCaps: (connection) =>
+      results === undefined || results.connections?.has(connection) === false ? undefined : results,
+    ofResult: (session, result) => {
+      if (results === undefined) return undefined;
+      if (!results.isSealed) return { result };
+      return sealText && { sealed: { result: sealText(session, JSON.stringify(result)) } };
+    },
+    callerKey: (caller) => (facts === undefined ? "" : JSON.stringify(recordedFacts(facts.names, caller))),
+    ofCaller: (session, caller) => {
+      if (facts === undefined) return undefined;
+      const known: RecordedFacts = recordedFacts(facts.names, caller);
+      if (!facts.isSealed) return { facts: known };
+      return sealText && { sealed: { facts: sealText(session, JSON.stringify(known)) } };
+    },
   };
 }
 

@@ -128,18 +128,21 @@ class FileRecorder implements Recorder {
       setImmediate(written, true);
       return;
     }
-    for (const event of events) this.#waiting.push(event);
-    this.#waitingBytes += 512 * events.length;
+    for (const event of events) this.#wait(event);
     this.#pledges.push({ first: this.#waiting.length - events.length, count: events.length, written, state: "waits" });
     if (this.#waitingBytes > limits.recordPendingBytesMax) this.#flushNow();
     this.#flush ??= setImmediate(this.#endTurn);
   }
 
   recordOutcome(event: SessionEvent | EventText): void {
-    this.#waiting.push(event);
-    this.#waitingBytes += 512;
+    this.#wait(event);
     if (this.#waitingBytes > limits.recordPendingBytesMax && this.#failure === undefined) this.#flushNow();
     this.#flush ??= setImmediate(this.#endTurn);
+  }
+
+  #wait(event: SessionEvent | EventText): void {
+    this.#waiting.push(event);
+    this.#waitingBytes += typeof event === "string" ? event.length : 512;
   }
 
   readonly failure = (): string | undefined => this.#failure;

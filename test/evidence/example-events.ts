@@ -44,6 +44,10 @@ export const examples: { readonly [T in Type]: Whole<T> } = {
     },
     client: "127.0.0.1",
     application: "agent/run-1",
+    env: "prod",
+    tags: ["core", "pii"],
+    facts: { mfa: true, purpose: null, "claims.department": "Zahlungen" },
+    sealed: { facts: "eyJ.2" },
   },
   statement: {
     ...at,
@@ -80,6 +84,15 @@ export const examples: { readonly [T in Type]: Whole<T> } = {
     tokens: 12,
     usd: 0.25,
     refs: { message: "msg_1" },
+    result: {
+      columns: ["id", "iban"],
+      rows: [
+        ["7", "DE** ****"],
+        ["8", null],
+      ],
+      isCut: true,
+    },
+    sealed: { result: "eyJ.3" },
   },
   approval: {
     ...at,

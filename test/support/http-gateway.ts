@@ -81,6 +81,8 @@ export type HttpTestOptions = {
   /** More connections, and keys at the top of gw.yaml. */
   readonly connections?: string;
   readonly config?: string;
+  /** Keys of `recording` besides its directory. */
+  readonly recordingKeys?: string;
   readonly files?: Readonly<Record<string, string>>;
   readonly claims?: Readonly<Record<string, unknown>>;
   readonly log?: Log;
@@ -101,7 +103,7 @@ export async function startHttpGateway(options: HttpTestOptions): Promise<HttpTe
     configPath,
     `
 policies: { path: policies }
-recording: { directory: recording }
+recording: { directory: recording${options.recordingKeys === undefined ? "" : `, ${options.recordingKeys}`} }
 admin: { listen: 127.0.0.1:0 }
 ${options.config ?? ""}
 identity:

@@ -95,6 +95,8 @@ export type ColumnDescription = {
   readonly table: number;
   readonly attribute: number;
   readonly type: number;
+  /** 0 is text, 1 binary; 0 as well where a statement is described, whose Bind decides. */
+  readonly format: number;
 };
 
 /** RowDescription. */
@@ -106,8 +108,9 @@ export function decodeColumns(frame: Buffer): readonly ColumnDescription[] {
     const table = cursor.uint32();
     const attribute = (cursor.int16() << 16) >> 16; // signed: system columns are below 0
     const type = cursor.uint32();
-    cursor.bytes(8); // size, modifier, format
-    columns.push({ name, table, attribute, type });
+    cursor.bytes(6); // size, modifier
+    const format = cursor.int16();
+    columns.push({ name, table, attribute, type, format });
   }
   return columns;
 }
