@@ -11,12 +11,14 @@ import type { PostgresConnectionConfig } from "../proxy/gateway-config.ts";
 import type { RouteBehaviour } from "../proxy/http/exchange.ts";
 import type { McpConnectionConfig, McpTreatment } from "../proxy/mcp/config.ts";
 import { createMcpHandler } from "../proxy/mcp/http-handler.ts";
+import type { McpLedger } from "../proxy/mcp/ledger.ts";
 import { createMediator, type Mediator } from "../proxy/mcp/mediator.ts";
 import { challengeOf, resourceMetadata } from "../proxy/mcp/metadata.ts";
 import { openPinBook } from "../proxy/mcp/pins.ts";
 import { createMcpSessions } from "../proxy/mcp/sessions.ts";
 import { createSqlArguments, type SqlJudge } from "../proxy/mcp/sql-arguments.ts";
-import { createToolBook } from "../proxy/mcp/tool-book.ts";
+import { createTaskBook } from "../proxy/mcp/tasks.ts";
+import { createToolBook, type ToolBook } from "../proxy/mcp/tool-book.ts";
 import type { SqlGate } from "../proxy/postgres/sql-gate.ts";
 import type { Recorder } from "../proxy/recording/recorder.ts";
 
@@ -27,14 +29,17 @@ export type McpParts = {
   /** Who gives tokens: told to clients without one. */
   readonly issuers: readonly string[];
   readonly sqlJudgeOf: (connection: string) => SqlJudge | undefined;
+  /** What processes that serve the same clients know together. */
+  readonly mcpLedger?: McpLedger;
 };
 
 export function mcpBehaviour(connection: McpConnectionConfig, parts: McpParts): RouteBehaviour {
+  const book = toolBook(connection, parts);
   return {
     handler: createMcpHandler({
       target: connection.endpoint,
-      mediator: mcpMediator(connection, parts),
-      sessions: createMcpSessions(parts.clock),
+      mediator: mcpMediator(connection, parts, book),
+      sessions: createMcpSessions(parts.clock, parts.mcpLedger, (name) => book.get(name)?.tool),
       origins: new Set(connection.origins),
       clock: parts.clock,
       log: parts.log,
@@ -49,8 +54,11 @@ export function mcpBehaviour(connection: McpConnectionConfig, parts: McpParts): 
 /** What changed of a tool is told under this name: in the record, in the log, on the alert's channel. */
 const toolPinRule = "gw.builtin.tool-pin" as RuleId;
 
-export function mcpMediator(connection: McpTreatment, parts: McpParts): Mediator {
-  const { clock, log, recorder } = parts;
+export function mcpMediator(
+  connection: McpTreatment,
+  parts: McpParts,
+  book: ToolBook = toolBook(connection, parts),
+): Mediator {
   const { makeMasker, whyUnable } = maskersFor(connection.maskKey);
   return createMediator({
     name: connection.name,
@@ -60,27 +68,31 @@ export function mcpMediator(connection: McpTreatment, parts: McpParts): Mediator
     whyUnable,
     sql:
       connection.sqlArguments.length === 0 ? undefined : createSqlArguments(connection.sqlArguments, parts.sqlJudgeOf),
-    book: createToolBook({
-      connection: connection.name,
-      pins: openPinBook(connection.pinsFile, clock),
-      clock,
-      log,
-      onChanged: (tool, pin) =>
-        recorder.recordOutcome({
-          atMs: clock.nowMs(),
-          session: "",
-          type: "alert",
-          id: pin,
-          rule: toolPinRule,
-          channel: "gateway",
-          severity: "high",
-          message: `\`${connection.server}.${tool}\` of ${connection.name} isn't described as it was when it was accepted`,
-        }),
-    }),
-    clock,
-    log,
+    book,
+    tasks: parts.mcpLedger?.tasksOf(connection.name) ?? createTaskBook(),
+    clock: parts.clock,
+    log: parts.log,
   });
 }
+
+const toolBook = (connection: McpTreatment, { clock, log, recorder }: McpParts): ToolBook =>
+  createToolBook({
+    connection: connection.name,
+    pins: openPinBook(connection.pinsFile, clock),
+    clock,
+    log,
+    onChanged: (tool, pin) =>
+      recorder.recordOutcome({
+        atMs: clock.nowMs(),
+        session: "",
+        type: "alert",
+        id: pin,
+        rule: toolPinRule,
+        channel: "gateway",
+        severity: "high",
+        message: `\`${connection.server}.${tool}\` of ${connection.name} isn't described as it was when it was accepted`,
+      }),
+  });
 
 export type MaskersFor = {
   readonly makeMasker: (masks: readonly ContentMask[]) => DocumentMasker;
@@ -92,12 +104,18 @@ export function maskersFor(maskKey: Uint8Array): MaskersFor {
   return {
     whyUnable: (masks) => {
       const read = readContentMasks(masks, maskKey);
-      return read.ok ? undefined : { code: "mask-unsupported", message: read.error, help: undefined };
+      if (!read.ok) return { code: "mask-unsupported", message: read.error, help: undefined };
+      if (read.value.tags.length === 0) return undefined;
+      return {
+        code: "mask-unsupported",
+        message: "a rule masks by tags of a schema, which aren't read here",
+        help: undefined,
+      };
     },
     makeMasker: (masks) => {
       const read = readContentMasks(masks, maskKey);
       invariant(read.ok, "masks that can't be carried out are refused before");
-      return documentMasker(read.ok ? read.value : { paths: [], kinds: [], key: maskKey });
+      return documentMasker(read.ok ? read.value : { paths: [], kinds: [], tags: [], key: maskKey });
     },
   };
 }

@@ -21,6 +21,7 @@ import type { GatewayConfig, PostgresConnectionConfig } from "../proxy/gateway-c
 import { createAuthenticate } from "../proxy/identity/authenticate.ts";
 import { LoginDelay } from "../proxy/identity/login-delay.ts";
 import { silentLog } from "../proxy/log.ts";
+import type { McpLedger } from "../proxy/mcp/ledger.ts";
 import type { SqlJudge } from "../proxy/mcp/sql-arguments.ts";
 import { createNewId } from "../proxy/new-id.ts";
 import type { CompileBundle, PolicyHolder, PolicyStatus } from "../proxy/policy-holder.ts";
@@ -82,6 +83,8 @@ export type GatewayOverrides = {
 
 export type SharedParts = {
   readonly counters: Counters;
+  /** Sessions and tasks of MCP clients. */
+  readonly mcpLedger: McpLedger;
   readonly cancelElsewhere: (connection: string, processId: number, secret: Buffer) => Promise<boolean>;
   /** Files have changed: somebody else decides when all processes take it up. */
   readonly onChange: () => void;
@@ -133,6 +136,7 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
         policies: parts.policies.current,
         approvalHoldMs: config.approvals.holdMs,
         issuers: config.identity.issuers.map(({ issuer }) => issuer),
+        ...(parts.shared === undefined ? {} : { mcpLedger: parts.shared.mcpLedger }),
         sqlJudgeOf: (name) => connections.find((connection) => connection.name === name)?.judge,
       },
       undo,

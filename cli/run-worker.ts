@@ -8,6 +8,7 @@ import type { Log } from "../proxy/deps.ts";
 import { GatewayError } from "../proxy/errors.ts";
 import type { GatewayConfig } from "../proxy/gateway-config.ts";
 import { createLog } from "../proxy/log.ts";
+import { openMcpLedger } from "../proxy/mcp/ledger.ts";
 import { type Gateway, startGateway } from "./compose.ts";
 
 /** Folder of the counters that all workers share, in the recording's. */
@@ -26,10 +27,12 @@ export async function runWorker(): Promise<void> {
     const config = parseConfig(start.configText, start.configPath, process.env);
     const log = namedLog(createLog(config.logLevel), start.worker);
     const counters = new SharedCounters(countersFile(config), { nowMs: () => Date.now() });
+    const mcpLedger = openMcpLedger(join(config.recording.directory, "mcp.sqlite"), { nowMs: () => Date.now() });
     const gateway = await startGateway(ownConfig(config, start.worker, start.isLead), {
       log,
       shared: {
         counters,
+        mcpLedger,
         cancelElsewhere: link.cancelElsewhere,
         onChange: () => link.say({ type: "changed" }),
         allMetrics: link.allMetrics,
@@ -47,6 +50,7 @@ export async function runWorker(): Promise<void> {
     const { seq, hash } = gateway.recordingHead();
     link.say({ type: "ended", head: `${seq}:${hash}` });
     counters.close();
+    mcpLedger.end();
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     link.say({ type: "failed", code: error.code, message: error.message, help: error.help });

@@ -14,6 +14,7 @@ export const faultCodes = {
   "listen-failed": "an address to listen on is taken or not ours",
   "catalog-unavailable": "the catalog of an upstream can't be read",
   "mcp-server-failed": "the command of `gw mcp run` can't be started",
+  "mcp-sessions-unavailable": "the file of MCP clients' sessions, which several workers share, can't be used",
   "pins-unavailable": "the file of an MCP connection's tool pins can't be read or written",
   "worker-failed": "a worker process could not be started, or differs from the others",
   "counters-unavailable": "the file of the counters that workers share can't be opened",

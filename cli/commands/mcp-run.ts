@@ -28,6 +28,7 @@ export function registerRun(mcp: Command, { exit }: CommandContext): void {
         environment: process.env,
         input: process.stdin,
         output: process.stdout,
+        errors: process.stderr,
         // Standard output is the protocol's; the log goes to standard error.
         log: createLog(config.logLevel),
       });

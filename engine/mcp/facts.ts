@@ -5,6 +5,7 @@ import { err, ok, type Result } from "../lib/result.ts";
 import type { McpFacts } from "../model/request.ts";
 import type { RpcNotification, RpcRequest } from "./json-rpc.ts";
 import { isFrom, methodOf } from "./methods.ts";
+import { taskIdOf } from "./tasks.ts";
 
 export type McpFault = { readonly code: string; readonly message: string; readonly help: string | undefined };
 
@@ -53,12 +54,17 @@ export function readAction(message: RpcRequest | RpcNotification, server: string
 
 /** Of requests that carry data; the rest is plumbing, whose parameters grow with each revision. */
 const membersOf: Readonly<Record<string, readonly string[]>> = {
-  "tools/call": ["name", "arguments", "inputResponses", "requestState"],
+  "tools/call": ["name", "arguments", "inputResponses", "requestState", "task"],
   "resources/read": ["uri", "inputResponses", "requestState"],
   "resources/subscribe": ["uri"],
   "resources/unsubscribe": ["uri"],
   "prompts/get": ["name", "arguments", "inputResponses", "requestState"],
   "completion/complete": ["ref", "argument", "context"],
+  "tasks/get": ["taskId"],
+  "tasks/result": ["taskId"],
+  "tasks/update": ["taskId", "inputResponses"],
+  "tasks/cancel": ["taskId"],
+  "tasks/list": ["cursor"],
   "tools/list": ["cursor"],
   "resources/list": ["cursor"],
   "resources/templates/list": ["cursor"],
@@ -80,6 +86,7 @@ function readNames(method: string, params: JsonObject, server: string): Result<A
       const name = textField(params, "name");
       if (name === undefined || !isName(name)) return fault("mcp-name-invalid", "the tool's name is not a name");
       if (!isObject(args)) return fault("mcp-params-invalid", "`arguments` is an object");
+      if (!isTaskAsk(field(params, "task"))) return fault("mcp-params-invalid", "`task` says for how long it is kept");
       return names({ tool: `${server}.${name}`, toolName: name, args });
     }
     case "prompts/get": {
@@ -96,6 +103,12 @@ function readNames(method: string, params: JsonObject, server: string): Result<A
     }
     case "completion/complete":
       return readCompletion(params, server);
+    case "tasks/get":
+    case "tasks/result":
+    case "tasks/update":
+    case "tasks/cancel":
+      if (taskIdOf(params) === undefined) return fault("mcp-params-invalid", "`taskId` is not the id of a task");
+      return names({ args: withoutField(params, "_meta") });
     default:
       return names({ args: withoutField(params, "_meta") });
   }
@@ -130,18 +143,42 @@ function contextOf(params: JsonObject): JsonObject {
 /** Printable ASCII without what patterns and quoting use. MCP asks for fewer characters; servers are seen to use these. */
 export const isName = (text: string): boolean => /^[A-Za-z0-9_.:/@-]{1,128}$/.test(text);
 
-/**
- * A URI that every reader takes for the same resource. Dot segments, encoded separators and white space are where a
- * pattern (`file:///public/*`) and a server come to differ.
- */
+/** `task` of a call (2025-11-25): nothing but how long its result is wanted, in ms. */
+function isTaskAsk(task: Json | undefined): boolean {
+  if (task === undefined) return true;
+  if (!isObject(task) || Object.keys(task).some((key) => key !== "ttl")) return false;
+  const ttl = field(task, "ttl");
+  return ttl === undefined || ttl === null || (typeof ttl === "number" && ttl >= 0);
+}
+
+/** A URI that every reader takes for the same resource: else a pattern (`file:///public/*`) and a server come to differ. */
 function readUri(value: Json | undefined): Result<string, McpFault> {
   if (typeof value !== "string" || !/^[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e\u00a0-\uffff]{0,2000}$/.test(value)) {
     return fault("mcp-uri-invalid", "the resource's URI is not a URI");
   }
-  if (/(?:^|[/:])\.{1,2}(?:[/?#]|$)|%(?:2e|2f|5c|25|00)|\\/i.test(value)) {
-    return fault("mcp-uri-ambiguous", "the resource's URI has dot segments, backslashes or an encoded separator");
+  const why = otherSpelling(value);
+  return why === undefined
+    ? ok(value)
+    : fault("mcp-uri-ambiguous", `the resource's URI has ${why}`, "write it in one way: RFC 3986, section 6.2.2");
+}
+
+/** RFC 3986, section 6.2.2, and what servers are seen to fold besides. */
+function otherSpelling(uri: string): string | undefined {
+  if (/(?:^|[/:])\.{1,2}(?:[/?#;]|$)|%(?:2e|2f|5c|25|00)|\\/i.test(uri)) {
+    return "dot segments, backslashes or an encoded separator";
   }
-  return ok(value);
+  if (/%(?:[3][0-9]|[46][1-9a-f]|[57][0-9a]|2d|5f|7e)/i.test(uri)) return "encoded letters that need no encoding";
+  if (/%(?![0-9A-F]{2})/.test(uri)) return "percent signs without two digits, capital letters among them";
+  if (/[^\x21-\x7e]/.test(uri)) return "characters that are not encoded";
+  if (uri.includes("#")) return "a fragment";
+  const [, scheme = "", rest = ""] = /^([^:]*):(.*)$/s.exec(uri) ?? [];
+  if (/[A-Z]/.test(scheme)) return "a scheme in capital letters";
+  if (scheme === "file")
+    return /^\/\/\/(?!\/)(?!.*\/\/)[^?]*$/.test(rest) ? undefined : "another form than `file:///path`";
+  const authority = /^\/\/([^/?]*)/.exec(rest)?.[1] ?? "";
+  return /^https?$/.test(scheme) && /[A-Z@]|:(?:80|443)?$|\.(?::|$)/.test(authority)
+    ? "a host that is spelled in another way"
+    : undefined;
 }
 
 const isEmpty = (args: Json): boolean => isObject(args) && Object.keys(args).length === 0;

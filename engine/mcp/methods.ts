@@ -1,5 +1,4 @@
-// Every method of MCP that we pass, both eras: who sends it, and how it is judged. What isn't here is refused: `tasks/*`
-// of 2025-11-25 too, whose results come by another way than the call that was decided.
+// Every method of MCP that we pass, both eras: who sends it, and how it is judged. What isn't here is refused.
 
 /**
  * `plumbing` keeps a connection alive and `list` tells what there is (entry by entry, as policies allow): neither
@@ -33,6 +32,12 @@ export const methods: Readonly<Record<string, Row>> = {
   "resources/unsubscribe": client("plumbing"),
   "prompts/get": client("access"),
   "completion/complete": client("access"),
+  // Of a task that a decided call made, and whose call would still be let through: no allow of their own.
+  "tasks/get": client("plumbing"),
+  "tasks/result": client("plumbing"),
+  "tasks/update": client("plumbing"),
+  "tasks/cancel": client("plumbing"),
+  "tasks/list": client("list"),
   "sampling/createMessage": server("access"),
   "elicitation/create": server("access"),
   "roots/list": server("access"),
@@ -46,6 +51,8 @@ export const methods: Readonly<Record<string, Row>> = {
   "notifications/tools/list_changed": told("server"),
   "notifications/prompts/list_changed": told("server"),
   "notifications/elicitation/complete": told("server"),
+  "notifications/tasks/status": told("server"),
+  "notifications/tasks": told("server"),
   "notifications/subscriptions/acknowledged": told("server"),
 };
 

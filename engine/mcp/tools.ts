@@ -60,6 +60,16 @@ function headersOf(schema: JsonObject, path: readonly string[] = []): Tool["head
   });
 }
 
+/** What `Mcp-Name` repeats. */
+const mirrored: Readonly<Record<string, string>> = {
+  "tools/call": "name",
+  "prompts/get": "name",
+  "resources/read": "uri",
+  "tasks/get": "taskId",
+  "tasks/update": "taskId",
+  "tasks/cancel": "taskId",
+};
+
 /** Names and values of the headers that repeat what a request says. Proxies route by them, so we write them anew. */
 export function mirrorHeaders(
   method: string,
@@ -71,7 +81,7 @@ export function mirrorHeaders(
     ["mcp-protocol-version", version],
     ["mcp-method", method],
   ];
-  const source = { "tools/call": "name", "prompts/get": "name", "resources/read": "uri" }[method];
+  const source = mirrored[method];
   const name = source === undefined ? undefined : textField(params ?? {}, source);
   if (name !== undefined) found.push(["mcp-name", headerValue(name)]);
   for (const header of tool?.headers ?? []) {

@@ -1,4 +1,5 @@
 // Streamable HTTP: one exchange -> messages to the mediator -> the upstream and back. MCP 2025-11-25 and 2026-07-28, "Transports".
+import { randomUUID } from "node:crypto";
 import type { Field, HttpFault } from "../../engine/http/request.ts";
 import { EventReader, type StreamEvent, writeEvent } from "../../engine/lib/event-stream.ts";
 import type { Json } from "../../engine/lib/json.ts";
@@ -425,14 +426,13 @@ class Conversation {
 
   /** One page of `tools/list` of the gateway's own, to learn the types of tools. */
   askForTools(message: RpcMessage): AskForTools {
-    let count = 0;
     return async (cursor) => {
-      count += 1;
       const params: JsonObject = {
         ...(cursor === undefined ? {} : { cursor }),
         ...envelopeOf(message),
       };
-      const id = `gw-tools-${count}`;
+      // Nobody else in the session may have it: servers send answers by ids.
+      const id = `gw-${randomUUID()}`;
       const ask: RpcRequest = { kind: "request", id, method: "tools/list", params };
       const answered = await this.#send(ask, undefined);
       if (!answered.ok) return undefined;

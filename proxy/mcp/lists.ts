@@ -39,8 +39,10 @@ const lists: Readonly<Record<ListMethod, { readonly member: string; readonly key
   "prompts/list": { member: "prompts", key: "name" },
 };
 
-/** Tools that have types, and that nobody must look at first. */
-function knownTools(list: readonly Json[], { book, onToolChange }: Pick<McpConnection, "book" | "onToolChange">) {
+/** Tools that have types, and that nobody must look at first. Of two with one name it can't be told which is called. */
+function knownTools(page: readonly Json[], { book, onToolChange }: Pick<McpConnection, "book" | "onToolChange">) {
+  const names = page.map((entry) => (isObject(entry) ? textField(entry, "name") : undefined));
+  const list = page.filter((_, i) => names.indexOf(names[i]) === names.lastIndexOf(names[i]));
   const learnt = book.learn(list).filter(({ isChanged }) => !isChanged || onToolChange === "alert");
   return new Set(learnt.map(({ tool }) => tool.name));
 }

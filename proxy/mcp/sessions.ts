@@ -2,8 +2,10 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { isKnown } from "../../engine/lib/truth.ts";
 import { limits } from "../../engine/limits.ts";
+import type { Tool } from "../../engine/mcp/tools.ts";
 import type { Clock } from "../deps.ts";
 import type { TrafficSession } from "../gate/traffic.ts";
+import type { McpLedger } from "./ledger.ts";
 import { McpState } from "./state.ts";
 
 export type McpSessions = {
@@ -17,9 +19,14 @@ export type McpSessions = {
   readonly unwrapEventId: (session: string, wrapped: string) => string | undefined;
 };
 
-export function createMcpSessions(clock: Clock): McpSessions {
+/** `shared`: other processes serve the same clients. */
+export function createMcpSessions(
+  clock: Clock,
+  shared?: McpLedger,
+  toolOf: (name: string) => Tool | undefined = () => undefined,
+): McpSessions {
   const sessions = new Map<string, { readonly state: McpState; usedAtMs: number }>();
-  const key = randomBytes(32);
+  const key = shared?.eventKey ?? randomBytes(32);
   const sign = (session: string, eventId: string): Buffer =>
     createHmac("sha256", key)
       .update(JSON.stringify([session, eventId]))
@@ -32,18 +39,39 @@ export function createMcpSessions(clock: Clock): McpSessions {
       sessions.delete(id);
     }
   };
+  const remember = (id: string, state: McpState): void => {
+    sweep();
+    // Nobody takes the room of others.
+    const own = [...sessions].filter(([, { state: each }]) => each.owner === state.owner);
+    for (const [oldest] of own.slice(0, Math.max(0, own.length + 1 - limits.mcpSessionsPerOwnerMax)))
+      sessions.delete(oldest);
+    sessions.set(id, { state, usedAtMs: clock.nowMs() });
+  };
+  /** Begun by another process, or ended by it. */
+  const fromShared = (id: string): void => {
+    if (shared === undefined) return;
+    const found = shared.find(id, toolOf);
+    if (found === undefined) sessions.delete(id);
+    else if (!sessions.has(id)) {
+      const state = new McpState(found.owner);
+      state.upstreamId = found.upstreamId;
+      state.version = found.version;
+      state.shared = found.state;
+      remember(id, state);
+    }
+  };
   return {
     open: (state) => {
-      sweep();
-      // Nobody takes the room of others.
-      const own = [...sessions].filter(([, { state: each }]) => each.owner === state.owner);
-      for (const [oldest] of own.slice(0, Math.max(0, own.length + 1 - limits.mcpSessionsPerOwnerMax)))
-        sessions.delete(oldest);
       const id = `mcp_${randomBytes(18).toString("base64url")}`;
-      sessions.set(id, { state, usedAtMs: clock.nowMs() });
+      const { owner, upstreamId, version } = state;
+      if (shared !== undefined && upstreamId !== undefined) {
+        state.shared = shared.open(id, { owner, upstreamId, version }, toolOf);
+      }
+      remember(id, state);
       return id;
     },
     find: (id, owner) => {
+      fromShared(id);
       const found = sessions.get(id);
       if (!found || found.state.owner !== owner || found.usedAtMs <= clock.nowMs() - limits.mcpSessionIdleMs) {
         return undefined;
@@ -55,6 +83,7 @@ export function createMcpSessions(clock: Clock): McpSessions {
       return found.state;
     },
     close: (id) => {
+      shared?.close(id);
       sessions.delete(id);
     },
     wrapEventId: (session, eventId) =>
@@ -69,11 +98,12 @@ export function createMcpSessions(clock: Clock): McpSessions {
   };
 }
 
-/** Who may use a session: the principal with everyone it acts for. */
+/** Who may use a session or a task: the principal as its issuer knows it, with everyone behind it. */
 export function ownerOf({ identity }: TrafficSession): string {
-  const { sub, kind, on_behalf_of } = identity;
+  const { sub, kind, on_behalf_of, claims, chain } = identity;
   const text = (fact: unknown): unknown => (isKnown(fact) ? (fact ?? null) : null);
-  return JSON.stringify([text(sub), text(kind), text(on_behalf_of)]);
+  const issuer = isKnown(claims) ? (claims.iss ?? null) : null;
+  return JSON.stringify([issuer, text(sub), text(kind), text(on_behalf_of), chain ?? null]);
 }
 
 export const newState = (session: TrafficSession): McpState => new McpState(ownerOf(session));

@@ -1,4 +1,5 @@
 // An MCP server on the standard streams of a process: one JSON-RPC message a line, both ways through the mediator.
+import { randomUUID } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
 import { readJson } from "../../engine/lib/read-json.ts";
 import { limits } from "../../engine/limits.ts";
@@ -19,6 +20,8 @@ export type StdioPorts = {
   readonly toClient: Writable;
   readonly fromServer: Readable;
   readonly toServer: Writable;
+  /** What the server says beside the protocol, and where that goes. */
+  readonly serverLog?: { readonly from: Readable; readonly to: Writable };
 };
 
 /** Resolves when either side ends. @throws GatewayError when the recording fails: nothing passes then */
@@ -31,7 +34,6 @@ export async function mediateStdio(
 ): Promise<void> {
   const peer: Peer = { gate, session, state: newState(session), refs: {} };
   const own = new Map<string, (message: RpcMessage) => void>();
-  let asked = 0;
   let ended: Promise<undefined> = new Promise(() => undefined);
   let fail: (error: unknown) => void = () => undefined;
   const failed = new Promise<never>((_, reject) => {
@@ -40,8 +42,7 @@ export async function mediateStdio(
   const toClient = (message: RpcMessage): Promise<void> => writeLine(ports.toClient, message);
   const toServer = (message: RpcMessage): Promise<void> => writeLine(ports.toServer, message);
   const askForTools: AskForTools = async (cursor) => {
-    asked += 1;
-    const id = `gw-tools-${asked}`;
+    const id = `gw-${randomUUID()}`;
     const ask: RpcRequest = {
       kind: "request",
       id,
@@ -87,6 +88,7 @@ export async function mediateStdio(
       if (down.toClient) await toClient(down.toClient);
     }
   })();
+  if (ports.serverLog !== undefined) void passLog(ports.serverLog, mediator, peer).catch(fail);
   ended = Promise.race([client, server]).then(() => undefined);
   await Promise.race([ended, failed]);
 }
@@ -97,21 +99,61 @@ function readLine(line: string): RpcMessage | undefined {
   return message?.ok ? message.value : undefined;
 }
 
+/** Some readers end a line at these too; inside of a string their escapes mean the same. */
+const lineEnds = /[\u0085\u2028\u2029]/g;
+const escapeOf = (end: string): string => `\\u${end.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
 function writeLine(to: Writable, message: RpcMessage): Promise<void> {
+  const line = JSON.stringify(writeMessage(message)).replaceAll(lineEnds, escapeOf);
   return new Promise((resolve, reject) => {
-    to.write(`${JSON.stringify(writeMessage(message))}\n`, (error) => (error ? reject(error) : resolve()));
+    to.write(`${line}\n`, (error) => (error ? reject(error) : resolve()));
   });
 }
 
-/** A line that is too long ends the stream: what follows can't be told apart from it. */
-async function* linesOf(stream: Readable, charsMax: number): AsyncGenerator<string> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let rest = "";
-  for await (const chunk of stream) {
-    rest += decoder.decode(chunk, { stream: true });
-    const lines = rest.split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) if (line.trim() !== "") yield line;
-    if (rest.length > charsMax) return;
+/** A log line of the server's is masked like one that comes by the protocol, and can't steer a terminal. */
+async function passLog(
+  { from, to }: { readonly from: Readable; readonly to: Writable },
+  mediator: Mediator,
+  peer: Peer,
+): Promise<void> {
+  for await (const line of linesOf(from, limits.mcpMessageBytesMax, "lossy")) {
+    const plain = line.replaceAll(/[\p{Cc}\p{Cf}]/gu, " ");
+    const params = { level: "info", logger: "stderr", data: plain };
+    const { toClient } = mediator.passDown(
+      peer,
+      { kind: "notification", method: "notifications/message", params },
+      undefined,
+    );
+    const data = toClient?.kind === "notification" ? toClient.params?.data : undefined;
+    if (typeof data === "string" && !to.destroyed) to.write(`${data}\n`);
   }
 }
+
+/** A line that is too long ends the stream: what follows can't be told apart from it. */
+async function* linesOf(
+  stream: Readable,
+  bytesMax: number,
+  form: "strict" | "lossy" = "strict",
+): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: form === "strict" });
+  let parts: Buffer[] = [];
+  let length = 0;
+  for await (const piece of stream) {
+    const chunk: Buffer = typeof piece === "string" ? Buffer.from(piece, "utf8") : piece;
+    let from = 0;
+    for (let at = chunk.indexOf(newline); at >= 0; at = chunk.indexOf(newline, from)) {
+      length += at - from;
+      if (length > bytesMax) return;
+      const line = decoder.decode(Buffer.concat([...parts, chunk.subarray(from, at)]));
+      parts = [];
+      length = 0;
+      from = at + 1;
+      if (line.trim() !== "") yield line;
+    }
+    parts.push(chunk.subarray(from));
+    length += chunk.length - from;
+    if (length > bytesMax) return;
+  }
+}
+
+const newline = 0x0a;

@@ -35,6 +35,7 @@ test("docs/error-codes.md has the codes of MCP messages and requests to models, 
   );
   const others = new Set([
     "mcp-server-failed",
+    "mcp-sessions-unavailable",
     "mcp-session-id",
     "mcp-protocol-version",
     "mcp-method",
