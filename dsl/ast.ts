@@ -1,5 +1,6 @@
 // tokens -> CST -> this. One node per construct of docs/language.md section 3; spans are UTF-16 offsets into the file.
 import type { Span } from "../engine/lib/span.ts";
+import type { ContentFormat } from "../engine/model/decision.ts";
 
 export type Node = { readonly span: Span };
 /** A word of the source with its place: names keep their span for diagnostics, rename and go-to-definition. */
@@ -129,7 +130,8 @@ export type ApproverClause = Node & {
   readonly name: Text;
 };
 export type MaskTarget =
-  | (Node & { readonly kind: "json" | "text"; readonly patterns: readonly Text[] })
+  /** `tagged`: `json tagged "pii"`, what the schema of an answer tags. */
+  | (Node & { readonly kind: ContentFormat; readonly patterns: readonly Text[] })
   | (Node & { readonly kind: "tables"; readonly tables: readonly TablePat[] });
 export type FilterTarget = MaskTarget;
 export type MaskCall = Node & { readonly name: Name; readonly args: readonly Arg[] };
@@ -296,7 +298,7 @@ export type Expect = Node & {
     | { readonly kind: "mask"; readonly column: TablePat; readonly using: MaskCall | undefined }
     | {
         readonly kind: "content-mask";
-        readonly format: "json" | "text";
+        readonly format: ContentFormat;
         readonly pattern: Text;
         readonly using: MaskCall | undefined;
       }

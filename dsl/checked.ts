@@ -3,7 +3,7 @@
 import type { Json } from "../engine/lib/json.ts";
 import type { Span } from "../engine/lib/span.ts";
 import type { Catalog } from "../engine/model/catalog.ts";
-import type { Approver, LimitObligation, RuleId } from "../engine/model/decision.ts";
+import type { Approver, ContentFormat, LimitObligation, RuleId } from "../engine/model/decision.ts";
 import type { Mask } from "../engine/model/mask.ts";
 import type { Protocol } from "../engine/model/request.ts";
 import type { JsonScalar } from "../engine/model/row-predicate.ts";
@@ -164,7 +164,7 @@ export type Payload =
   | { readonly effect: "mask"; readonly columns: readonly ColumnPattern[]; readonly mask: Mask }
   | {
       readonly effect: "content-mask";
-      readonly format: "json" | "text";
+      readonly format: ContentFormat;
       readonly patterns: readonly string[];
       readonly mask: Mask;
     }
@@ -249,7 +249,7 @@ export type CheckedExpect = {
       }
     | {
         readonly kind: "content-mask";
-        readonly format: "json" | "text";
+        readonly format: ContentFormat;
         readonly pattern: string;
         readonly using: { readonly name: string; readonly mask: Mask | undefined } | undefined;
       }
@@ -300,6 +300,8 @@ export type Checked = {
   readonly data: ReadonlyMap<string, CheckedData>;
   /** By connection name. */
   readonly catalogs: ReadonlyMap<string, Catalog>;
+  /** Tags of the schemas in documents of APIs. */
+  readonly contentTags: ReadonlySet<string>;
   readonly tests: readonly CheckedTest[];
   readonly properties: readonly CheckedProperty[];
 };

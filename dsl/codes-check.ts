@@ -266,7 +266,7 @@ export const checkCodes = {
   ),
   E0305: row(
     "a place of an answer that cannot be found",
-    "Masks and filters of json name paths such as `$.items[*].iban`; masks of text name kinds such as `email`.",
+    "Masks and filters of json name paths such as `$.items[*].iban`; masks of json tagged name tags that a schema of the API's document has; masks of text name kinds such as `email`.",
     'filter f of json "items" where item.owner as string == identity.sub on http',
     'filter f of json "$.items" where item.owner as string == identity.sub on http',
   ),

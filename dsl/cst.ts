@@ -389,9 +389,16 @@ export class PolicyParser extends CstParser {
     this.CONSUME(Str);
   });
 
-  // MaskTarget = ( "json" | "text" ) , STRING , { "," , STRING } | TablePats ;
+  // MaskTarget = "json" , "tagged" , STRING , { "," , STRING } | ( "json" | "text" ) , STRING , { "," , STRING } | TablePats ;
   readonly maskTarget: Rule = this.RULE("MaskTarget", () => {
     this.OR([
+      {
+        ALT: () => {
+          this.CONSUME2(kw.json);
+          this.CONSUME(kw.tagged, { LABEL: "content" });
+          this.AT_LEAST_ONE_SEP2({ SEP: mark[","], DEF: () => this.CONSUME2(Str) });
+        },
+      },
       {
         ALT: () => {
           this.OR2([
@@ -922,9 +929,16 @@ export class PolicyParser extends CstParser {
     ]);
   });
 
-  // MaskPlace = ( "json" | "text" ) , STRING | TablePat ;
+  // MaskPlace = "json" , "tagged" , STRING | ( "json" | "text" ) , STRING | TablePat ;
   readonly maskPlace: Rule = this.RULE("MaskPlace", () => {
     this.OR([
+      {
+        ALT: () => {
+          this.CONSUME2(kw.json);
+          this.CONSUME(kw.tagged, { LABEL: "content" });
+          this.CONSUME2(Str);
+        },
+      },
       {
         ALT: () => {
           this.OR2([

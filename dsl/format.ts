@@ -1,6 +1,7 @@
 // AST and comments -> text in the one style
 import { unreachable } from "../engine/lib/assert.ts";
 import { err, ok, type Result } from "../engine/lib/result.ts";
+import type { ContentFormat } from "../engine/model/decision.ts";
 import type * as ast from "./ast.ts";
 import type { Diagnostic } from "./diagnostic.ts";
 import { CommentQueue, type SourceComment } from "./format-comments.ts";
@@ -251,7 +252,9 @@ const approverText = (approver: ast.ApproverClause): string =>
 const maskTargetText = (target: ast.MaskTarget): string =>
   target.kind === "tables"
     ? target.tables.map(tablePatText).join(", ")
-    : `${target.kind} ${target.patterns.map(plainText).join(", ")}`;
+    : `${formatText[target.kind]} ${target.patterns.map(plainText).join(", ")}`;
+
+const formatText: Readonly<Record<ContentFormat, string>> = { json: "json", text: "text", tagged: "json tagged" };
 
 const maskCallDoc = (call: ast.MaskCall): Doc => concat(call.name.text, call.args.length > 0 ? argsDoc(call.args) : "");
 
@@ -375,7 +378,7 @@ function expectText(expect: ast.Expect): string {
     }
     case "content-mask": {
       const using = what.using ? concat(" using ", maskCallDoc(what.using)) : "";
-      return printInner(`${word} mask ${what.format} ${plainText(what.pattern)}`, using);
+      return printInner(`${word} mask ${formatText[what.format]} ${plainText(what.pattern)}`, using);
     }
     case "item-filter":
       return `${word} filter json ${plainText(what.path)}${what.as ? ` as ${plainText(what.as)}` : ""}`;

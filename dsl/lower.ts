@@ -259,7 +259,7 @@ class Lowering {
     if (node === undefined) throw new HoleError();
     const span = spanOfNode(node);
     const content = tokenOf(node, "content")?.image;
-    if (content === "json" || content === "text") {
+    if (content === "json" || content === "text" || content === "tagged") {
       return { kind: content, span, patterns: tokensOf(node, "STRING").map((token) => this.expr.plain(token)) };
     }
     return { kind: "tables", span, tables: this.#tablePats(nodeOf(node, "TablePats")) };
@@ -418,7 +418,7 @@ class Lowering {
       const using = call && this.#maskCall(call);
       const place = nodeOf(node, "MaskPlace");
       const format = place && tokenOf(place, "content")?.image;
-      if (place && (format === "json" || format === "text"))
+      if (place && (format === "json" || format === "text" || format === "tagged"))
         return { ...base, what: { kind: "content-mask", format, pattern: e.plain(tokenOf(place, "STRING")), using } };
       return { ...base, what: { kind: "mask", column: this.#tablePat(place && nodeOf(place, "TablePat")), using } };
     }

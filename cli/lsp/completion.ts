@@ -32,10 +32,14 @@ export function completionsAt(bundle: OpenBundle, path: string, before: string):
   if (dot >= 0) return afterDot(bundle, chain.slice(0, dot), before);
   const head = line.slice(0, line.length - chain.length);
   if (/@$/.test(head)) return words(annotations, CompletionItemKind.Property);
+  if (/\bjson\s+tagged\s+(?:"[^"]*",\s*)*"?$/.test(head))
+    return words([...bundle.bundle.checked.contentTags].sort(), CompletionItemKind.EnumMember);
+  if (/\b(?:of|mask)\s+json\s+$/.test(head)) return words(["tagged"]);
   if (/\busing\s+$/.test(head)) return words(maskNames, CompletionItemKind.Function);
   if (/\bon\s+$/.test(head)) return words(["any", "sql", "http", "mcp", "llm"]);
   if (/\bon\s+sql\s+(?:\w+,\s*)*$/.test(head)) return words([...actions, "of"]);
-  if (/\bof\s+(?:[\w.*]+,\s*)*$/.test(head)) return tablesOf(bundle, true);
+  if (/\bof\s+$/.test(head)) return [...tablesOf(bundle, true), ...words(["json", "text"])];
+  if (/\bof\s+(?:[\w.*]+,\s*)+$/.test(head)) return tablesOf(bundle, true);
   if (/\bby\s+$/.test(head) && /^\s*expect\b/.test(line)) return rulesOf(bundle, path);
   if (/^\s*given\s+$/.test(head)) {
     return words([

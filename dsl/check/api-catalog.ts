@@ -1,14 +1,17 @@
 // `catalog "bank-api" from "./openapi.json"`: routes or tools of a connection, and what their bodies and arguments are.
 import type { Json } from "../../engine/lib/json.ts";
+import { documentTags } from "../../engine/lib/schema-tags.ts";
 import type { Scope, Selector } from "../checked.ts";
 import { anyMatches, type Glob } from "../glob.ts";
 import { parseRoute, type Route } from "../route.ts";
 import { sameType, type Type } from "../types.ts";
 import { isObject, pointed, typeOfSchema } from "./json-schema.ts";
 
-export type ApiCatalog =
+/** `tags`: those that schemas of the document have. */
+export type ApiCatalog = { readonly tags: ReadonlySet<string> } & (
   | { readonly kind: "http"; readonly operations: readonly Operation[] }
-  | { readonly kind: "mcp"; readonly tools: ReadonlyMap<string, Type> };
+  | { readonly kind: "mcp"; readonly tools: ReadonlyMap<string, Type> }
+);
 type Operation = {
   readonly id: string | undefined;
   readonly method: string;
@@ -50,7 +53,7 @@ function openApi(document: Json, paths: Json | undefined): ApiCatalog {
         : [];
     });
   });
-  return { kind: "http", operations };
+  return { kind: "http", operations, tags: documentTags(document).tags };
 }
 
 const idOf = ({ operationId }: { readonly [key: string]: Json }): string | undefined =>
@@ -67,10 +70,16 @@ function mcpTools(document: Json, tools: readonly Json[]): ApiCatalog {
   const entries = tools.flatMap((tool): readonly [string, Type][] =>
     isObject(tool) && typeof tool.name === "string" ? [[tool.name, typeOfSchema(tool.inputSchema, document)]] : [],
   );
-  return { kind: "mcp", tools: new Map(entries) };
+  return { kind: "mcp", tools: new Map(entries), tags: documentTags(document).tags };
 }
 
 export type ApiCatalogs = ReadonlyMap<string, ApiCatalog>;
+
+/** Tags of all documents of the connections; undefined where there is none. */
+export function knownTags(apis: ApiCatalogs, at: readonly Glob[] | undefined): ReadonlySet<string> | undefined {
+  const own = [...apis].filter(([connection]) => anyMatches(at, connection));
+  return own.length === 0 ? undefined : new Set(own.flatMap(([, { tags }]) => [...tags]));
+}
 
 /** The type of the body or the arguments of every request that the scope holds; undefined where they differ or nobody knows. */
 export function contentType(apis: ApiCatalogs, scope: Scope, at: readonly Glob[] | undefined): Type | undefined {

@@ -65,6 +65,12 @@ function demandOf({ payload }: CheckedRule): Demand | undefined {
     }
     case "content-mask": {
       const { kind } = payload.mask;
+      if (payload.format === "tagged")
+        return {
+          what: `mask … of json tagged … using ${kind}`,
+          has: (a) => a.masksTagged === true && a.contentMasks.has(kind),
+          offered: () => [],
+        };
       const what = `mask … of ${payload.format} … using ${kind}`;
       return { what, has: (a) => a.contentMasks.has(kind), offered: (a) => [...a.contentMasks] };
     }

@@ -96,6 +96,7 @@ export function checkBundle(input: CheckInput): CheckResult {
     counters: [...packages.values()].flatMap((scope) => checkCounters(context, scope)),
     data: context.data,
     catalogs,
+    contentTags: new Set([...apis.values()].flatMap(({ tags }) => [...tags])),
     tests: declsOf(files, "test").map(({ file, decl }): CheckedTest => checkTest(envOf(context, packages, file), decl)),
     properties: declsOf(files, "property").map(
       ({ file, decl }): CheckedProperty => checkProperty(envOf(context, packages, file), decl),

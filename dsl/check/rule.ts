@@ -130,7 +130,7 @@ function checkPayload(c: ScopeContext, env: Env, decl: RuleDecl): Payload | unde
       if (mask && head.searchable) checkSearchable(env, head);
       if (head.of.kind !== "tables") {
         const format = head.of.kind;
-        const areKnown = head.of.patterns.filter((p) => !checkContentPattern(env, format, p)).length === 0;
+        const areKnown = head.of.patterns.filter((p) => !checkContentPattern(env, format, p, c.at)).length === 0;
         if (!areKnown) return undefined;
         return (
           mask && { effect: "content-mask", format: head.of.kind, patterns: head.of.patterns.map((p) => p.raw), mask }
@@ -142,7 +142,7 @@ function checkPayload(c: ScopeContext, env: Env, decl: RuleDecl): Payload | unde
     case "filter": {
       if (head.of.kind !== "tables") {
         const [path] = head.of.patterns;
-        const isPath = path !== undefined && checkContentPattern(env, "json", path);
+        const isPath = path !== undefined && checkContentPattern(env, "json", path, c.at);
         const where = checkWhere({ ...env, hasItem: true }, head.where);
         return isPath ? { effect: "item-filter", path: path.raw, where } : undefined;
       }

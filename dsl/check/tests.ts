@@ -229,12 +229,12 @@ function checkExpect(env: Env, expect: Expect): readonly CheckedExpect[] {
     }
     case "content-mask": {
       const { format, pattern } = what;
-      if (!checkContentPattern(env, format, pattern)) return [];
+      if (!checkContentPattern(env, format, pattern, undefined)) return [];
       const using = expectedMask(env, what.using);
       return [{ ...base, what: { kind: "content-mask", format, pattern: pattern.raw, using } }];
     }
     case "item-filter": {
-      if (!checkContentPattern(env, "json", what.path)) return [];
+      if (!checkContentPattern(env, "json", what.path, undefined)) return [];
       return [{ ...base, what: { kind: "item-filter", path: what.path.raw, as: what.as && plain(what.as) } }];
     }
     case "filter": {

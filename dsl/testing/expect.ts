@@ -152,7 +152,7 @@ function compareContentMask(
     .flatMap((o) => o.content ?? [])
     .filter(({ content }) => content.format === format && content.patterns.includes(pattern));
   if (masks.some(({ mask }) => isMask(mask, using)) !== expect.isNegated) return undefined;
-  const place = `mask ${format} ${JSON.stringify(pattern)}`;
+  const place = `mask ${format === "tagged" ? "json tagged" : format} ${JSON.stringify(pattern)}`;
   const found = masks.map(({ mask, rule }) => `${place} using ${mask.kind} by ${rule}`);
   return {
     expected: `${not}${place}${using === undefined ? "" : ` using ${using.name}`}`,

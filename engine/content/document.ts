@@ -11,6 +11,7 @@ import { maskWithSchema } from "./fit-schema.ts";
 import { JsonTransformer } from "./json-stream.ts";
 import { keepItems } from "./keep-items.ts";
 import type { ContentMasks } from "./masker.ts";
+import { isDescribed } from "./schema-place.ts";
 
 /** Filters first: what isn't shown isn't counted. */
 export class DocumentTransformer implements Transformer {
@@ -30,7 +31,7 @@ export class DocumentTransformer implements Transformer {
     this.#masks = masks;
     this.#schema = schema;
     this.#json = new JsonTransformer({
-      masks: schema === undefined ? masks : { ...masks, paths: [], kinds: [] },
+      masks: schema === undefined ? masks : { ...masks, paths: [], kinds: [], tags: [] },
       items,
     });
   }
@@ -55,11 +56,17 @@ export class DocumentTransformer implements Transformer {
   /** What wasn't of its schema before needn't be afterwards. */
   #fitted(document: Json, kept: Json): Json {
     if (this.#schema === undefined) return kept;
-    const { schema, check } = this.#schema;
-    const masked = maskWithSchema(kept, schema, this.#masks);
-    if (check !== undefined && check(document) === undefined && check(masked) !== undefined) {
+    const { schema, check, described } = this.#schema;
+    const isTagged = this.#masks.tags.length > 0;
+    if (isTagged && (described.isOpaque || !isDescribed(described, kept))) {
+      throw unreadable("an answer that its schema doesn't describe");
+    }
+    const masked = maskWithSchema(kept, schema, this.#masks, described);
+    const isBroken = (): boolean =>
+      check !== undefined && check(document) === undefined && check(masked.document) !== undefined;
+    if (masked.isUnfit || isBroken()) {
       throw new ContentFaultError("answer-schema", "no neutral value stands for what is hidden");
     }
-    return masked;
+    return masked.document;
   }
 }

@@ -11,12 +11,15 @@ import { type MaskKey, maskJsonValue, maskString } from "./mask-value.ts";
 
 export type PathMask = { readonly path: JsonPath; readonly mask: Mask };
 export type KindMask = { readonly kind: TextKind; readonly mask: Mask };
+export type TagMask = { readonly tag: string; readonly mask: Mask };
 
 /** The content masks of one decision, understood. */
 export type ContentMasks = {
   readonly paths: readonly PathMask[];
   /** One mask per kind: of several the JOIN. */
   readonly kinds: readonly KindMask[];
+  /** Of what the answer's schema tags: whoever has no schema can't carry them out. */
+  readonly tags: readonly TagMask[];
   readonly key: MaskKey;
 };
 
@@ -24,6 +27,7 @@ export type ContentMasks = {
 export function readContentMasks(masks: readonly ContentMask[], key: MaskKey): Result<ContentMasks, string> {
   const paths: PathMask[] = [];
   const kinds = new Map<TextKind, Mask[]>();
+  const tags: TagMask[] = [];
   for (const { content, mask } of masks) {
     if ((mask.kind === "hash" || mask.kind === "tokenize") && key.byteLength < 16) {
       return err(`\`${mask.kind}\` needs the connection's \`mask_key\``);
@@ -34,6 +38,8 @@ export function readContentMasks(masks: readonly ContentMask[], key: MaskKey): R
         const path = parseJsonPath(pattern);
         if (!path.ok) return err(`\`${pattern}\` is no path into JSON`);
         paths.push({ path: path.value, mask });
+      } else if (content.format === "tagged") {
+        tags.push({ tag: pattern, mask });
       } else {
         const kind = kindOf(pattern);
         if (kind === undefined) return err(`there is no kind of text called \`${pattern}\``);
@@ -42,7 +48,7 @@ export function readContentMasks(masks: readonly ContentMask[], key: MaskKey): R
     }
   }
   const joined = [...kinds].map(([kind, all]) => ({ kind, mask: joinMasks(all) ?? redact }));
-  return ok({ paths, kinds: joined, key });
+  return ok({ paths, kinds: joined, tags, key });
 }
 
 const redact: Mask = { kind: "redact" };

@@ -32,7 +32,8 @@ export function readerFor(
   const { mime, parameters } = type;
   const isJson = /^application\/(?:[\w.-]+\+)?json$/.test(mime);
   if (filters.length > 0 && !isJson) return undefined;
-  const isMasked = masks.paths.length > 0 || masks.kinds.length > 0;
+  if (masks.tags.length > 0 && (!isJson || schema === undefined)) return undefined;
+  const isMasked = masks.paths.length > 0 || masks.kinds.length > 0 || masks.tags.length > 0;
   if (filters.length > 0 || (isJson && isMasked && schema !== undefined)) {
     return held(new DocumentTransformer(filters, masks, count, schema));
   }

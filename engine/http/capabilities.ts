@@ -16,6 +16,7 @@ export const httpCapabilities: Capabilities = {
     "redact",
     "nullify",
   ]),
+  masksTagged: true,
   filtersRows: false,
   filtersItems: true,
   resultLimits: new Set(["rows", "items", "bytes"]),

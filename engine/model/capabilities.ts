@@ -12,6 +12,8 @@ export type Capabilities = {
   readonly columnMasks: ReadonlySet<MaskKind>;
   /** Masks of JSON paths and kinds of text in answers. */
   readonly contentMasks: ReadonlySet<MaskKind>;
+  /** Masks of what the schema of an answer tags. */
+  readonly masksTagged?: true;
   readonly filtersRows: boolean;
   /** Filters of the items of JSON answers. */
   readonly filtersItems?: true;

@@ -29,13 +29,19 @@ export type LimitObligation = {
   readonly rule: RuleId;
   readonly unit: "rows" | "bytes" | "requests" | "calls" | "items" | "tokens" | "usd";
   readonly max: number;
+  /** Of `rows` of SQL: those that a statement inserts, updates or deletes. Absent: those that it returns. */
+  readonly counts?: "changed";
   /** For a rate: the window in ms and the value of its key. Absent for a limit on one result. */
   readonly window: { readonly ms: number; readonly key: string } | undefined;
 };
 
-/** A mask of what a JSON or text answer carries: JSON paths such as `$.iban`, or kinds of text such as `email`. */
+/**
+ * A mask of what a JSON or text answer carries: JSON paths such as `$.iban`, kinds of text such as `email`, or tags that
+ * the schema of a JSON answer gives its parts, such as `pii`.
+ */
+export type ContentFormat = "json" | "text" | "tagged";
 export type ContentMask = {
-  readonly content: { readonly format: "json" | "text"; readonly patterns: readonly string[] };
+  readonly content: { readonly format: ContentFormat; readonly patterns: readonly string[] };
   readonly mask: Mask;
   readonly rule: RuleId;
 };

@@ -178,11 +178,13 @@ function readObligations(top: AnswerReader, ruleOf: RuleOf, request: PolicyReque
   const content = top.list("content", (entry): ContentMask => {
     if (request.protocol === "sql")
       throw entry.bad("format", "is about JSON and text, and this is a statement: mask columns");
-    const format = entry.oneOf("format", ["json", "text"]);
+    const format = entry.oneOf("format", ["json", "text", "tagged"]);
     const patterns = entry.texts("patterns");
     if (patterns.length === 0) throw entry.bad("patterns", "must name at least one");
     for (const pattern of patterns) {
-      const isGood = format === "json" ? parseJsonPath(pattern) !== undefined : Object.hasOwn(textKinds, pattern);
+      // Whether the schema of an answer has the tag is asked where the answer comes from.
+      const isGood =
+        format === "tagged" || (format === "json" ? parseJsonPath(pattern).ok : Object.hasOwn(textKinds, pattern));
       if (!isGood) throw entry.bad("patterns", format === "json" ? "must be JSON paths" : "must be kinds of text");
     }
     return { content: { format, patterns }, mask: entry.object("mask", readMask), rule: ruleOf(entry, "mask") };

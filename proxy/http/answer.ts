@@ -6,8 +6,9 @@ import { type ContentPlan, type ContentReader, readerFor } from "../../engine/co
 import {
   type AnswerSchema,
   type ApiDescription,
+  type ApiOperation,
   answerSchema,
-  findOperation,
+  operationsOf,
 } from "../../engine/http/api-description.ts";
 import { httpFault } from "../../engine/http/faults.ts";
 import type { CanonicalRequest, Field } from "../../engine/http/request.ts";
@@ -25,7 +26,7 @@ export type AnswerPlan = {
   readonly requestHeaders: (headers: readonly Field[]) => readonly Field[];
   /** Undefined: the content isn't looked at. */
   readonly content: ContentPlan | undefined;
-  readonly schemaOf: (status: number) => AnswerSchema | undefined;
+  readonly schemaOf: (status: number, contentType: string | undefined) => AnswerSchema | undefined;
   /** Of the content as the client gets it. */
   readonly bytesMax: number | undefined;
 };
@@ -75,13 +76,42 @@ export function planAnswer(
     const { code, message } = httpFault("mask-preconditions");
     return err({ code, message, help: "send the request without them" });
   }
-  const operation = api && findOperation(api, request.method, request.path);
+  const [operation, another] = api === undefined ? [] : operationsOf(api, request.method, request.path);
+  if (masks.value.tags.length > 0) {
+    const unable = whyUntagged(api, operation, another);
+    if (unable !== undefined) return err(unable);
+  }
   return ok({
     requestHeaders: readableOnly,
     content: { masks: masks.value, filters, count },
-    schemaOf: (status) => operation && answerSchema(operation, status),
+    schemaOf: (status, contentType) => operation && answerSchema(operation, status, contentType),
     bytesMax,
   });
+}
+
+/** Masks of tags stand and fall with the schema of the answer. */
+function whyUntagged(
+  api: ApiDescription | undefined,
+  operation: ApiOperation | undefined,
+  another: ApiOperation | undefined,
+): Unable | undefined {
+  const unable = (message: string, help: string): Unable => ({ code: "mask-not-applicable", message, help });
+  if (api === undefined)
+    return unable(
+      "a rule masks what the API's document tags, and the connection has no document",
+      "its owner gives the connection an `openapi` document",
+    );
+  if (operation === undefined)
+    return unable(
+      "a rule masks what the API's document tags, and the document doesn't have this route",
+      "ask for a route of the document, or have it described there",
+    );
+  return another === undefined
+    ? undefined
+    : unable(
+        "a rule masks what the API's document tags, and the document has two routes that are as near",
+        "have the document describe this route by its own path",
+      );
 }
 
 /** Validators, ranges and digests are of the content that isn't shown: asking with them would tell of it. */
@@ -122,7 +152,13 @@ export async function sendAnswer(
   const sender = new Sender(exchange, answer, plan, added);
   try {
     if (content === undefined) await sendBounded(answer, sender);
-    else await sendRead(exchange, answer, { ...content, schema: plan.schemaOf(answer.status) }, sender);
+    else
+      await sendRead(
+        exchange,
+        answer,
+        { ...content, schema: plan.schemaOf(answer.status, headerOf(answer, "content-type")) },
+        sender,
+      );
     return { outcome: "ok", tag: String(answer.status), ...sender.sent() };
   } catch (error) {
     if (withdrawal?.signal.aborted) {
@@ -197,7 +233,11 @@ async function sendRead(
   if (body === undefined) throw unreadable("a content coding that nobody knows");
   const reader = readerFor(headerOf(answer, "content-type"), plan);
   if (reader === undefined) {
-    for await (const chunk of body) if (chunk.byteLength > 0) throw unreadable("a content type that isn't read");
+    const why =
+      plan.masks.tags.length > 0
+        ? "an answer without a schema in the API's document"
+        : "a content type that isn't read";
+    for await (const chunk of body) if (chunk.byteLength > 0) throw unreadable(why);
     await sender.end();
     return;
   }

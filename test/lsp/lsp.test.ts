@@ -98,6 +98,7 @@ test("completes facts with their types", async () => {
 
 test("completes tables and columns from the catalog", async () => {
   assert.ok((await completions("package x\nallow a on sql read of ¦")).includes("public.customers"));
+  assert.deepEqual(await completions("package x\nmask m of json ¦"), ["tagged"]);
   assert.deepEqual(await completions("package x\nallow a on sql read of public.¦"), ["customers", "orders"]);
   assert.deepEqual(await completions("package x\nmask m of public.customers.¦"), ["id", "email", "active", "meta"]);
   assert.deepEqual(await completions("package x\nfilter f of public.customers where row.¦"), [
