@@ -3,6 +3,7 @@ import { err } from "../engine/lib/result.ts";
 import type { Obligations } from "../engine/model/decision.ts";
 import { analyzeSql } from "../engine/sql/analyze.ts";
 import { rewriteSql } from "../engine/sql/rewrite.ts";
+import { formOf, templateOf } from "../engine/sql/template.ts";
 import type { SqlFault } from "../engine/sql/types.ts";
 import type { SqlEngine } from "../proxy/gate/deps.ts";
 
@@ -15,6 +16,11 @@ export function createSqlEngine(maskKey: Uint8Array): SqlEngine {
       options.maskKey === "" && needsKey(obligations)
         ? err(keyMissing)
         : rewriteSql(statement, obligations, context, options),
+    templates: {
+      templateOf,
+      formOf: (template, obligations, context) =>
+        options.maskKey === "" && needsKey(obligations) ? undefined : formOf(template, obligations, context, options),
+    },
   };
 }
 

@@ -1,7 +1,8 @@
 // WHERE -> is it certainly true for every row? What a person would write to get round "needs a WHERE" must not say no.
 import type { A_Expr, Node, SubLink } from "@pgsql/types";
 import { andTruth, notTruth, orTruth, type Truth, Unknown } from "../lib/truth.ts";
-import { constantText } from "./bind-functions.ts";
+import { constantText, isConstant, testConstant } from "./bind-functions.ts";
+import { Hole } from "./holes.ts";
 import { systemColumns } from "./system-catalog.ts";
 import { sameTree, stringsOf } from "./tree.ts";
 
@@ -103,16 +104,16 @@ const symbol = (e: A_Expr): string => stringsOf(e.name).at(-1) ?? "";
 function ofExpression(e: A_Expr): Truth {
   const { lexpr, rexpr } = e;
   if (!lexpr || !rexpr) return cannotTell;
-  const [left, right] = [constantText(lexpr), constantText(rexpr)];
-  if (left !== undefined && right !== undefined) return ofConstants(symbol(e), left, right);
+  const [left, right] = [lexpr, rexpr].map((side) => (isConstant(side) ? side : undefined));
+  if (left && right) return ofConstants(symbol(e), constantText(left) ?? "", constantText(right) ?? "");
   const columns = [columnsIn(lexpr), columnsIn(rexpr)];
   if (columns.every((c) => c.length === 0)) return cannotTell;
   if (columns[0]?.some((c) => columns[1]?.includes(c))) return cannotTell;
   if (columns.some((c) => c.some((name) => systemColumns.has(name)))) return cannotTell;
   if (isEdge(symbol(e), lexpr, right) || isEdge(mirrored[symbol(e)] ?? "", rexpr, left)) return cannotTell;
-  if (symbol(e).includes("~~") && right !== undefined && /^%+$/.test(right)) return cannotTell;
+  if (symbol(e).includes("~~") && testConstant(right, (text) => /^%+$/.test(text))) return cannotTell;
   // A regular expression without a plain character may match every text.
-  if (/^!?~\*?$/.test(symbol(e)) && right !== undefined && !/[\p{L}\p{N}]/u.test(right)) return cannotTell;
+  if (/^!?~\*?$/.test(symbol(e)) && testConstant(right, (text) => !/[\p{L}\p{N}]/u.test(text))) return cannotTell;
   if (symbol(e) === "=" || e.kind === "AEXPR_IN" || e.kind === "AEXPR_OP_ANY") return false;
   // A function of a column against a constant (`abs(id) >= 0`) may hold for every row; a bare column is believed.
   return "ColumnRef" in lexpr || "ColumnRef" in rexpr ? false : cannotTell;
@@ -127,11 +128,14 @@ const edges: ReadonlySet<number> = new Set([32767, 32768, 2_147_483_647, 2_147_4
  * `id > 0`, `id >= -1`, `id <= 2147483647`, `at < 'infinity'`, `name ^@ ''`: what every row of most tables satisfies, and what is
  * written to get round a guard.
  */
-function isEdge(op: string, column: Node, constant: string | undefined): boolean {
+function isEdge(op: string, column: Node, constant: Node | undefined): boolean {
   if (constant === undefined || !hasColumn(column)) return false;
-  if (op === "^@") return constant === "";
-  const isAbove = op === ">" || op === ">=";
-  if (!isAbove && op !== "<" && op !== "<=") return false;
+  if (op === "^@") return testConstant(constant, (text) => text === "");
+  if (op === ">" || op === ">=") return testConstant(constant, (text) => isLimit(text, true));
+  return (op === "<" || op === "<=") && testConstant(constant, (text) => isLimit(text, false));
+}
+
+function isLimit(constant: string, isAbove: boolean): boolean {
   if (/^[+-]?infinity$/i.test(constant)) return true;
   const value = Number(constant);
   if (constant.trim() === "" || Number.isNaN(value)) return isAbove && constant.trim() === "";
@@ -147,7 +151,7 @@ function ofConstants(op: string, left: string, right: string): Truth {
 const hasColumn = (node: Node): boolean => columnsIn(node).length > 0;
 
 function columnsIn(node: unknown): readonly string[] {
-  if (typeof node !== "object" || node === null) return [];
+  if (typeof node !== "object" || node === null || node instanceof Hole) return [];
   if (Array.isArray(node)) return node.flatMap(columnsIn);
   if ("ColumnRef" in node)
     return [stringsOf((node as Extract<Node, { ColumnRef: unknown }>).ColumnRef.fields).at(-1) ?? ""];

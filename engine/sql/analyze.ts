@@ -5,6 +5,7 @@ import { limits } from "../limits.ts";
 import { type BoundParts, bindStatement } from "./bind-statement.ts";
 import { factsOf, markTargetReads } from "./facts.ts";
 import { FaultError, refuse } from "./fault.ts";
+import type { HoleWatch } from "./holes.ts";
 import { constantsFact, notBound, parametersOf } from "./parameters.ts";
 import { fingerprintSql, parseSql } from "./pg-parser.ts";
 import { shapeOf } from "./row-shape.ts";
@@ -14,9 +15,13 @@ import type { AnalyzedStatement, SessionEffect, SqlContext, SqlFault } from "./t
 /**
  * Analyses every statement of a message, in order: what one does to names (`SET search_path`, `PREPARE`) holds for those
  * after it. A text without statements gives []. The first statement that isn't understood makes the whole text a fault:
- * PostgreSQL runs a message as one.
+ * PostgreSQL runs a message as one. `holes`: put in the place of its literals, see template.ts.
  */
-export function analyzeSql(text: string, context: SqlContext): Result<readonly AnalyzedStatement[], SqlFault> {
+export function analyzeSql(
+  text: string,
+  context: SqlContext,
+  holes?: HoleWatch,
+): Result<readonly AnalyzedStatement[], SqlFault> {
   const parsed = parseSql(text);
   if (!parsed.ok) return parsed;
   if (parsed.value.length > limits.sqlStatementsMax)
@@ -24,11 +29,12 @@ export function analyzeSql(text: string, context: SqlContext): Result<readonly A
   const bytes = isAscii(text) ? undefined : Buffer.from(text, "utf8");
   const slice = (start: number, end: number | undefined): string =>
     bytes ? bytes.toString("utf8", start, end) : text.slice(start, end);
+  holes?.plant(parsed.value, text);
   try {
     let current = context;
     const out: AnalyzedStatement[] = [];
     for (const raw of parsed.value) {
-      const statement = analyzeOne(raw, slice, current, parsed.value.length);
+      const statement = analyzeOne(raw, slice, current, parsed.value.length, holes);
       out.push(statement);
       for (const effect of statement.effects) current = after(current, effect, context);
     }
@@ -53,6 +59,7 @@ function analyzeOne(
   slice: (start: number, end: number | undefined) => string,
   context: SqlContext,
   statements: number,
+  holes: HoleWatch | undefined,
 ): AnalyzedStatement {
   const node: Node = raw.stmt ?? refuse("unsupported-statement", "an empty statement is not supported");
   const start = raw.stmt_location ?? 0;
@@ -81,6 +88,7 @@ function analyzeOne(
       form: bound.form,
       ...(bound.parameters ? { parameters: bound.parameters } : {}),
       ...(shape ? { shape } : {}),
+      ...(holes ? { holes } : {}),
     },
     catalogVersion: context.catalog.version,
     ...(parameters.length === 0 ? {} : { parameters }),

@@ -7,6 +7,7 @@ import { bindQuery } from "./bind-query.ts";
 import type { RelationUse } from "./bindings.ts";
 import { refuse } from "./fault.ts";
 import { sizeFunctions } from "./functions.ts";
+import { Hole } from "./holes.ts";
 import { kindOf } from "./node-kinds.ts";
 import {
   canonicalExpression,
@@ -152,7 +153,7 @@ export function noteAssigned(b: Binder, value: Node | undefined, column: Column)
 /** Binds every node and type name inside of a plain node. */
 function bindBelow(b: Binder, value: object, at: Place): void {
   for (const [key, child] of Object.entries(value)) {
-    if (typeof child !== "object" || child === null) continue;
+    if (typeof child !== "object" || child === null || child instanceof Hole) continue;
     if (key === "typeName") resolveType(b, child as NonNullable<Parameters<typeof resolveType>[1]>);
     else if (key === "over") bindWindow(b, child as NonNullable<FuncCall["over"]>, at);
     else if (isNode(key, child)) bindExpression(b, child as Node, at);

@@ -3,6 +3,7 @@ import type { FuncCall, Node } from "@pgsql/types";
 import { addUse, type Binder } from "./bind-context.ts";
 import { addFamily } from "./bind-from.ts";
 import { refuse } from "./fault.ts";
+import { type ConstantTest, Hole } from "./holes.ts";
 import { parseSql } from "./pg-parser.ts";
 import { resolveRelation } from "./resolve-names.ts";
 import { isChangeableToAny, isReadableSetting, isSettingAllowed, readableSettings, settingName } from "./settings.ts";
@@ -18,6 +19,27 @@ export function constantText(node: Node | undefined): string | undefined {
   if (c.ival) return String(c.ival.ival ?? 0);
   if (c.fval) return c.fval.fval ?? "0";
   return c.boolval ? (c.boolval.boolval ? "true" : "false") : undefined;
+}
+
+/** Whether there is such a string, without a look at it. */
+export function isConstant(node: Node | undefined): boolean {
+  if (!node) return false;
+  if ("TypeCast" in node) return isConstant(node.TypeCast.arg);
+  return (
+    "A_Const" in node &&
+    (node.A_Const.sval ?? node.A_Const.ival ?? node.A_Const.fval ?? node.A_Const.boolval) !== undefined
+  );
+}
+
+/** What `test` says of that string; false where there is none. Nothing but the answer becomes known of a literal. */
+export function testConstant(node: Node | undefined, test: ConstantTest): boolean {
+  if (!node) return false;
+  if ("TypeCast" in node) return testConstant(node.TypeCast.arg, test);
+  if (!("A_Const" in node)) return false;
+  const body: unknown = node.A_Const.sval ?? node.A_Const.ival ?? node.A_Const.fval;
+  if (body instanceof Hole) return body.watch.ask(body.slot, test);
+  const text = constantText(node);
+  return text !== undefined && test(text);
 }
 
 export function constantFlag(node: Node | undefined): boolean | undefined {

@@ -1,6 +1,7 @@
 import type { Node } from "@pgsql/types";
 import { limits } from "../limits.ts";
 import { refuse } from "./fault.ts";
+import { Hole } from "./holes.ts";
 
 /**
  * The allowlist of parse tree nodes AND of their fields. A node or field that isn't named here is refused, so that a
@@ -184,6 +185,7 @@ export function checkTree(node: unknown): void {
     const fields = nodeKinds.get(kind);
     if (!fields) refuse("unsupported-node", `\`${kind}\` is not supported`, { position: positionOf(body) });
     if (typeof body !== "object" || body === null) refuse("unsupported-node", "the statement's tree is malformed");
+    if (body instanceof Hole) return; // made from a body with this kind's one field
     for (const [name, value] of Object.entries(body)) {
       const shape = fields.get(name);
       if (shape === undefined)

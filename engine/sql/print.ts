@@ -23,6 +23,7 @@ import type {
 } from "@pgsql/types";
 import { quoteIdent, quoteLiteral } from "../model/row-predicate.ts";
 import { refuse } from "./fault.ts";
+import { Hole, holeMark } from "./holes.ts";
 import { imageMark } from "./image-cache.ts";
 import { kindOf } from "./node-kinds.ts";
 import { jsonPrinters } from "./print-json.ts";
@@ -45,6 +46,8 @@ export function spelling(table: Readonly<Record<string, string>>, value: string 
 
 function constant(c: A_Const): string {
   if (c.isnull) return "NULL";
+  const hole: unknown = c.ival ?? c.sval ?? c.fval;
+  if (hole instanceof Hole) return holeMark(hole);
   if (c.ival) return parenthesizeNegative(String(c.ival.ival ?? 0));
   if (c.fval) return parenthesizeNegative(c.fval.fval ?? "0");
   if (c.boolval) return c.boolval.boolval ? "TRUE" : "FALSE";

@@ -11,6 +11,7 @@ import { FaultError, refuse } from "./fault.ts";
 import { filterNode } from "./filter-node.ts";
 import { type Image, imageOf } from "./image-cache.ts";
 import { leakproofConjuncts, moveTo } from "./leakproof.ts";
+import { applyChangeLimit } from "./limit-changes.ts";
 import { applyRowLimit } from "./limit-rows.ts";
 import { generated, maskNode } from "./masks.ts";
 import { isProtected, isReduced, type Protection, protectionOf } from "./protection.ts";
@@ -90,13 +91,19 @@ function rewriteBound(
   reviewUses(r, bound.form);
   if (bound.form === "copy-in") for (const target of bound.bindings.targets.values()) checkCopyTarget(r, target);
   const masked = bound.form === "definition" ? bound.node : rewriteTree(r, bound.node);
-  const limited = applyRowLimit(masked, bound.form, obligations);
+  const { node: limited, ceiling } = applyChangeLimit(
+    applyRowLimit(masked, bound.form, obligations),
+    bound,
+    obligations,
+    context.catalog,
+  );
   const node = bound.parameters ? withParameters(limited, bound.parameters) : limited;
   const reduced = bound.bindings.uses.filter((u) => u.implied !== "constraint" && isReduced(protection(u.relation)));
   return {
-    text: renderStatement(node, bound.form, r.images),
+    text: renderStatement(node, bound.form, r.images, bound.holes),
     touchesProtected: reduced.length > 0 || firesTriggers(bound.bindings, context.catalog),
-    ...(bound.shape ? { shape: bound.shape } : {}),
+    ...(bound.shape && ceiling?.isCountOnly !== true ? { shape: bound.shape } : {}),
+    ...(ceiling ? { ceiling } : {}),
     maskedOrigins: new Set(reduced.flatMap((u) => originsOf(u.relation, protection(u.relation)))),
   };
 }

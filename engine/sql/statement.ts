@@ -1,6 +1,7 @@
 // What `AnalyzedStatement.tree` holds: opaque outside of engine/sql.
 import type { Node, TypeName } from "@pgsql/types";
 import type { Bindings } from "./bindings.ts";
+import type { HoleWatch } from "./holes.ts";
 import type { RowShape } from "./row-shape.ts";
 
 export type BoundStatement = {
@@ -25,6 +26,8 @@ export type BoundStatement = {
   readonly parameters?: readonly Node[];
   /** Declared types of a prepared statement's parameters. */
   readonly parameterTypes?: readonly TypeName[];
+  /** Its literals are holes, which tell of being looked at: the start of a template. */
+  readonly holes?: HoleWatch;
 };
 
 export const isBoundStatement = (tree: unknown): tree is BoundStatement =>

@@ -1,5 +1,6 @@
 // Small tools over parse trees: comparison, copying, construction.
 import type { Node } from "@pgsql/types";
+import { Hole } from "./holes.ts";
 
 /** Positions in the text, and marks for pg_stat_statements: no part of the meaning. */
 const withoutMeaning: ReadonlySet<string> = new Set([
@@ -67,7 +68,7 @@ export function mapBelow<T extends object>(tree: T, replace: (value: object) => 
   let copy: Record<string, unknown> | undefined;
   for (const key in fields) {
     const value = fields[key];
-    if (typeof value !== "object" || value === null) continue;
+    if (typeof value !== "object" || value === null || value instanceof Hole) continue;
     const mapped = mapTree(value, replace);
     if (mapped !== value) {
       copy ??= { ...fields };

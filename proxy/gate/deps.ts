@@ -4,6 +4,8 @@ import type { Limits } from "../../engine/limits.ts";
 import type { Obligations } from "../../engine/model/decision.ts";
 import type { PolicySet } from "../../engine/model/policy.ts";
 import type { TimeFacts } from "../../engine/model/principal.ts";
+import type { CutText } from "../../engine/sql/literals.ts";
+import type { Template, TemplateForm } from "../../engine/sql/template.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../../engine/sql/types.ts";
 import type { ApprovalDesk } from "../approvals/desk.ts";
 import type { Clock, Log, NewId } from "../deps.ts";
@@ -25,6 +27,15 @@ export type SqlEngine = {
     obligations: Obligations,
     context: SqlContext,
   ) => Result<RewrittenSql, SqlFault>;
+  /** Left out: no text is taken for another one's double. */
+  readonly templates?: TemplateEngine;
+};
+
+/** See engine/sql/template.ts. */
+export type TemplateEngine = {
+  readonly templateOf: (text: string, cut: CutText, context: SqlContext) => Template | undefined;
+  /** `rewrite` of a template; undefined where each of its texts needs its own. */
+  readonly formOf: (template: Template, obligations: Obligations, context: SqlContext) => TemplateForm | undefined;
 };
 
 export type GateDeps = {

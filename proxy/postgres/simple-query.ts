@@ -1,4 +1,5 @@
 // Query messages: all statements of a text are decided and recorded before any of them is sent upstream.
+import { isFromTemplate } from "../../engine/sql/template.ts";
 import { type ClientGate, isCopy } from "./client-gate.ts";
 import { queryOf, refusalOf, refusals } from "./deny.ts";
 import type { Handled } from "./handled.ts";
@@ -36,7 +37,9 @@ function releaseQuery(gate: ClientGate, releases: readonly Release[]): Handled {
   const [only] = releases;
   const bytes =
     releases.length === 1 && only
-      ? queryOf(only.rewritten)
+      ? isFromTemplate(only.statement)
+        ? encodeQuery(only.rewritten.text)
+        : queryOf(only.rewritten)
       : encodeQuery(releases.map((r) => r.rewritten.text).join(";\n"));
   gate.parts.toUpstream.add(bytes);
   sentQuery(gate, releases);
