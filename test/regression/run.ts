@@ -35,7 +35,14 @@ try {
   if (!direct || !gated) throw new Error("two servers were started");
   for (const server of servers) await server.makeTemplates(source, setupFiles);
   for (const name of names) {
-    const result = await runFile(name, source, direct, gated);
+    const result = await runFile(name, source, direct, gated).catch((error: unknown) => {
+      console.log(`${name}; not run to its end: ${error instanceof Error ? error.message : "?"}`);
+    });
+    if (result === undefined) {
+      counts.set("not run to its end", (counts.get("not run to its end") ?? 0) + 1);
+      for (const server of servers) await server.whenUp();
+      continue;
+    }
     const verdict = `${label[result.verdict]}${result.statementsCut > 0 ? ", without what is refused" : ""}`;
     counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
     for (const [code, n] of Object.entries(result.refused)) codes.set(code, (codes.get(code) ?? 0) + n);

@@ -44,6 +44,19 @@ export class RegressionServer {
     });
   }
 
+  /** A file may bring the server down, which starts again by itself. @throws when it doesn't within a minute */
+  async whenUp(): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.admin("SELECT 1");
+        return;
+      } catch (error) {
+        if (tries === 60) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+      }
+    }
+  }
+
   async makeDatabase(name: string, template: string): Promise<void> {
     await this.admin(
       `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`,
