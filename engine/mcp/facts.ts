@@ -60,8 +60,9 @@ const membersOf: Readonly<Record<string, readonly string[]>> = {
   "resources/unsubscribe": ["uri"],
   "prompts/get": ["name", "arguments", "inputResponses", "requestState"],
   "completion/complete": ["ref", "argument", "context"],
-  "tasks/get": ["taskId"],
-  "tasks/result": ["taskId"],
+  // SDK clients are seen to repeat a call's `task` here; it doesn't go on.
+  "tasks/get": ["taskId", "task"],
+  "tasks/result": ["taskId", "task"],
   "tasks/update": ["taskId", "inputResponses"],
   "tasks/cancel": ["taskId"],
   "tasks/list": ["cursor"],

@@ -323,6 +323,9 @@ export function createMediator(connection: McpConnection): Mediator {
       const isOwn = (typeof id === "string" || typeof id === "number") && peer.state.askedFor(id) !== undefined;
       return isOwn ? ready(message) : { kind: "refused", judged: { kind: "drop" } };
     }
+    if (isTaskMethod(message.method) && message.params !== undefined) {
+      return ready(withCapabilities(peer, { ...message, params: withoutField(message.params, "task") }));
+    }
     if (message.kind === "notification" || message.method !== "tools/call")
       return ready(withCapabilities(peer, message));
     const name = action.toolName ?? "";

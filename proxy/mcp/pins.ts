@@ -43,7 +43,8 @@ export function openPinBook(path: string, clock: Clock): PinBook {
   const write = (pins: ReadonlyMap<string, Pin>): void => {
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-      const next = `${path}.next`;
+      // Several workers may write at once.
+      const next = `${path}.${process.pid}.next`;
       writeFileSync(next, `${JSON.stringify({ version: 1, tools: Object.fromEntries([...pins].sort()) }, null, 2)}\n`, {
         mode: 0o640,
       });
