@@ -178,6 +178,12 @@ export const limits = {
   recordFactCharsMax: 2_048,
   /** Facts about who asks that the configuration may name. */
   recordFactsMax: 50,
+  /** How often a gateway looks whether segments of its recording are past their time. */
+  pruneEveryMs: 3_600_000,
+  /** Segments that one record of pruning takes away; the next look goes on. A boundary is about 2 KB. */
+  pruneSegmentsMax: 50,
+  /** Legal holds, released ones among them: the file is read whole at each look. */
+  holdsMax: 10_000,
   /** Texts that a search lists before it asks about each statement instead: a list of them is compared with every row. */
   searchTextsMax: 500,
   /** Numbers of sessions, shapes and texts that indexing keeps at hand: about 100 bytes each. */
@@ -255,7 +261,7 @@ export const limits = {
   /** Statements that a replay keeps as examples of one kind of difference; beyond, they are counted. */
   replayExamplesMax: 20,
   /** Different things (tables and verbs, routes, tools, models) in a recording that a policy is learned from. */
-  learnedThingsMax: 20_000,
+  learnedThingsMax: 5_000,
   /** A WASM module of a Rego bundle, bytes. OPA's own run-time is 0.2 MB of it. */
   regoModuleBytesMax: 33_554_432,
   /** One evaluation of a Rego policy. The gateway's thread waits for it, so it bounds what a slow policy costs everybody. */
@@ -297,6 +303,10 @@ export const limits = {
   workerSilentMsMax: 60_000,
   /** One step of a reload in one worker: reading and compiling. */
   workerReloadMs: 30_000,
+  /** CancelRequests of one address that cancel nothing are one line of the recording in this time, with their number. */
+  cancelNoteMs: 10_000,
+  /** Addresses that are told apart meanwhile. */
+  cancelNotesMax: 1_000,
   /** A cancel that another worker must take. */
   workerCancelMs: 2_000,
   /** One MCP message, bytes: SDK servers refuse more too. */
@@ -349,6 +359,8 @@ export const limits = {
   llmDenialsRememberedMax: 1_000,
   /** Quiet time after which a session of HTTP traffic ends: it has no connection that would. */
   httpSessionIdleMs: 1_800_000,
+  /** How often an HTTP exchange that lasts is asked whether its token still holds: a revoked one ends within this time. */
+  httpSessionLookMs: 1_000,
   /** Sessions of one HTTP listener: past it the one that was quiet for longest ends. About 500 bytes each. */
   httpSessionsMax: 100_000,
   /** Header lines of a request together, bytes: a token of `passwordBytesMax` and 32 KiB for the rest. */

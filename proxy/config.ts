@@ -96,6 +96,14 @@ export async function readRecordingDirectory(path: string): Promise<string> {
   return isAbsolute(directory) ? directory : join(dirname(path), directory);
 }
 
+/** `policies.path` alone, in the same way; undefined: they come from elsewhere. @throws as `readConfig` */
+export async function readPolicyFolder(path: string): Promise<string | undefined> {
+  const parsed: unknown = parseDocument(await readText(path)).toJS({ maxAliasCount: 100 });
+  const found = z.looseObject({ policies: z.looseObject({ path: z.string() }) }).safeParse(parsed);
+  const folder = found.data?.policies.path;
+  return folder === undefined || isAbsolute(folder) ? folder : join(dirname(path), folder);
+}
+
 // ---- the schema: strict objects, so that an unknown key is a mistake
 
 const functionName = z.string().regex(/^[^.\s]+\.[^.\s]+$/, "write a function as `schema.name`");

@@ -1,14 +1,11 @@
 // gw policy replay: what would that policy have done with what was recorded?
-import { type Command, InvalidArgumentError } from "commander";
-import { openBundle } from "../../proxy/bundle/policy-bundle.ts";
-import { GatewayError } from "../../proxy/errors.ts";
+import type { Command } from "commander";
 import { readAllEvents } from "../../proxy/recording/chains.ts";
+import { bundleAt } from "../bundle-at.ts";
 import { compileOrShow } from "../compiled-bundle.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
-import { manifestName, noManifest, parseManifest } from "../manifest.ts";
-import { type BundleFolder, readBundle } from "../read-bundle.ts";
-import { readBytes } from "../read-bytes.ts";
+import { moment } from "../moment.ts";
 import { recordingFolder } from "../recording-folder.ts";
 import {
   permitsMore,
@@ -56,18 +53,6 @@ export async function policyReplay(terminal: Terminal, flags: Flags): Promise<Ex
   return permitsMore(replay) ? exitCodes.widened : exitCodes.ok;
 }
 
-/** @throws GatewayError for what is neither a folder nor a bundle */
-async function bundleAt(path: string): Promise<BundleFolder> {
-  if (!/\.t(?:ar\.)?gz$/.test(path)) return readBundle(path);
-  const opened = await openBundle(readBytes(path), undefined);
-  if (!opened.ok) throw new GatewayError("policy-rejected", `\`${path}\` can't be read as a bundle: ${opened.error}`);
-  const { files } = opened.value;
-  const text = files.get(manifestName);
-  const manifest = text === undefined ? undefined : parseManifest(text, `${path}/${manifestName}`);
-  if (manifest && !manifest.ok) throw new GatewayError("config-invalid", manifest.error);
-  return { root: path, files, manifest: manifest?.value ?? noManifest, inner: [] };
-}
-
 const titles: Readonly<Record<ReplayKind, string>> = {
   permitted: "would pass now",
   revealed: "would show more",
@@ -108,11 +93,3 @@ function render(replay: Replay): string {
 
 const countOf = (differences: readonly ReplayDifference[]): number =>
   differences.reduce((sum, { count }) => sum + count, 0);
-
-function moment(text: string): number {
-  const [, amount, unit] = /^(\d+)([hd])$/.exec(text) ?? [];
-  if (amount !== undefined) return Date.now() - Number(amount) * (unit === "d" ? 86_400_000 : 3_600_000);
-  const at = Date.parse(text);
-  if (Number.isNaN(at)) throw new InvalidArgumentError("write `7d`, `12h`, or a date such as 2026-11-01.");
-  return at;
-}

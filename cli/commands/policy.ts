@@ -8,6 +8,7 @@ import { addEval, addExplain } from "./policy-eval.ts";
 import { addFmt } from "./policy-fmt.ts";
 import { addIndex } from "./policy-index.ts";
 import { addInit } from "./policy-init.ts";
+import { addLearn } from "./policy-learn.ts";
 import { addLint } from "./policy-lint.ts";
 import { addMatrix } from "./policy-matrix.ts";
 import { addRepl } from "./policy-repl.ts";
@@ -25,6 +26,7 @@ export function register(program: Command, context: CommandContext): void {
     addExplain,
     addDiff,
     addReplay,
+    addLearn,
     addMatrix,
     addRepl,
     addIndex,
