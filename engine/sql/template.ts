@@ -141,6 +141,10 @@ export function fillForm({ holes }: Template, form: TemplateForm, literals: read
   return { ...form.rewritten, text };
 }
 
+/** The statement that all that come from one template share their facts with, but for their texts; else itself. */
+export const originOf = (statement: AnalyzedStatement): AnalyzedStatement =>
+  statement.tree instanceof TemplateTree ? statement.tree.template.statement : statement;
+
 /** Made for one text: not worth remembering anything of. */
 export const isFromTemplate = (statement: AnalyzedStatement | undefined): boolean =>
   statement?.tree instanceof TemplateTree;

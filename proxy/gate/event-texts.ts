@@ -1,8 +1,9 @@
 // verdict, completion -> the text of their records; what is equal for every run of a statement is rendered once
+import { originOf } from "../../engine/sql/template.ts";
 import type { AnalyzedStatement } from "../../engine/sql/types.ts";
 import type { Completion } from "../postgres/sql-gate.ts";
 import { type EventText, eventText, eventTextOf, fieldsOf } from "../recording/event-text.ts";
-import { type StatementEventInput, statementEvent } from "./session-events.ts";
+import { type StatementEventInput, statementEvent, textCharsMax } from "./session-events.ts";
 
 /** The parts of a released statement's record that depend on these alone. */
 type Kept = {
@@ -10,13 +11,19 @@ type Kept = {
   readonly obligationsKey: string;
   readonly policyHash: string;
   readonly revision: string;
-  /** Between the decision's id and the number of parameters. */
+  /** Between the decision's id and the number of parameters, the statement's text left out. */
   readonly head: string;
+  /** The text that `textHead` is of. */
+  readonly text: string;
+  readonly textHead: string;
   /** Behind it. */
   readonly tail: string;
 };
 
-/** The latest of each statement: policies change seldom, and most statements are decided alike each time. */
+/**
+ * The latest of each statement, and of each template for all that come from it: policies change seldom, and most statements
+ * are decided alike each time.
+ */
 const kept = new WeakMap<AnalyzedStatement, Kept>();
 
 /** The same text as `eventText(statementEvent(input))`. */
@@ -26,7 +33,7 @@ export function statementText(input: StatementEventInput): EventText {
   const { atMs, session, verdict, parameters, content } = input;
   const behind = content === undefined ? "" : `,${fieldsOf(content)}`;
   return eventTextOf(
-    `"atMs":${atMs},"session":${JSON.stringify(session)},"type":"statement","id":${JSON.stringify(verdict.decisionId)},${constant.head},"parameters":${parameters},${constant.tail}${behind}`,
+    `"atMs":${atMs},"session":${JSON.stringify(session)},"type":"statement","id":${JSON.stringify(verdict.decisionId)},${headOf(constant, input.text)},${constant.head},"parameters":${parameters},${constant.tail}${behind}`,
   );
 }
 
@@ -37,7 +44,10 @@ function constantParts(input: StatementEventInput): Kept | undefined {
   if (verdict.kind !== "release" || verdict.statement === undefined) return undefined;
   const { statement, decision, obligationsKey } = verdict;
   if (decision.shadow.length > 0 || input.text !== statement.facts.text) return undefined;
-  const known = kept.get(statement);
+  const origin = originOf(statement);
+  // The record of a longer one says that some of it is left out.
+  if (origin !== statement && input.text.length > textCharsMax) return undefined;
+  const known = kept.get(origin);
   if (
     known !== undefined &&
     known.policyHash === policyHash &&
@@ -54,12 +64,17 @@ function constantParts(input: StatementEventInput): Kept | undefined {
     obligationsKey,
     policyHash,
     revision,
-    head: fieldsOf({ statement: text, fingerprint, isCut, statementSha256 }),
+    head: fieldsOf({ fingerprint, isCut, statementSha256 }),
+    text: input.text,
+    textHead: fieldsOf({ statement: text }),
     tail: fieldsOf(rest),
   };
-  kept.set(statement, parts);
+  kept.set(origin, parts);
   return parts;
 }
+
+const headOf = ({ text, textHead }: Kept, own: string): string =>
+  text === own ? textHead : fieldsOf({ statement: own });
 
 function isSame(a: readonly string[], b: readonly string[]): boolean {
   if (a.length !== b.length) return false;

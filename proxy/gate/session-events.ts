@@ -9,6 +9,7 @@ import type { Cause, Decision, Obligations } from "../../engine/model/decision.t
 import { renderRowPredicate } from "../../engine/model/row-predicate.ts";
 import type { RecordedContent, SessionEvent } from "../../engine/model/session-event.ts";
 import type { SqlAccess, SqlFacts } from "../../engine/model/statement.ts";
+import { originOf } from "../../engine/sql/template.ts";
 import type { AnalyzedStatement } from "../../engine/sql/types.ts";
 import type { GateSession, SqlVerdict } from "../postgres/sql-gate.ts";
 import type { ContentRecorder } from "../recording/content.ts";
@@ -121,7 +122,8 @@ const filtersOf = (obligations: Obligations): readonly string[] =>
 const digests = new WeakMap<AnalyzedStatement, string>();
 
 /** `sha256:` over what was understood of the statement, its text left out: a replay shows whether analysis still agrees. */
-export function factsDigest(statement: AnalyzedStatement): string {
+export function factsDigest(given: AnalyzedStatement): string {
+  const statement = originOf(given);
   const known = digests.get(statement);
   if (known !== undefined) return known;
   const digest = `sha256:${createHash("sha256")
