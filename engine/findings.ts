@@ -134,7 +134,7 @@ export class Findings {
         this.#addApproval(rule);
         return;
       case "limit":
-        this.#addLimit(rule);
+        this.#addLimit(rule, access);
         return;
       case "alert":
         return;
@@ -229,9 +229,9 @@ export class Findings {
     this.#waiting.set(rule.id, { rule: rule.id, approvers: rule.approvers, withinMs: rule.withinMs, message });
   }
 
-  #addLimit(rule: ExecutableRule & { effect: "limit" }): void {
+  #addLimit(rule: ExecutableRule & { effect: "limit" }, access: SqlAccess | undefined): void {
     if (this.#c.request.isProbe) return;
-    const limit = this.#limitOf(rule);
+    const limit = this.#limitOf(rule, access);
     if (limit instanceof Unknown) this.#fail(rule, limit);
     else if (limit === "exceeded") {
       const cause: Cause = { kind: "limit", rule: rule.id, message: rule.message(this.#c) };
@@ -242,16 +242,20 @@ export class Findings {
     }
   }
 
-  #limitOf(rule: ExecutableRule & { effect: "limit" }): LimitObligation | "exceeded" | Unknown {
+  #limitOf(
+    rule: ExecutableRule & { effect: "limit" },
+    access: SqlAccess | undefined,
+  ): LimitObligation | "exceeded" | Unknown {
     const c = this.#c;
     const max = rule.max(c);
     if (max instanceof Unknown) return max;
-    if (!rule.window) return { rule: rule.id, unit: rule.unit, max, window: undefined };
+    const limit = { rule: rule.id, unit: rule.unit, max, ...(countsChanges(rule.unit, access) ? changed : undefined) };
+    if (!rule.window) return { ...limit, window: undefined };
     const key = rule.window.key(c);
     if (key instanceof Unknown) return key;
     const used = c.request.counter(rule.id, key);
     if (used instanceof Unknown) return used;
-    return used >= max ? "exceeded" : { rule: rule.id, unit: rule.unit, max, window: { ms: rule.window.ms, key } };
+    return used >= max ? "exceeded" : { ...limit, window: { ms: rule.window.ms, key } };
   }
 
   decide(): Decision {
@@ -287,6 +291,12 @@ export class Findings {
 }
 
 const none: readonly never[] = [];
+
+const changed = { counts: "changed" } as const;
+
+/** A limit of rows on a write is about the rows that it changes; the same rule may be on what the statement reads, too. */
+const countsChanges = (unit: LimitObligation["unit"], access: SqlAccess | undefined): boolean =>
+  unit === "rows" && access?.kind === "write";
 
 /**
  * An access is covered when every column it touches is. One that touches none (`count(*)`) is covered only as a read:

@@ -41,17 +41,19 @@ export function conjoin(
   return all;
 }
 
-/** MIN over limits of the same unit, window and key; of equal ones the first by name. */
+/** MIN over limits of the same unit, window and key, returned and changed rows apart; of equal ones the first by name. */
 export function leastLimits(limits: readonly LimitObligation[]): readonly LimitObligation[] {
   if (limits.length === 1) return limits;
   const least = new Map<string, LimitObligation>();
   for (const limit of limits) {
     // A rate has a window of its own: its use is counted under its rule.
-    const key = limit.window ? `${limit.rule} ${limit.window.key}` : limit.unit;
+    const key = `${limit.counts ?? ""} ${limit.window ? `${limit.rule} ${limit.window.key}` : limit.unit}`;
     const known = least.get(key);
     if (!known || limit.max < known.max || (limit.max === known.max && limit.rule < known.rule)) least.set(key, limit);
   }
-  return [...least.values()].sort((a, b) => (a.rule < b.rule ? -1 : 1));
+  return [...least.values()].sort((a, b) =>
+    a.rule === b.rule ? ((a.counts ?? "") ? 1 : -1) : a.rule < b.rule ? -1 : 1,
+  );
 }
 
 /** As a set: one rule by way of two routes may say the same twice. */

@@ -199,12 +199,19 @@ function readObligations(top: AnswerReader, ruleOf: RuleOf, request: PolicyReque
       ]),
     ),
     filters: new Map([...Map.groupBy(filters, (f) => f.key)].map(([key, given]) => [key, andGiven(given)] as const)),
-    limits: leastLimits(limits),
+    limits: leastLimits(isWriting(request) ? limits.flatMap(alsoOfChanges) : limits),
     ...(content.length === 0 ? {} : { content: content.toSorted((a, b) => byText(a.rule, b.rule)) }),
   };
 }
 
 const sizes = ["rows", "bytes", "items"] as const;
+
+const isWriting = (request: PolicyRequest): boolean =>
+  request.protocol === "sql" && request.sql.accesses.some(({ kind }) => kind === "write");
+
+/** A policy that answers for the statement as a whole limits what it changes as well as what it returns. */
+const alsoOfChanges = (limit: LimitObligation): readonly LimitObligation[] =>
+  limit.unit === "rows" ? [limit, { ...limit, counts: "changed" }] : [limit];
 
 function relationsOf(request: PolicyRequest): ReadonlyMap<string, Relation> {
   if (request.protocol !== "sql") return new Map();
@@ -243,8 +250,8 @@ function andGiven(
 /** MIN over limits of one unit; of equal ones the first by name. Rates count under their own names and stay. */
 function leastLimits(limits: readonly LimitObligation[]): readonly LimitObligation[] {
   const sorted = limits.toSorted((a, b) => a.max - b.max || byText(a.rule, b.rule));
-  const kindOf = ({ unit, rule, window }: LimitObligation): string =>
-    window === undefined ? unit : JSON.stringify([rule, unit, window]);
+  const kindOf = ({ unit, rule, counts = "", window }: LimitObligation): string =>
+    window === undefined ? `${counts} ${unit}` : JSON.stringify([rule, unit, counts, window]);
   return [...Map.groupBy(sorted, kindOf).values()]
     .flatMap(([least]) => (least ? [least] : []))
     .sort((a, b) => byText(a.rule, b.rule));

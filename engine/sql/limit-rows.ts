@@ -8,7 +8,9 @@ import { cast, numberConst } from "./tree.ts";
 
 /** @throws FaultError `limit-not-applicable` for rows that no LIMIT can bound. */
 export function applyRowLimit(node: Node, form: BoundStatement["form"], obligations: Obligations): Node {
-  const limits = obligations.limits.filter((l) => l.unit === "rows" && l.window === undefined).map((l) => l.max);
+  const limits = obligations.limits
+    .filter((l) => l.unit === "rows" && l.window === undefined && l.counts === undefined)
+    .map((l) => l.max);
   if (limits.length === 0) return node;
   const max = Math.min(...limits);
   if (form === "query" && "SelectStmt" in node) return { SelectStmt: limited(node.SelectStmt, max) };
@@ -39,16 +41,8 @@ export function applyRowLimit(node: Node, form: BoundStatement["form"], obligati
     if (query && "SelectStmt" in query && !query.SelectStmt.valuesLists?.length)
       return { InsertStmt: { ...node.InsertStmt, selectStmt: { SelectStmt: limited(query.SelectStmt, max) } } };
   }
-  if (form === "write" && hasReturning(node))
-    refuse("limit-not-applicable", `at most ${max} rows may be returned, and RETURNING can't be limited`, {
-      help: "leave RETURNING out, and read the rows with SELECT",
-    });
+  // What RETURNING gives is what was changed: limit-changes.ts counts it.
   return node;
-}
-
-function hasReturning(node: Node): boolean {
-  const body: object = Object.values(node)[0] ?? {};
-  return "returningClause" in body && body.returningClause !== undefined;
 }
 
 function limited(query: SelectStmt, max: number): SelectStmt {

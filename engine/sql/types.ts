@@ -70,9 +70,19 @@ export type AnalyzedStatement = {
   readonly isEmpty: boolean;
 };
 
+/** How the answers of a statement that counts what it changes become those of the client's own (limit-changes.ts). */
+export type ChangeCeiling = {
+  /** The client's command tag without its number, such as `UPDATE`. */
+  readonly tag: string;
+  /** It has no RETURNING: its one row holds the number of changed rows as a text, and the client gets none. */
+  readonly isCountOnly: boolean;
+};
+
 /** Text that the gateway generated, parsed again and found equal to the intended tree. */
 export type RewrittenSql = {
   readonly text: string;
+  /** The server ends it with an error that quotes `overCeilingMark` when it changes too many rows. */
+  readonly ceiling?: ChangeCeiling;
   /** Some relation in it is masked or filtered: errors and notices must be reduced to what can't carry values. */
   readonly touchesProtected: boolean;
   /** What the server's RowDescription must agree with. Absent: no rows, or their columns can't be told. */

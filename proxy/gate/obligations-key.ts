@@ -24,8 +24,8 @@ function render({ masks, filters, limits }: Obligations): string {
     ]),
     sorted(filters).map(([relation, { predicate }]) => [relation, renderRowPredicate(predicate)]),
     limits
-      .filter((limit) => limit.window === undefined)
-      .map((limit) => `${limit.unit} ${limit.max}`)
+      .filter((limit) => limit.window === undefined || limit.counts !== undefined)
+      .map(({ unit, max, window, counts = "" }) => (window ? `${counts} over time` : `${counts} ${unit} ${max}`))
       .sort(),
   ]);
 }

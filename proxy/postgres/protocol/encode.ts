@@ -86,6 +86,8 @@ export function encodeFields(
 
 const statusByte: Readonly<Record<TransactionStatus, number>> = { idle: 0x49, open: 0x54, failed: 0x45 };
 
+export const encodeCommandComplete = (tag: string): Buffer => message(backendType.commandComplete, [tag]);
+export const encodeNoData = (): Buffer => message(backendType.noData, []);
 export const encodeReady = (status: TransactionStatus): Buffer =>
   message(backendType.readyForQuery, [{ byte: statusByte[status] }]);
 
@@ -157,6 +159,8 @@ const namedByte = (target: Named): Part => ({ byte: target.of === "statement" ? 
 export const encodeClose = (target: Named): Buffer => message(frontendType.close, [namedByte(target), target.name]);
 export const encodeDescribe = (target: Named): Buffer =>
   message(frontendType.describe, [namedByte(target), target.name]);
+/** Of all rows. */
+export const encodeExecute = (portal: string): Buffer => message(frontendType.execute, [portal, 0]);
 export const encodeFlush = (): Buffer => message(frontendType.flush, []);
 export const encodeSync = (): Buffer => message(frontendType.sync, []);
 export const encodeTerminate = (): Buffer => message(frontendType.terminate, []);

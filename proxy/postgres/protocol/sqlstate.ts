@@ -10,6 +10,7 @@ export const sqlstate = {
   undefinedObject: "42704",
   invalidParameterValue: "22023",
   characterNotInRepertoire: "22021",
+  invalidTextRepresentation: "22P02",
   syntaxError: "42601",
   nameTooLong: "42622",
   undefinedPreparedStatement: "26000",
