@@ -4,11 +4,11 @@ import { queryFacts } from "../engine/http/facts.ts";
 import { readTarget } from "../engine/http/target.ts";
 import type { Json } from "../engine/lib/json.ts";
 import { readJson } from "../engine/lib/read-json.ts";
-import { type Fact, Unknown } from "../engine/lib/truth.ts";
+import { type Fact, isKnown, Unknown } from "../engine/lib/truth.ts";
 import { limits } from "../engine/limits.ts";
 import type { IdentityFacts, PrincipalKind, TimeFacts } from "../engine/model/principal.ts";
 import type { HttpFacts, LlmFacts, McpFacts, PolicyRequest } from "../engine/model/request.ts";
-import type { SessionEvent } from "../engine/model/session-event.ts";
+import type { RecordedFacts, SessionEvent } from "../engine/model/session-event.ts";
 import type { SqlFacts } from "../engine/model/statement.ts";
 import type { SnapshotAnalyzer } from "./snapshot-analyzer.ts";
 
@@ -103,22 +103,51 @@ const nobody: ReadonlySet<never> = new Set();
 export const wasFault = ({ causes }: RecordedStatement): boolean =>
   causes.some((cause) => typeof cause === "object" && cause !== null && Reflect.get(cause, "kind") === "fault");
 
-function aroundOf({ connection, principal, client, session }: RecordedStart) {
+function aroundOf({ connection, principal, client, session, env, tags, facts = {} }: RecordedStart) {
+  const of = <T extends Json>(name: string, is: (value: Json) => value is T): Fact<T | undefined> => {
+    const value = Object.hasOwn(facts, name) ? facts[name] : undefined;
+    if (value === null) return undefined;
+    return value !== undefined && is(value) ? value : notRecorded;
+  };
+  const mfa = of("mfa", (value) => typeof value === "boolean");
+  const owners = of("owner_groups", (value): value is string[] => Array.isArray(value));
   const identity: IdentityFacts = {
     sub: principal.sub,
     kind: kindOf(principal.kind),
     groups: new Set(principal.groups),
-    email: notRecorded,
+    email: of("email", isText),
     ip: client === "unknown" ? notRecorded : client,
-    mfa: notRecorded,
+    mfa: mfa ?? notRecorded,
     on_behalf_of: principal.onBehalfOf,
-    claims: notRecorded,
+    claims: claimsOf(facts),
+    ...(isKnown(owners) && owners !== undefined ? { owner: { groups: new Set(owners) } } : {}),
   };
   return {
     identity,
-    connection: { name: connection, env: notRecorded, tags: notRecorded },
-    session: { id: session, age: notRecorded, purpose: notRecorded },
+    connection: {
+      name: connection,
+      env: env ?? notRecorded,
+      tags: tags === undefined ? notRecorded : new Set(tags),
+    },
+    session: { id: session, age: notRecorded, purpose: of("purpose", isText) },
   };
+}
+
+const isText = (value: Json): value is string => typeof value === "string";
+
+/** Those that are recorded; of every other claim nobody knows whether the token had it. */
+function claimsOf(facts: RecordedFacts): Readonly<Record<string, Json>> {
+  const recorded = new Map(
+    Object.entries(facts).flatMap(([name, value]) => (name.startsWith("claims.") ? [[name.slice(7), value]] : [])),
+  );
+  const known = Object.fromEntries([...recorded].filter(([, value]) => value !== null));
+  const isAbsent = (name: string | symbol): boolean => typeof name === "string" && recorded.get(name) === null;
+  return new Proxy<Record<string, Json>>(known, {
+    get: (claims, name) => (Object.hasOwn(claims, name) || isAbsent(name) ? Reflect.get(claims, name) : notRecorded),
+    getOwnPropertyDescriptor: (claims, name) =>
+      Object.getOwnPropertyDescriptor(claims, name) ??
+      (isAbsent(name) ? undefined : { value: notRecorded, configurable: true, enumerable: false }),
+  });
 }
 
 const kinds: readonly PrincipalKind[] = ["human", "agent", "service"];

@@ -6,6 +6,7 @@ import type { PolicySet } from "../engine/model/policy.ts";
 import type { PolicyRequest } from "../engine/model/request.ts";
 import { renderRowPredicate } from "../engine/model/row-predicate.ts";
 import type { SessionEvent } from "../engine/model/session-event.ts";
+import { withinOwner } from "../engine/within-owner.ts";
 import { contributionsOf } from "../proxy/gate/contributions.ts";
 import { WindowCounters } from "../proxy/gate/counters.ts";
 import { timeFactsOf } from "../proxy/gate/time-facts.ts";
@@ -72,6 +73,7 @@ export async function replayPolicies(
     timeFactsOf(() => policies),
   );
   const consents = new Consents();
+  const bounded = withinOwner(policies);
   const differences = new Map<string, { -readonly [K in keyof ReplayDifference]: ReplayDifference[K] }>();
   let [statements, alike, open, skipped] = [0, 0, 0, 0];
   for await (const event of events) {
@@ -86,9 +88,10 @@ export async function replayPolicies(
       continue;
     }
     const request: PolicyRequest = { ...recorded, counter };
-    const decision = policies.decide(request);
+    const deciding = request.identity.owner === undefined ? policies : bounded;
+    const decision = deciding.decide(request);
     for (const part of contributionsOf(decision, policies, request)) counters.count(part);
-    if (decision.effect === "deny" && event.effect !== "deny" && restsOnUnknown(policies, request)) {
+    if (decision.effect === "deny" && event.effect !== "deny" && restsOnUnknown(deciding, request)) {
       open += 1;
       continue;
     }

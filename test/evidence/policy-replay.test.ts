@@ -4,6 +4,11 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { main } from "../../cli/main.ts";
+import { replayPolicies } from "../../cli/replay-policies.ts";
+import { snapshotAnalyzer } from "../../cli/snapshot-analyzer.ts";
+import { compileBundle } from "../../dsl/bundle.ts";
+import type { RecordedFacts } from "../../engine/model/session-event.ts";
+import type { RecordedEvent } from "../../proxy/recording/read.ts";
 import { refusalOf, startTestGateway } from "../support/gateway.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { captured } from "../support/terminal.ts";
@@ -93,4 +98,47 @@ test("a part of the recording can be asked about", async () => {
     text: "0 statements: 0 alike, 0 differ\n",
   });
   assert.match((await replay(policy(masks), "--from", "yesterday")).text, /write `7d`, `12h`, or a date/);
+});
+
+test("facts about callers that are recorded decide again; those that aren't stay open", async () => {
+  const start = (session: string, facts: RecordedFacts): RecordedEvent => ({
+    ...{ atMs: 1, seq: 1, hash: "", session, type: "session-start", connection: "test-pg", protocol: "postgres" },
+    ...{ principal: { sub: session, kind: "human", groups: [], onBehalfOf: undefined }, client: "10.0.0.1" },
+    ...{ application: undefined, env: "prod", tags: ["eu"], facts },
+  });
+  const asked = (session: string): RecordedEvent => ({
+    ...{ atMs: 2, seq: 2, hash: "", session, type: "statement", id: session, statement: "select id from customers" },
+    ...{ fingerprint: undefined, isCut: false, statementSha256: undefined, parameters: 0, factsDigest: undefined },
+    ...{ accesses: ["select public.customers (id)"], effect: "allow", rules: [], causes: [], masks: [], filters: [] },
+    ...{ policy: "p", revision: "r" },
+  });
+  const compiled = compileBundle(
+    new Map([
+      [
+        "a.policy",
+        `package p
+schema identity.claims: { department: string?, level: string? }
+catalog "test-pg" from "./catalog.json"
+allow hr on sql read of public.customers
+  when identity.mfa and connection.env == "prod" and connection.tags contains "eu"
+    and identity.claims.department is present and identity.claims.department == "hr"`,
+      ],
+      ["catalog.json", readFileSync(catalog, "utf8")],
+    ]),
+    { revision: "1", timeZone: "UTC" },
+  );
+  assert.ok(compiled.policySet);
+  const who: readonly (readonly [string, RecordedFacts])[] = [
+    ["hr", { mfa: true, "claims.department": "hr" }],
+    ["it", { mfa: true, "claims.department": "it" }],
+    ["none", { mfa: true, "claims.department": null }],
+    ["unrecorded", { mfa: true, "claims.level": "3" }],
+    ["weak", { mfa: false, "claims.department": "hr" }],
+  ];
+  const { differences, alike, open } = await replayPolicies(
+    who.flatMap(([session, facts]) => [start(session, facts), asked(session)]),
+    { policies: compiled.policySet, analyze: snapshotAnalyzer(compiled.checked.catalogs), fromMs: 0, untilMs: 9 },
+  );
+  const refused = differences.flatMap(({ examples }) => examples.map(({ id }) => id));
+  assert.deepEqual({ alike, open, refused }, { alike: 1, open: 1, refused: ["it", "none", "weak"] });
 });
