@@ -3,6 +3,7 @@ import type { Catalog, Relation } from "../model/catalog.ts";
 import { ancestorsOf } from "./family.ts";
 import { isBoundStatement } from "./statement.ts";
 import { isSystemSchema } from "./system-catalog.ts";
+import { originOf } from "./template.ts";
 import type { AnalyzedStatement } from "./types.ts";
 
 const watchedBy = new WeakMap<AnalyzedStatement, { readonly catalog: Catalog; readonly oids: readonly number[] }>();
@@ -12,7 +13,8 @@ const watchedBy = new WeakMap<AnalyzedStatement, { readonly catalog: Catalog; re
  * that may have become the partition or child of another one: those with its columns. Everything else in the text that is sent
  * is named column by column.
  */
-export function watchedRelations(statement: AnalyzedStatement, catalog: Catalog): readonly number[] {
+export function watchedRelations(given: AnalyzedStatement, catalog: Catalog): readonly number[] {
+  const statement = originOf(given);
   const known = watchedBy.get(statement);
   if (known?.catalog === catalog) return known.oids;
   const oids = isBoundStatement(statement.tree) ? watched(statement.tree.bindings.uses, catalog) : [];

@@ -7,6 +7,7 @@ import { createSqlEngine } from "../../cli/sql-engine.ts";
 import { limits } from "../../engine/limits.ts";
 import type { Catalog } from "../../engine/model/catalog.ts";
 import { noObligations, type Obligations } from "../../engine/model/decision.ts";
+import { watchedRelations } from "../../engine/sql/definition-watch.ts";
 import { HoleWatch } from "../../engine/sql/holes.ts";
 import { cutLiterals, type LiteralKind } from "../../engine/sql/literals.ts";
 import { isFromTemplate } from "../../engine/sql/template.ts";
@@ -78,7 +79,13 @@ const seenOf = (cache: StatementCache, text: string, context: SqlContext): unkno
   return analyzed.value.map((statement) => {
     const { tree: _, effects, ...rest } = statement;
     const shown = effects.map((effect) => (effect.kind === "prepare" ? { ...effect, statement: undefined } : effect));
-    return { ...rest, effects: shown, rewritten: allObligations.map((o) => cache.rewrite(statement, o, context)) };
+    const watched = watchedRelations(statement, context.catalog);
+    return {
+      ...rest,
+      effects: shown,
+      watched,
+      rewritten: allObligations.map((o) => cache.rewrite(statement, o, context)),
+    };
   });
 };
 
