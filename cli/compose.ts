@@ -34,6 +34,7 @@ import type { ChainHead } from "../proxy/recording/chain.ts";
 import { sinkOf } from "../proxy/recording/checkpoint-sinks.ts";
 import { startCheckpointer } from "../proxy/recording/checkpointer.ts";
 import { type ContentRecorder, openContent } from "../proxy/recording/content.ts";
+import { startPruner } from "../proxy/recording/pruner.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
 import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
@@ -64,7 +65,7 @@ export type Gateway = {
   /** Leaves the ports to another process; sessions go on. */
   readonly stopAccepting: () => Promise<void>;
   /** A cancel that another process on the same ports received. */
-  readonly cancel: (connection: string, processId: number, secret: Buffer) => Promise<boolean>;
+  readonly cancel: (connection: string, processId: number, secret: Buffer, client: string) => Promise<boolean>;
   readonly sessions: () => number;
   /** Of this process alone. */
   readonly metrics: () => readonly Metric[];
@@ -85,7 +86,7 @@ export type SharedParts = {
   readonly counters: Counters;
   /** Sessions and tasks of MCP clients. */
   readonly mcpLedger: McpLedger;
-  readonly cancelElsewhere: (connection: string, processId: number, secret: Buffer) => Promise<boolean>;
+  readonly cancelElsewhere: (connection: string, processId: number, secret: Buffer, client: string) => Promise<boolean>;
   /** Files have changed: somebody else decides when all processes take it up. */
   readonly onChange: () => void;
   /** Of this process -> of all of them. */
@@ -157,8 +158,8 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
         for (const { front } of http) front.stopAccepting();
         await admin?.close();
       },
-      cancel: async (name, processId, secret) =>
-        (await connections.find((c) => c.name === name)?.listener.cancel(processId, secret)) ?? false,
+      cancel: async (name, ...cancel) =>
+        (await connections.find((c) => c.name === name)?.listener.cancel(...cancel)) ?? false,
       sessions: () => connections.reduce((sum, { listener }) => sum + listener.sessions(), 0) + runningIn(http),
       metrics,
       recordingHead: parts.recorder.head,
@@ -198,6 +199,19 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     // The recording's last line is covered, too.
     await checkpoints?.close();
   });
+  const pruner = startPruner({
+    directory,
+    holdsDirectory: config.recording.holds ?? directory,
+    node: config.node,
+    retention: config.recording.retention,
+    key: config.recording.checkpoints?.key,
+    recorder,
+    checkpointer: checkpoints,
+    clock,
+    newId,
+    log,
+  });
+  undo.push(() => pruner.close());
   const content = await openContent(config.recording.content, { recorder, clock, log });
   undo.push(() => content?.close());
   const counters = overrides.shared?.counters ?? new WindowCounters(clock);
@@ -304,9 +318,11 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     isRevoked: parts.isRevoked,
     nowMs: clock.nowMs,
     newId,
-    ...(shared === undefined
-      ? {}
-      : { cancelElsewhere: (processId, secret) => shared.cancelElsewhere(name, processId, secret) }),
+    ...(shared === undefined ? {} : { cancelElsewhere: (...cancel) => shared.cancelElsewhere(name, ...cancel) }),
+    noteCancel: ({ session, client, count }) =>
+      parts.recorder.recordOutcome({
+        ...{ atMs: clock.nowMs(), session, type: "cancel-request", connection: name, client, count },
+      }),
   });
   const { host, port } = connection.listen;
   const listening = await listener.listen().catch((error: unknown) => {

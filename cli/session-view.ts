@@ -117,6 +117,10 @@ function renderEvent(event: SessionEvent, channel: string): readonly string[] {
       ];
     case "session-end":
       return ["", `${clock(event.atMs)}  end: ${event.reason}`];
+    case "cancel-request": {
+      const times = event.count === 1 ? "" : `, ${event.count} times`;
+      return [`${clock(event.atMs)}    cancel from ${event.client}: nothing was under way${times}`];
+    }
     case "policy":
       return [`${clock(event.atMs)}  policies ${event.state} ${event.policy}`];
     case "worker":

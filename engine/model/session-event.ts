@@ -169,6 +169,11 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly obligations: readonly string[];
     }
   | { readonly type: "session-end"; readonly reason: string }
+  /**
+   * A CancelRequest that cancelled nothing: no session has its key (`session` is "" then), or the session had nothing under
+   * way. `count`: as many from this address, since the last such line. One that ended something is in its completion.
+   */
+  | { readonly type: "cancel-request"; readonly connection: string; readonly client: string; readonly count: number }
   /** A worker process: what it records is in the folder of its name. `head`: `number:hash` of its last line, once it ended well. */
   | {
       readonly type: "worker";

@@ -20,8 +20,7 @@ export class CancelRouter {
     const late = setTimeout(() => this.#finish(id, false), limits.workerCancelMs);
     this.#pending.set(id, { asker, askersId: cancel.id, waiting: new Set(others), late });
     if (others.length === 0) this.#finish(id, false);
-    const { connection, processId, secret } = cancel;
-    for (const worker of others) worker.send({ type: "cancel", id, connection, processId, secret });
+    for (const worker of others) worker.send({ ...cancel, type: "cancel", id });
   }
 
   answered(worker: WorkerProcess, { id, isTaken }: { readonly id: number; readonly isTaken: boolean }): void {

@@ -36,6 +36,8 @@ export type RoutedCancel = {
   readonly connection: string;
   readonly processId: number;
   readonly secret: string;
+  /** Address that it came from. */
+  readonly client: string;
 };
 
 export type WorkerReady = {

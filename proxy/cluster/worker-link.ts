@@ -9,7 +9,7 @@ import { decodeToWorker, type FromWorker, type ToWorker, type WorkerStart } from
 /** What the link needs of the gateway in this process, once there is one. */
 export type LinkedGateway = {
   readonly reloadables: readonly Reloadable[];
-  readonly cancel: (connection: string, processId: number, secret: Buffer) => Promise<boolean>;
+  readonly cancel: (connection: string, processId: number, secret: Buffer, client: string) => Promise<boolean>;
   readonly sessions: () => number;
   readonly metrics: () => readonly Metric[];
 };
@@ -50,7 +50,7 @@ export class WorkerLink {
   }
 
   /** Asks the other workers; false when none of them has the session within `workerCancelMs`. */
-  cancelElsewhere = (connection: string, processId: number, secret: Buffer): Promise<boolean> =>
+  cancelElsewhere = (connection: string, processId: number, secret: Buffer, client: string): Promise<boolean> =>
     new Promise((resolve) => {
       const id = this.#nextCancel++;
       const late = setTimeout(() => answered(false), 2 * limits.workerCancelMs);
@@ -60,7 +60,7 @@ export class WorkerLink {
         resolve(isTaken);
       };
       this.#cancels.set(id, answered);
-      this.say({ type: "cancel", id, connection, processId, secret: secret.toString("base64") });
+      this.say({ type: "cancel", id, connection, processId, secret: secret.toString("base64"), client });
     });
 
   allMetrics = (own: readonly Metric[]): readonly Metric[] =>
@@ -103,8 +103,8 @@ export class WorkerLink {
   }
 
   async #cancel(message: ToWorker & { readonly type: "cancel" }): Promise<void> {
-    const { id, connection, processId, secret } = message;
-    const taken = this.#gateway?.cancel(connection, processId, Buffer.from(secret, "base64"));
+    const { id, connection, processId, secret, client } = message;
+    const taken = this.#gateway?.cancel(connection, processId, Buffer.from(secret, "base64"), client);
     this.say({ type: "cancelled", id, isTaken: (await taken?.catch(() => true)) ?? false });
   }
 

@@ -5,6 +5,7 @@ import type { Authenticate, Authenticated, UpstreamTarget } from "../deps.ts";
 import { ServerTls, type TlsMaterial } from "../tls/server-tls.ts";
 import { type Arrival, Arrivals } from "./arrivals.ts";
 import { CancelKeys } from "./cancel.ts";
+import { CancelNotes } from "./cancel-notes.ts";
 import { addressOf, type LoggedIn, loginClient, refuse } from "./client-login.ts";
 import { LoginSlots, notEntered } from "./login-slots.ts";
 import type { PostgresListener, PostgresListenerOptions } from "./options.ts";
@@ -35,6 +36,7 @@ class Listener implements PostgresListener {
   readonly #tls: ServerTls | undefined;
   readonly #server: Server;
   readonly #keys = new CancelKeys<Relay>();
+  readonly #cancelNotes: CancelNotes;
   readonly #relays = new Set<Relay>();
   /** Accepted, not yet a session. */
   readonly #arrivals: Arrivals;
@@ -57,6 +59,7 @@ class Listener implements PostgresListener {
       return given.authenticate(credentials);
     };
     const options = { ...given, authenticate };
+    this.#cancelNotes = new CancelNotes((note) => given.noteCancel?.(note));
     this.#options = options;
     const { tls, sessions } = options;
     this.#slots = new LoginSlots(
@@ -104,6 +107,7 @@ class Listener implements PostgresListener {
     }
     clearTimeout(timer);
     clearInterval(this.#enforcing);
+    this.#cancelNotes.close();
   };
 
   stopAccepting = (): void => {
@@ -113,7 +117,8 @@ class Listener implements PostgresListener {
   cancel = async (processId: number, secret: Buffer, by = "another process"): Promise<boolean> => {
     const relay = this.#keys.find(processId, secret);
     if (!relay) return false;
-    await relay.cancel(by);
+    const hadWork = await relay.cancel(by);
+    if (!hadWork) this.#cancelNotes.add(by, relay.session);
     return true;
   };
 
@@ -164,8 +169,9 @@ class Listener implements PostgresListener {
     if (login.kind === "cancel") {
       const { processId, secret } = login;
       const isTaken =
-        (await this.cancel(processId, secret, addressOf(accepted))) ||
-        ((await this.#options.cancelElsewhere?.(processId, secret)) ?? false);
+        (await this.cancel(processId, secret, arrival.address)) ||
+        ((await this.#options.cancelElsewhere?.(processId, secret, arrival.address)) ?? false);
+      if (!isTaken) this.#cancelNotes.add(arrival.address, "");
       this.#log("info", isTaken ? "cancel-request" : "cancel-unknown-key", addressOf(accepted));
       login.socket.destroy();
       return;

@@ -3,6 +3,7 @@ import type { Limits } from "../../engine/limits.ts";
 import type { ConnectionFacts } from "../../engine/model/principal.ts";
 import type { Authenticate, Authenticated, CatalogSource, Log, NewId, UpstreamTarget } from "../deps.ts";
 import type { TlsMaterial } from "../tls/server-tls.ts";
+import type { CancelNote } from "./cancel-notes.ts";
 import type { ClientProofs } from "./client-proof.ts";
 import type { SessionRules } from "./session-rules.ts";
 import type { GateSession, SqlGate } from "./sql-gate.ts";
@@ -36,7 +37,9 @@ export type PostgresListenerOptions = {
   readonly nowMs: () => number;
   readonly newId: NewId;
   /** Hands a cancel whose key is unknown here to other processes on the same port; true when one of them took it. */
-  readonly cancelElsewhere?: (processId: number, secret: Buffer) => Promise<boolean>;
+  readonly cancelElsewhere?: (processId: number, secret: Buffer, client: string) => Promise<boolean>;
+  /** Puts a CancelRequest on record that cancelled nothing. */
+  readonly noteCancel?: (note: CancelNote) => void;
 };
 
 export type PostgresListener = {
@@ -52,7 +55,7 @@ export type PostgresListener = {
   /** Takes effect with the next handshake. @throws what node:tls says; the old stays then */
   readonly renewTls: (material: TlsMaterial) => void;
   /** A cancel that came in by another process; false when no session here has the key. */
-  readonly cancel: (processId: number, secret: Buffer) => Promise<boolean>;
+  readonly cancel: (processId: number, secret: Buffer, client?: string) => Promise<boolean>;
   /** Sessions after login, and connections on their way there. */
   readonly sessions: () => number;
 };

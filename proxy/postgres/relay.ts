@@ -113,10 +113,17 @@ export class Relay {
   }
 
   /** A CancelRequest with this session's key, from `by`. Resolves when it has had its effect or can't have one. */
-  async cancel(by: string): Promise<void> {
-    if (this.#clientSide.withdrawHold()) return;
+  /** False when nothing was under way. It is passed on all the same: the server knows better what has just begun. */
+  async cancel(by: string): Promise<boolean> {
+    if (this.#clientSide.withdrawHold()) return true;
+    const isBusy = this.#state.answers.length > 0;
     this.#upstreamSide.isCancelledBy(by);
     await cancelUpstream(this.#parts.options.upstream, this.#upstreamKey, cancelTimeoutMs);
+    return isBusy;
+  }
+
+  get session(): string {
+    return this.#parts.session.id;
   }
 
   /** Ends as soon as no transaction is open. */

@@ -80,6 +80,17 @@ test("a cancel reaches its session whichever worker it comes to", async () => {
     await Promise.all(waiting);
   });
   await leave(clients);
+  // Those that found nothing are on record, and those that did say where they came from, whichever worker they came to.
+  const events = await eventually(async () => {
+    const all = await prepared.events();
+    return all.filter((e) => e.type === "completion" && e.outcome === "cancelled").length === 2 ? all : undefined;
+  });
+  assert.deepEqual(
+    [...new Set(events.flatMap((e) => (e.type === "cancel-request" && e.session === "" ? [e.client] : [])))],
+    ["127.0.0.1"],
+  );
+  const cancelled = events.flatMap((e) => (e.type === "completion" && e.outcome === "cancelled" ? [e.refs] : []));
+  assert.deepEqual(cancelled, [{ cancel: "127.0.0.1" }, { cancel: "127.0.0.1" }]);
 });
 
 test("a counter's limit holds over all workers: of 60 reads at once exactly 20 pass", async () => {

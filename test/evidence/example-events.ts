@@ -141,5 +141,6 @@ export const examples: { readonly [T in Type]: Whole<T> } = {
     recipient: "0123456789abcdef",
     wrapped: "eyJ...",
   },
+  "cancel-request": { ...at, type: "cancel-request", connection: "prod", client: "10.0.0.7", count: 3 },
   "session-end": { ...at, type: "session-end", reason: "client left" },
 };

@@ -11,6 +11,7 @@ import type { IdentityFacts } from "../../engine/model/principal.ts";
 import type { SqlVerb } from "../../engine/model/statement.ts";
 import type { AnalyzedStatement, SessionEffect } from "../../engine/sql/types.ts";
 import type { LogFields } from "../../proxy/deps.ts";
+import type { CancelNote } from "../../proxy/postgres/cancel-notes.ts";
 import { createPostgresListener } from "../../proxy/postgres/listener.ts";
 import type { PostgresListener, PostgresListenerOptions } from "../../proxy/postgres/options.ts";
 import type { Completion, HoldOutcome, SqlGate, SqlRefusal, SqlVerdict } from "../../proxy/postgres/sql-gate.ts";
@@ -36,6 +37,7 @@ export type Journal = {
   readonly closed: string[];
   readonly log: LogFields[];
   readonly searchPaths: string[];
+  readonly cancels: CancelNote[];
 };
 
 export type TestGateway = {
@@ -155,7 +157,15 @@ export async function startGateway(
   server: TestServer & { readonly database: string },
   options: GatewayOptions = {},
 ): Promise<TestGateway> {
-  const journal: Journal = { decided: [], recorded: [], completed: [], closed: [], log: [], searchPaths: [] };
+  const journal: Journal = {
+    decided: [],
+    recorded: [],
+    completed: [],
+    closed: [],
+    log: [],
+    searchPaths: [],
+    cancels: [],
+  };
   const textOf = new Map<string, string>();
   let decisions = 0;
   const verdictFor = (statement: AnalyzedStatement): SqlVerdict => {
@@ -288,6 +298,7 @@ export async function startGateway(
     ...(options.sessions === undefined ? {} : { sessions: options.sessions }),
     log: { debug: log, info: log, warn: log, error: log },
     nowMs: () => Date.now() + gateway.aheadMs,
+    noteCancel: (note) => journal.cancels.push(note),
     newId: (prefix) => `${prefix}_${++decisions}`,
   });
   const gateway: TestGateway = {

@@ -124,6 +124,24 @@ test("what is granted after an earlier message of the pipeline has failed is ski
   client.socket.destroy();
 });
 
+test("a cancel that cancels nothing is noted, with whose session it was meant for; a flood of them is a number", async () => {
+  const own = await startGateway(database);
+  const client = await connectRaw(own);
+  const session = String(own.journal.log.find((fields) => fields.session !== undefined)?.session);
+  await cancel(client, own.port);
+  for (let i = 0; i < 20; i += 1) await cancel(client, own.port, Buffer.from([1, 2, 3, 4]));
+  assert.deepEqual(own.journal.cancels[0], { client: "127.0.0.1", session, count: 1 });
+  client.socket.destroy();
+  await own.listener.close(0);
+  // What was not told yet is told at the end.
+  assert.equal(
+    own.journal.cancels.reduce((sum, { count }) => sum + count, 0),
+    21,
+  );
+  assert.ok(own.journal.cancels.length < 21);
+  assert.equal(own.journal.cancels.at(-1)?.session, "");
+});
+
 test("a cancel withdraws the question, and so does a client that leaves", async () => {
   const aborted: string[] = [];
   gateway.rule = holding((signal) =>
