@@ -34,7 +34,6 @@ import type { ChainHead } from "../proxy/recording/chain.ts";
 import { sinkOf } from "../proxy/recording/checkpoint-sinks.ts";
 import { startCheckpointer } from "../proxy/recording/checkpointer.ts";
 import { type ContentRecorder, openContent } from "../proxy/recording/content.ts";
-import { startPruner } from "../proxy/recording/pruner.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
 import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
@@ -199,19 +198,6 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     // The recording's last line is covered, too.
     await checkpoints?.close();
   });
-  const pruner = startPruner({
-    directory,
-    holdsDirectory: config.recording.holds ?? directory,
-    node: config.node,
-    retention: config.recording.retention,
-    key: config.recording.checkpoints?.key,
-    recorder,
-    checkpointer: checkpoints,
-    clock,
-    newId,
-    log,
-  });
-  undo.push(() => pruner.close());
   const content = await openContent(config.recording.content, { recorder, clock, log });
   undo.push(() => content?.close());
   const counters = overrides.shared?.counters ?? new WindowCounters(clock);
