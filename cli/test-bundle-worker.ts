@@ -5,7 +5,7 @@ import { readAllEvents } from "../proxy/recording/chains.ts";
 import { type Manifest, manifestName, noManifest, parseManifest } from "./manifest.ts";
 import { runSelection } from "./policy-tests.ts";
 import { permitsMore, replayPolicies } from "./replay-policies.ts";
-import { snapshotAnalyzer } from "./snapshot-analyzer.ts";
+import { rememberingAnalyzer } from "./snapshot-analyzer.ts";
 import type { BundleTestOrder, BundleTestReport } from "./test-bundle.ts";
 
 // SAFETY: `testBundle` is the only one that starts this thread.
@@ -46,7 +46,7 @@ async function whyNotReplayed({ files, replay }: BundleTestOrder, manifest: Mani
   if (compiled.policySet === undefined) return "the bundle doesn't compile";
   const result = await replayPolicies(readAllEvents(replay.recording), {
     policies: compiled.policySet,
-    analyze: snapshotAnalyzer(compiled.checked.catalogs),
+    analyze: rememberingAnalyzer(compiled.checked.catalogs),
     fromMs: replay.fromMs,
     untilMs: Number.MAX_SAFE_INTEGER,
   });

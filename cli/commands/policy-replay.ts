@@ -15,7 +15,7 @@ import {
   replayPolicies,
 } from "../replay-policies.ts";
 import { showLine } from "../show-text.ts";
-import { snapshotAnalyzer } from "../snapshot-analyzer.ts";
+import { rememberingAnalyzer } from "../snapshot-analyzer.ts";
 import type { Terminal } from "../terminal.ts";
 
 type Flags = {
@@ -45,7 +45,7 @@ export async function policyReplay(terminal: Terminal, flags: Flags): Promise<Ex
   if (compiled?.policySet === undefined) return exitCodes.failed;
   const replay = await replayPolicies(readAllEvents(await recordingFolder(flags)), {
     policies: compiled.policySet,
-    analyze: snapshotAnalyzer(compiled.checked.catalogs),
+    analyze: rememberingAnalyzer(compiled.checked.catalogs),
     fromMs: flags.from ?? 0,
     untilMs: flags.until ?? Number.MAX_SAFE_INTEGER,
   });

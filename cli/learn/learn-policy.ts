@@ -14,7 +14,7 @@ import { timeFactsIn } from "../../proxy/gate/time-facts.ts";
 import type { RecordedEvent } from "../../proxy/recording/read.ts";
 import { RecordedRequests } from "../recorded-request.ts";
 import { type Replay, replayPolicies } from "../replay-policies.ts";
-import { type SnapshotAnalyzer, snapshotAnalyzer } from "../snapshot-analyzer.ts";
+import { rememberingAnalyzer, type SnapshotAnalyzer } from "../snapshot-analyzer.ts";
 import type { Audience } from "./callers.ts";
 import { type Case, casesOf, neighboursOf } from "./cases.ts";
 import { callerOf, type ObserveOptions, observe, thingsOf } from "./observe.ts";
@@ -56,7 +56,7 @@ const roundsMax = 4;
 
 /** @throws GatewayError when the recording can't be read, or holds too much */
 export async function learnPolicy(options: LearnOptions): Promise<Learned> {
-  const analyze = snapshotAnalyzer(options.catalogs);
+  const analyze = rememberingAnalyzer(options.catalogs);
   const observed = await observe(options.events(), {
     ...options,
     requests: new RecordedRequests(analyze, timeFactsIn(options.timeZone)),
