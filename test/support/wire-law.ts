@@ -230,11 +230,11 @@ class Pair {
     const secret = this.#secrets.find((s) => textA.includes(s) || textB.includes(s));
     if (secret !== undefined) return { oracle: "tripwire", detail: `${secret} in ${cut(textA)} or ${cut(textB)}` };
     if (textA === textB && a.isEnded === b.isEnded) return undefined;
-    const at = a.lines.findIndex((line, i) => line !== b.lines[i]);
-    return {
-      oracle: "twins",
-      detail: `message ${at}: ${cut(a.lines[at] ?? "(none)")}\nand\n${cut(b.lines[at] ?? "(none)")}`,
-    };
+    let at = 0;
+    while (at < a.lines.length && a.lines[at] === b.lines[at]) at += 1;
+    const told = ({ lines, isEnded }: Answers): string =>
+      `${cut(lines[at] ?? "(none)")} (${lines.length} messages${isEnded ? ", and the session ended" : ""})`;
+    return { oracle: "twins", detail: `message ${at}: ${told(a)}\nand\n${told(b)}` };
   }
 
   /** As good as a new session. */
