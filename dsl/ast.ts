@@ -146,13 +146,16 @@ export type Target =
   | (Node & { readonly kind: "mcp" | "llm"; readonly selectors: readonly Selector[] });
 export type Selector = Node & { readonly name: Name; readonly patterns: readonly Text[] };
 
-/** `tagged "pii"`, `public.orders`, `*.*.email`, `public.customers(id, name)` (columns of an access). */
+/** A part of a table's name. In quotes it is exact, whatever is in it; without them `*` is the wildcard. */
+export type Segment = Name & { readonly isQuoted?: true };
+
+/** `tagged "pii"`, `public.orders`, `*.*.email`, `public."Order Items"`, `public.customers(id, name)` (columns of an access). */
 export type TablePat =
   | (Node & { readonly kind: "tagged"; readonly tag: Text })
   | (Node & {
       readonly kind: "path";
-      readonly segments: readonly Name[]; // text "*" for the wildcard
-      readonly columns: readonly Name[] | undefined;
+      readonly segments: readonly Segment[];
+      readonly columns: readonly Segment[] | undefined;
     });
 
 export type TypeExpr = Node & {

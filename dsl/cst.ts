@@ -525,7 +525,7 @@ export class PolicyParser extends CstParser {
     this.AT_LEAST_ONE_SEP({ SEP: mark[","], DEF: () => this.SUBRULE(this.tablePat) });
   });
 
-  // TablePat = "tagged" , STRING | Seg , { "." , Seg } , [ "(" , Name , { "," , Name } , ")" ] ;
+  // TablePat = "tagged" , STRING | Seg , { "." , Seg } , [ "(" , Col , { "," , Col } , ")" ] ;
   readonly tablePat: Rule = this.RULE("TablePat", () => {
     this.OR([
       {
@@ -543,7 +543,7 @@ export class PolicyParser extends CstParser {
           });
           this.OPTION(() => {
             this.CONSUME(mark["("]);
-            this.AT_LEAST_ONE_SEP({ SEP: mark[","], DEF: () => this.CONSUME(Name, { LABEL: "columns" }) });
+            this.AT_LEAST_ONE_SEP({ SEP: mark[","], DEF: () => this.SUBRULE(this.col) });
             this.CONSUME(mark[")"]);
           });
         },
@@ -551,10 +551,19 @@ export class PolicyParser extends CstParser {
     ]);
   });
 
-  // Seg = Name | "*" ;
+  // Col = Name | STRING ;
+  readonly col: Rule = this.RULE("Col", () => {
+    this.OR([
+      { ALT: () => this.CONSUME(Name, { LABEL: "segment" }) },
+      { ALT: () => this.CONSUME(Str, { LABEL: "segment" }) },
+    ]);
+  });
+
+  // Seg = Name | STRING | "*" ;
   readonly seg: Rule = this.RULE("Seg", () => {
     this.OR([
       { ALT: () => this.CONSUME(Name, { LABEL: "segment" }) },
+      { ALT: () => this.CONSUME(Str, { LABEL: "segment" }) },
       { ALT: () => this.CONSUME(mark["*"], { LABEL: "segment" }) },
     ]);
   });

@@ -245,6 +245,8 @@ export function typeDoc(type: TypeExpr): Doc {
 // ---- texts
 
 /** Titles, patterns, file names: braces mean themselves. */
+/** In quotes, whatever is in it: no placeholders. */
+export const quotedText = (raw: string): string => `"${escapePlain(raw)}"`;
 export const plainText = (text: Text): string => (text.isRaw ? `\`${text.raw}\`` : `"${escapePlain(text.raw)}"`);
 
 /** Texts with placeholders. */

@@ -6,7 +6,16 @@ import type * as ast from "./ast.ts";
 import type { Diagnostic } from "./diagnostic.ts";
 import { CommentQueue, type SourceComment } from "./format-comments.ts";
 import { concat, type Doc, flat, group, indent, join, layOut, line } from "./format-doc.ts";
-import { argsDoc, cellText, exprDoc, exprLevels, interpolatedText, plainText, typeDoc } from "./format-expr.ts";
+import {
+  argsDoc,
+  cellText,
+  exprDoc,
+  exprLevels,
+  interpolatedText,
+  plainText,
+  quotedText,
+  typeDoc,
+} from "./format-expr.ts";
 import { parsePolicyWithComments } from "./parser.ts";
 
 const width = 100;
@@ -284,10 +293,12 @@ function targetText(target: ast.Target): string {
   }
 }
 
+const segmentText = ({ text, isQuoted }: ast.Segment): string => (isQuoted ? quotedText(text) : text);
+
 export function tablePatText(pattern: ast.TablePat): string {
   if (pattern.kind === "tagged") return `tagged ${plainText(pattern.tag)}`;
-  const columns = pattern.columns ? `(${pattern.columns.map((column) => column.text).join(", ")})` : "";
-  return `${pattern.segments.map((segment) => segment.text).join(".")}${columns}`;
+  const columns = pattern.columns ? `(${pattern.columns.map(segmentText).join(", ")})` : "";
+  return `${pattern.segments.map(segmentText).join(".")}${columns}`;
 }
 
 // ---- tests

@@ -327,9 +327,16 @@ class Lowering {
     return {
       kind: "path",
       span,
-      segments: nodesOf(node, "Seg").map((seg) => this.expr.name(tokenOf(seg, "segment"))),
-      columns: tokenOf(node, "LParen") ? tokensOf(node, "columns").map((token) => this.expr.name(token)) : undefined,
+      segments: nodesOf(node, "Seg").map((seg) => this.#segment(seg)),
+      columns: tokenOf(node, "LParen") ? nodesOf(node, "Col").map((column) => this.#segment(column)) : undefined,
     };
+  }
+
+  #segment(node: Cst): ast.Segment {
+    const token = tokenOf(node, "segment");
+    if (!/^["`]/.test(token?.image ?? "")) return this.expr.name(token);
+    const { span, raw } = this.expr.plain(token);
+    return { span, text: raw, isQuoted: true };
   }
 
   // ---- tests

@@ -39,6 +39,7 @@ export const constructForms: Readonly<Record<string, ConstructForm>> = {
   MaskCall: { name: "a mask", example: "partial(keep_domain: true)" },
   TablePat: { name: "a table pattern", example: "public.customers(id, name)" },
   Seg: { name: "a table pattern", example: "public.orders" },
+  Col: { name: "a column", example: "public.customers(id, name)" },
   Target: { name: "what a rule is on", example: "on sql read of public.orders" },
   Selector: { name: "what a rule is on", example: 'on mcp tool "github.*"' },
   Type: { name: "a type", example: "list<string>?" },

@@ -2,7 +2,7 @@
 import { type CompletionItem, CompletionItemKind } from "vscode-languageserver";
 import { builtins } from "../../dsl/builtins.ts";
 import { maskNames } from "../../dsl/check/mask-call.ts";
-import { reservedWords } from "../../dsl/words.ts";
+import { partText, pathText, reservedWords } from "../../dsl/words.ts";
 import { factEnums, factSchema } from "../../engine/model/fact-schema.ts";
 import { packageOf } from "./occurrences.ts";
 import type { OpenBundle } from "./workspace.ts";
@@ -77,9 +77,11 @@ function afterDot(bundle: OpenBundle, owner: string, before: string): readonly C
   if (table !== undefined) {
     return relations
       .filter((r) => r.schema === schema && r.name === table)
-      .flatMap((r) => r.columns.map((c) => item(c.name, CompletionItemKind.Field, c.type.sql)));
+      .flatMap((r) => r.columns.map((c) => item(partText(c.name, true), CompletionItemKind.Field, c.type.sql)));
   }
-  return relations.filter((r) => r.schema === schema).map((r) => item(r.name, CompletionItemKind.Struct, r.kind));
+  return relations
+    .filter((r) => r.schema === schema)
+    .map((r) => item(partText(r.name, true), CompletionItemKind.Struct, r.kind));
 }
 
 const relationsOf = ({ bundle }: OpenBundle) =>
@@ -88,7 +90,7 @@ const relationsOf = ({ bundle }: OpenBundle) =>
     .sort((a, b) => (a.schema + a.name < b.schema + b.name ? -1 : 1));
 
 const tablesOf = (bundle: OpenBundle, withTags: boolean): readonly CompletionItem[] => [
-  ...relationsOf(bundle).map((r) => item(`${r.schema}.${r.name}`, CompletionItemKind.Struct, r.kind)),
+  ...relationsOf(bundle).map((r) => item(pathText(r.schema, r.name), CompletionItemKind.Struct, r.kind)),
   ...(withTags ? words(["tagged"]) : []),
 ];
 

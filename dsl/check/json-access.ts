@@ -3,13 +3,16 @@ import type { Core } from "../checked.ts";
 import { int, json, optionOf, showType, string, type Type, withoutOption } from "../types.ts";
 import { caretSpan, type Env, keyOf, report, wrong } from "./context.ts";
 import { checkExpr, checkNeeded, decided, mismatch } from "./expressions.ts";
-import { inside, isJsonPlace } from "./names.ts";
+import { checkRowColumn, inside, isJsonPlace, isRow } from "./names.ts";
 import { resolveType } from "./type-expressions.ts";
 
 const plainTextOf = (expr: Expr): string | undefined =>
   expr.kind === "string" && expr.text.parts.every((p) => p.kind === "text") ? expr.text.raw : undefined;
 
 export function checkIndex(env: Env, expr: Expr & { kind: "index" }): Core {
+  const column = plainTextOf(expr.index);
+  if (column !== undefined && isRow(env, expr.object))
+    return checkRowColumn(env, { text: column, span: expr.index.span }, expr.object.span, expr.span);
   const object = decided(env, expr.object, checkExpr(env, expr.object));
   const name = plainTextOf(expr.index);
   if (object.op === "row" && isJsonPlace(object) && name !== undefined) return inside(object, name, expr.span);

@@ -167,7 +167,7 @@ export function checkField(env: Env, expr: FieldExpr, expected: Type | undefined
     const root = object.name.text;
     const alias = env.context.imports.get(env.file)?.packages.get(root);
     if (alias) return checkImported(env, expr, alias);
-    if (root === "row") return checkRowColumn(env, expr);
+    if (root === "row") return checkRowColumn(env, expr.field, object.span, expr.span);
     if (root === "item") return inside(checkItem(env, object.span), expr.field.text, expr.span);
     const schema = Object.hasOwn(factSchema, root) && root !== "column" ? factSchema[root] : undefined;
     if (schema && root !== "table") return checkFact(env, expr, root, schema);
@@ -256,24 +256,29 @@ function checkClaim(env: Env, expr: FieldExpr, claims: Type): Core {
   };
 }
 
-function checkRowColumn(env: Env, expr: FieldExpr): Core {
+/** The `row` of a filter, and no name of the author's own. */
+export const isRow = (env: Env, { kind, name }: { readonly kind: string; readonly name?: Name }): boolean =>
+  kind === "name" && name?.text === "row" && !env.names.has("row") && !findSymbol(env, "row");
+
+/** `row.column`, `row["Unit Price"]`. */
+export function checkRowColumn(env: Env, name: Name, rowSpan: Span, span: Span): Core {
   if (env.row === undefined) {
-    report(env, "E0202", expr.object.span, "`row` is not available here", {
+    report(env, "E0202", rowSpan, "`row` is not available here", {
       label: "not available here",
       notes: ["`row` exists only in the `where` of a filter"],
     });
-    return wrong(expr.span);
+    return wrong(span);
   }
-  const column = expr.field.text;
-  if (env.row === "any") return { op: "row", column, span: expr.span, type: poison, isUntyped: true };
+  const column = name.text;
+  if (env.row === "any") return { op: "row", column, span, type: poison, isUntyped: true };
   const type = env.row.fields.get(column);
-  if (type) return { op: "row", column, ...(type.kind === "json" ? { path: [] } : {}), span: expr.span, type };
+  if (type) return { op: "row", column, ...(type.kind === "json" ? { path: [] } : {}), span, type };
   const near = suggest(column, [...env.row.fields.keys()]);
-  report(env, "E0402", expr.field.span, `table \`${env.row.name ?? "row"}\` has no column \`${column}\``, {
+  report(env, "E0402", name.span, `table \`${env.row.name ?? "row"}\` has no column \`${column}\``, {
     label: near === undefined ? "unknown column" : `did you mean \`${near}\`?`,
     notes: ["a filter on a column that does not exist would fail in the database"],
   });
-  return wrong(expr.span);
+  return wrong(span);
 }
 
 function checkImported(

@@ -6,6 +6,7 @@ import type { ColumnPattern, Scope, Selector, TablePattern } from "../checked.ts
 import { anyMatches, type Glob, parseGlob } from "../glob.ts";
 import { parseRoute, type Route } from "../route.ts";
 import { suggest } from "../suggest.ts";
+import { pathText } from "../words.ts";
 import { type Env, type Place, report, sourceOf } from "./context.ts";
 
 export const placeOf = (target: Target | undefined): Place => (target === undefined ? "any" : target.kind);
@@ -99,6 +100,7 @@ export function checkTablePattern(
   const text = sourceOf(c.env, pattern.span);
   if (pattern.kind === "tagged") return [{ kind: "tagged", tag: pattern.tag.raw, text }];
   const [schema, table, ...rest] = pattern.segments;
+  if (!namesOf(c, pattern)) return [];
   if (!schema || !table || rest.length > 0) {
     report(c.env, "E0405", pattern.span, `\`${text}\` does not name a table`, { label: "write `schema.table`" });
     return [];
@@ -117,6 +119,18 @@ export function checkTablePattern(
     }
   }
   return [{ kind: "named", schema: schema.text, table: table.text, columns, text }];
+}
+
+/** In quotes a star would be a name; nothing behind this could tell it from the wildcard. */
+function namesOf(c: ScopeContext, pattern: TablePat & { readonly kind: "path" }): boolean {
+  const star = [...pattern.segments, ...(pattern.columns ?? [])].find(
+    (s) => s.isQuoted && (s.text === "*" || s.text === ""),
+  );
+  if (star)
+    report(c.env, "E0405", star.span, `\`${sourceOf(c.env, star.span)}\` is not a name that a rule can be about`, {
+      label: star.text === "*" ? "the wildcard stands without quotes" : "a name has at least one character",
+    });
+  return star === undefined;
 }
 
 const isWild = (segment: string): boolean => segment === "*";
@@ -154,13 +168,17 @@ function checkRelation(
     );
     return found;
   }
-  const candidates = [...catalogs.values()].flatMap((catalog) => [...catalog.relations.keys()]);
-  const near = suggest(relationKey(schema, table), candidates);
+  const candidates = new Map([...catalogs.values()].flatMap((catalog) => [...catalog.relations]));
+  const near = suggest(relationKey(schema, table), [...candidates.keys()]);
+  const nearest = near === undefined ? undefined : candidates.get(near);
   report(c.env, "E0401", pattern.span, `no table \`${name}\` in the catalog of connection ${connections.join(", ")}`, {
     label: near === undefined ? "unknown table" : `did you mean \`${near}\`?`,
     notes: [notes[what]],
     help: ["run `gw catalog pull` if the table is new, or mark the rule @allow_missing"],
-    fixes: near === undefined ? [] : [{ title: `change to \`${near}\``, span: pattern.span, replacement: near }],
+    fixes:
+      nearest === undefined
+        ? []
+        : [{ title: `change to \`${near}\``, span: pattern.span, replacement: pathText(nearest.schema, nearest.name) }],
   });
   return found;
 }
@@ -175,6 +193,7 @@ export function checkColumnPattern(c: ScopeContext, pattern: TablePat): readonly
   const text = sourceOf(c.env, pattern.span);
   if (pattern.kind === "tagged") return [{ kind: "tagged", tag: pattern.tag.raw, text }];
   const [schema, table, column, ...rest] = pattern.segments;
+  if (!namesOf(c, pattern)) return [];
   if (!schema || !table || !column || rest.length > 0 || pattern.columns) {
     report(c.env, "E0405", pattern.span, `\`${text}\` does not name a column`, {
       label: "write `schema.table.column`",
@@ -192,7 +211,7 @@ export function checkColumnPattern(c: ScopeContext, pattern: TablePat): readonly
         column.text,
         names.map((n) => n.column),
       );
-      const path = `${schema.text}.${table.text}.${near}`;
+      const path = pathText(schema.text, table.text, near ?? "");
       report(c.env, "E0402", pattern.span, `table \`${schema.text}.${table.text}\` has no column \`${column.text}\``, {
         label: near === undefined ? "unknown column" : `did you mean \`${path}\`?`,
         notes: ["a mask for a column that does not exist would protect nothing"],

@@ -237,13 +237,16 @@ const thenElse = (yes: ast.Expr, no: ast.Expr) => ({ then: yes, else: no });
 // ---- targets
 
 const atPatterns = fc.array(plainTexts, { maxLength: 2 });
+const quotedSegments = plainTexts.map(({ raw }): ast.Segment => ({ span, text: raw, isQuoted: true }));
 const segments = fc
   .tuple(
-    fc.oneof(names, fc.constant(nameOf("*"))),
-    fc.array(fc.oneof(fieldNames, fc.constant(nameOf("*"))), { maxLength: 2 }),
+    fc.oneof(names, fc.constant(nameOf("*")), quotedSegments),
+    fc.array(fc.oneof(fieldNames, fc.constant(nameOf("*")), quotedSegments), { maxLength: 2 }),
   )
-  .map(([first, rest]) => [first, ...rest]);
-const columns = fc.option(fc.array(names, { minLength: 1, maxLength: 2 }), { nil: undefined });
+  .map(([first, rest]): readonly ast.Segment[] => [first, ...rest]);
+const columns = fc.option(fc.array(fc.oneof(names, quotedSegments), { minLength: 1, maxLength: 2 }), {
+  nil: undefined,
+});
 export const tablePats: fc.Arbitrary<ast.TablePat> = fc.oneof(
   { arbitrary: fc.record({ segments, columns }).map((p): ast.TablePat => ({ kind: "path", span, ...p })), weight: 3 },
   { arbitrary: plainTexts.map((tag): ast.TablePat => ({ kind: "tagged", span, tag })), weight: 1 },
