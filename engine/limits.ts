@@ -94,6 +94,8 @@ export const limits = {
   rowEstimateMs: 2_000,
   /** Connections that ask for estimates at a time, for one upstream. Over it people are asked without one. */
   rowEstimatesMax: 4,
+  /** Statements of one message that the planner is asked about; the rest have no estimate. Half of `rowEstimatesMax`. */
+  rowEstimatesPerMessageMax: 2,
   /** Requests that wait for an approval at a time. */
   approvalsPendingMax: 1_000,
   /** Body of a request to the admin interface, bytes: a reason and little else. */
@@ -327,6 +329,8 @@ export const limits = {
   mcpTasksMax: 10_000,
   /** The same of one principal. */
   mcpTasksPerOwnerMax: 1_000,
+  /** Arguments of a task's call, characters: a longer task is decided later as if they were unknown. */
+  mcpTaskArgumentsCharsMax: 16_384,
   /** Tools of one server, over all pages. */
   mcpToolsMax: 2_000,
   /** Pages that are read to find a tool. */

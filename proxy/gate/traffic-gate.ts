@@ -268,6 +268,12 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     return asked.id;
   };
 
+  const whyEnded: TrafficGate["whyEnded"] = (session) => {
+    if (deps.isRevoked?.(session)) return "token-revoked";
+    const { expiresAtS } = session;
+    return expiresAtS !== undefined && expiresAtS * 1_000 <= deps.clock.nowMs() ? "token-expired" : undefined;
+  };
+
   const waitForPeople = async (
     session: TrafficSession,
     first: Held,
@@ -280,11 +286,10 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     let verdict: TrafficVerdict = first;
     for (;;) {
       // Waiting took time: policies, counters and the hour may have moved on, and the token may have ended.
-      const { expiresAtS } = session;
-      if (expiresAtS !== undefined && expiresAtS * 1_000 <= deps.clock.nowMs()) {
-        return refusedWhileHeld(verdict, "token-expired", sessionEnded);
+      const ended = whyEnded(session);
+      if (ended !== undefined) {
+        return refusedWhileHeld(verdict, ended, ended === "token-expired" ? sessionEnded : sessionRevoked);
       }
-      if (deps.isRevoked?.(session)) return refusedWhileHeld(verdict, "token-revoked", sessionRevoked);
       if (verdict.kind === "release") return { kind: "granted", verdict };
       if (verdict.kind === "refuse") return { kind: "refused", refusal: verdict.refusal };
       const digest = digestOf(session, subject, verdict.obligations, stateOf(verdict).policies.hash);
@@ -359,6 +364,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       deps.metrics.observe("decision", deps.connection, performance.now() - began);
       return verdict;
     },
+    whyEnded,
     preview: (session, subject, mode) => {
       try {
         const request = requestOf(session, subject, noRules);

@@ -143,6 +143,8 @@ export type TrafficGate = {
   ) => Promise<TrafficHoldOutcome>;
   /** Once per released verdict. */
   readonly complete: (session: TrafficSession, decisionId: string, completion: TrafficCompletion) => void;
+  /** Whether the token of a session still holds, for whatever lasts longer than the check at its beginning. */
+  readonly whyEnded: (session: TrafficSession) => "token-expired" | "token-revoked" | undefined;
   /** How much of an answer is to be kept for its completion; undefined: nothing. */
   readonly resultCaps?: ResultCaps | undefined;
 };

@@ -3,20 +3,23 @@ import { httpFacts } from "../../engine/http/facts.ts";
 import { httpFault } from "../../engine/http/faults.ts";
 import { noObligations, type Obligations } from "../../engine/model/decision.ts";
 import { GatewayError } from "../errors.ts";
-import type { Subject, TrafficVerdict } from "../gate/traffic.ts";
+import type { Subject, TrafficVerdict, Withdrawal } from "../gate/traffic.ts";
 import type { UpgradeExchange, UpgradeHandler } from "./exchange.ts";
 import { notRecorded, problemOfFault, problemOfRefusal } from "./problem.ts";
+import { watchSession } from "./session-watch.ts";
 
 /** Frames aren't read: what would have to look into them is refused. */
 export const upgradeApi: UpgradeHandler = async (exchange) => {
   const { gate, session } = exchange;
   const startedMs = performance.now();
+  let withdrawal: Withdrawal | undefined;
   let verdict: TrafficVerdict = gate.decide(session, subjectOf(exchange));
   if (verdict.kind === "hold") {
     const outcome = await gate.hold(session, verdict, exchange.signal);
     if (outcome.kind === "withdrawn") return;
     if (outcome.kind === "refused") return exchange.refuse(problemOfRefusal(outcome.refusal));
     verdict = outcome.verdict;
+    withdrawal = outcome.withdrawal;
   }
   try {
     gate.record(session, [verdict]);
@@ -26,7 +29,7 @@ export const upgradeApi: UpgradeHandler = async (exchange) => {
   }
   if (verdict.kind === "refuse") return exchange.refuse(problemOfRefusal(verdict.refusal));
   const { decisionId } = verdict;
-  const complete = (outcome: "ok" | "error", tag: string, bytes: number): void =>
+  const complete = (outcome: "ok" | "error" | "cancelled", tag: string, bytes: number): void =>
     gate.complete(session, decisionId, {
       outcome,
       tag,
@@ -35,13 +38,25 @@ export const upgradeApi: UpgradeHandler = async (exchange) => {
       durationUs: Math.round((performance.now() - startedMs) * 1_000),
     });
   const { target, headers } = exchange.request;
-  const upgraded = await exchange.forward({ target, headers });
-  if (!upgraded.ok) {
-    complete("error", upgraded.error.code, 0);
-    return exchange.refuse(problemOfFault(upgraded.error));
+  const watch = watchSession(gate, session, decisionId, withdrawal);
+  watch.endAtExpiry();
+  try {
+    const upgraded = await exchange.forward({ target, headers }, watch.signal);
+    if (watch.signal.aborted) {
+      if (upgraded.ok) upgraded.value.socket.destroy();
+      complete("cancelled", watch.refusal.code, 0);
+      return exchange.refuse(problemOfRefusal(watch.refusal));
+    }
+    if (!upgraded.ok) {
+      complete("error", upgraded.error.code, 0);
+      return exchange.refuse(problemOfFault(upgraded.error));
+    }
+    const { sent } = await exchange.accept(upgraded.value, watch.signal);
+    if (watch.signal.aborted) complete("cancelled", watch.refusal.code, sent);
+    else complete("ok", "101", sent);
+  } finally {
+    watch.stop();
   }
-  const { sent } = await exchange.accept(upgraded.value);
-  complete("ok", "101", sent);
 };
 
 function subjectOf({ request, traceId }: UpgradeExchange): Subject {

@@ -13,10 +13,11 @@ import type { Refusal, Subject, TrafficCompletion, TrafficVerdict, Withdrawal } 
 import { type AnswerPlan, planAnswer, sendAnswer } from "./answer.ts";
 import { statusUrlOf } from "./approval-status.ts";
 import { type Captured, captured } from "./captured.ts";
-import type { ExchangeHandler, HttpAnswer, HttpExchange, UpstreamRequest } from "./exchange.ts";
+import type { ExchangeHandler, HttpAnswer, HttpExchange, UpstreamRequest, UpstreamResponse } from "./exchange.ts";
 import { HttpFaultError } from "./incoming.ts";
 import { acceptedForApproval, notRecorded, problemOfFault, problemOfRefusal } from "./problem.ts";
 import { type ReadBody, readRequestBody } from "./request-body.ts";
+import { type SessionWatch, watchSession } from "./session-watch.ts";
 
 export type ApiDeps = {
   readonly maskKey: Uint8Array;
@@ -46,7 +47,12 @@ export function createApiHandler(deps: ApiDeps): ExchangeHandler {
     const plan = planAnswer(verdict.obligations, exchange.request, deps);
     // `whyUnable` has asked the same before the verdict was given.
     if (!plan.ok) throw new Error("a verdict was released that can't be carried out");
-    await forward(deps, { exchange, result }, verdict, plan.value, body, withdrawal);
+    const watch = watchSession(exchange.gate, exchange.session, verdict.decisionId, withdrawal);
+    try {
+      await forward(deps, { exchange, result }, verdict, plan.value, body, watch);
+    } finally {
+      watch.stop();
+    }
   };
 }
 
@@ -202,6 +208,9 @@ function showBody(body: Uint8Array): string {
 const headerOf = ({ headers }: CanonicalRequest, name: string): string | undefined =>
   headers.find(([n]) => n === name)?.[1];
 
+const isEventStream = ({ headers }: UpstreamResponse): boolean =>
+  headers.some(([name, value]) => name === "content-type" && /^text\/event-stream\b/i.test(value));
+
 /** INVARIANT: the verdict is on record. Every way out of here completes it once. */
 async function forward(
   deps: ApiDeps,
@@ -209,7 +218,7 @@ async function forward(
   verdict: Released,
   plan: AnswerPlan,
   body: ReadBody | undefined,
-  withdrawal: Withdrawal | undefined,
+  watch: SessionWatch,
 ): Promise<void> {
   const startedMs = performance.now();
   const complete = (completion: Omit<TrafficCompletion, "durationUs">): void =>
@@ -224,11 +233,11 @@ async function forward(
     ...upstreamRequestOf(exchange, plan, body, (fault) => {
       requestFault = fault;
     }),
-    ...(withdrawal === undefined ? {} : { signal: withdrawal.signal }),
+    signal: watch.signal,
   });
-  if (!answered.ok && withdrawal?.signal.aborted) {
-    complete({ outcome: "cancelled", tag: withdrawal.refusal.code, ...nothing });
-    exchange.answer(problemOfRefusal(withdrawal.refusal));
+  if (!answered.ok && watch.signal.aborted) {
+    complete({ outcome: "cancelled", tag: watch.refusal.code, ...nothing });
+    exchange.answer(problemOfRefusal(watch.refusal));
     return;
   }
   if (!answered.ok) {
@@ -238,9 +247,10 @@ async function forward(
     exchange.answer(problemOfFault(fault));
     return;
   }
+  if (isEventStream(answered.value)) watch.endAtExpiry();
   const headers: readonly Field[] = [["gw-decision", verdict.decisionId]];
   try {
-    const sent = await sendAnswer(exchange, answered.value, plan, headers, verdict.decisionId, withdrawal);
+    const sent = await sendAnswer(exchange, answered.value, plan, headers, verdict.decisionId, watch);
     complete(sent);
   } catch (error) {
     answered.value.discard();
@@ -249,8 +259,8 @@ async function forward(
       "an answer broke",
     );
     complete({
-      outcome: withdrawal?.signal.aborted ? "cancelled" : exchange.signal.aborted ? "aborted" : "error",
-      tag: withdrawal?.signal.aborted ? withdrawal.refusal.code : String(answered.value.status),
+      outcome: watch.signal.aborted ? "cancelled" : exchange.signal.aborted ? "aborted" : "error",
+      tag: watch.signal.aborted ? watch.refusal.code : String(answered.value.status),
       ...nothing,
     });
     exchange.destroy();

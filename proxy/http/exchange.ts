@@ -138,9 +138,12 @@ export type UpgradedSocket = { readonly headers: readonly Field[]; readonly sock
 
 /** A client that wants to leave HTTP behind. The handler calls `refuse` or `accept` once. */
 export type UpgradeExchange = Pick<HttpExchange, "session" | "request" | "gate" | "signal" | "traceId"> & {
-  readonly forward: (request: UpgradeRequest) => Promise<Result<UpgradedSocket, HttpFault>>;
+  readonly forward: (request: UpgradeRequest, signal: AbortSignal) => Promise<Result<UpgradedSocket, HttpFault>>;
   readonly refuse: (answer: HttpAnswer) => void;
-  /** Joins both sockets; resolves when both are closed, with the bytes that went each way. */
-  readonly accept: (upgraded: UpgradedSocket) => Promise<{ readonly sent: number; readonly received: number }>;
+  /** Joins both sockets until they end, or `signal` ends them; resolves when both are closed, with the bytes that went each way. */
+  readonly accept: (
+    upgraded: UpgradedSocket,
+    signal: AbortSignal,
+  ) => Promise<{ readonly sent: number; readonly received: number }>;
 };
 export type UpgradeHandler = (exchange: UpgradeExchange) => Promise<void>;

@@ -280,12 +280,15 @@ class Front implements HttpFront {
         gate: route.gate,
         signal: abort.signal,
         traceId: trace.traceId,
-        forward: ({ target, headers }) =>
-          route.upstream.upgrade({ target, headers: withTrace(headers, trace, trace.isContinued) }, abort.signal),
+        forward: ({ target, headers }, signal) =>
+          route.upstream.upgrade(
+            { target, headers: withTrace(headers, trace, trace.isContinued) },
+            AbortSignal.any([abort.signal, signal]),
+          ),
         refuse,
-        accept: (upgraded) => {
+        accept: (upgraded, signal) => {
           isAnswered = true;
-          return joinSockets(socket, head, upgraded);
+          return joinSockets(socket, head, upgraded, signal);
         },
       });
       refuse(internalError);

@@ -10,6 +10,7 @@ export async function joinSockets(
   client: Duplex,
   head: Buffer,
   upstream: UpgradedSocket,
+  signal: AbortSignal,
 ): Promise<{ readonly sent: number; readonly received: number }> {
   const lines = upstream.headers
     .filter(([name]) => handshake.test(name))
@@ -25,11 +26,14 @@ export async function joinSockets(
     client.destroy();
     upstream.socket.destroy();
   };
+  signal.addEventListener("abort", end, { once: true });
+  if (signal.aborted) end();
   await Promise.allSettled([
     pipeline(client, counting(received), upstream.socket).catch(end),
     pipeline(upstream.socket, counting(sent), client).catch(end),
   ]);
   end();
+  signal.removeEventListener("abort", end);
   return { sent: sent.bytes, received: received.bytes };
 }
 

@@ -81,6 +81,8 @@ export type HttpTestOptions = {
   /** More connections, and keys at the top of gw.yaml. */
   readonly connections?: string;
   readonly config?: string;
+  /** Lines of `identity`, indented by two. */
+  readonly identity?: string;
   /** Keys of `recording` besides its directory. */
   readonly recordingKeys?: string;
   readonly files?: Readonly<Record<string, string>>;
@@ -107,6 +109,7 @@ recording: { directory: recording${options.recordingKeys === undefined ? "" : `,
 admin: { listen: 127.0.0.1:0 }
 ${options.config ?? ""}
 identity:
+${options.identity ?? ""}
   issuers:
     - { issuer: "${issuer.issuer}", audience: gatewright, jwks_url: "${issuer.jwksUrl}", algorithms: [EdDSA] }
 connections:
