@@ -66,6 +66,8 @@ export const limits = {
   catalogCheckMs: 1_000,
   /** Between two reads of the catalog that unknown names cause. */
   catalogCooldownMs: 1_000,
+  /** Tokens whose signature was found good, per set of an issuer's keys: about 1 KB each, the oldest goes first. */
+  verifiedTokensMax: 2_000,
   /** Analysed statements kept for one connection. */
   statementCacheEntriesMax: 5_000,
   /** Texts longer than this are analysed each time: with the entries' bound this bounds the cache's memory. */
@@ -136,6 +138,8 @@ export const limits = {
   monitorBaselinesMax: 20_000,
   /** Statements whose completion the monitor waits for. */
   monitorRunningMax: 20_000,
+  /** Sessions that a rule has ended and that are still remembered: many times `sessionsMax`. About 60 bytes each. */
+  endedSessionsMax: 100_000,
   /** The same finding about the same principal is recorded and told once in this time. */
   monitorQuietMs: 300_000,
   /** Spans and log records wait this long for others, then go to the collector together. */

@@ -6,8 +6,9 @@ import type { IssuerConfig } from "../gateway-config.ts";
 import { hasClaim } from "./claims.ts";
 import { identityOf } from "./identity-of.ts";
 import { issuerKeys } from "./issuer-keys.ts";
-import { type Claims, peekToken, type TokenFault, verifySignedToken } from "./jose.ts";
+import { type Claims, peekToken, type TokenFault } from "./jose.ts";
 import { type Revocation, revocable } from "./revocation.ts";
+import { verifyOnce } from "./verified-tokens.ts";
 
 export type AuthenticateDeps = {
   readonly issuers: readonly IssuerConfig[];
@@ -68,13 +69,13 @@ async function verifyWith(
   };
   const known = await keys.current();
   if (known === undefined) return fault("issuer-unreachable", "the issuer's keys can't be fetched just now");
-  const first = await verifySignedToken(token, known, options);
+  const first = await verifyOnce(token, known, options);
   if (first.ok) return first;
   if (first.error.code !== "key-unknown") return err(first.error);
   const renewed = await keys.renewed();
   if (renewed === undefined || renewed === known)
     return fault("token-signature-invalid", "no key of the issuer fits the token");
-  const second = await verifySignedToken(token, renewed, options);
+  const second = await verifyOnce(token, renewed, options);
   if (second.ok) return second;
   if (second.error.code !== "key-unknown") return err(second.error);
   return fault("token-signature-invalid", "no key of the issuer fits the token");

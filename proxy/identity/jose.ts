@@ -52,7 +52,7 @@ export async function verifySignedToken(
   options: VerifyOptions,
 ): Promise<Result<Claims, TokenFault | { readonly code: "key-unknown"; readonly message: string }>> {
   try {
-    const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
+    const { payload } = await jwtVerify(token, keyFinderOf(keys), {
       issuer: options.issuer,
       audience: options.audience,
       algorithms: [...options.algorithms],
@@ -64,6 +64,17 @@ export async function verifySignedToken(
   } catch (error) {
     return err(faultOf(error));
   }
+}
+
+/** It keeps the keys that it has imported. */
+const keyFinders = new WeakMap<JSONWebKeySet, ReturnType<typeof createLocalJWKSet>>();
+
+function keyFinderOf(keys: JSONWebKeySet): ReturnType<typeof createLocalJWKSet> {
+  const known = keyFinders.get(keys);
+  if (known) return known;
+  const made = createLocalJWKSet(keys);
+  keyFinders.set(keys, made);
+  return made;
 }
 
 function faultOf(error: unknown): TokenFault | { readonly code: "key-unknown"; readonly message: string } {
