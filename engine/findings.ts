@@ -68,7 +68,8 @@ export class Findings {
       const truth = rule.holds(c);
       if (truth === false) continue;
       if (rule.effect !== "allow") {
-        if (truth === true) this.#apply(rule, access);
+        // To a probe a mask that may apply applies: it hides, and hinders nothing.
+        if (truth === true || (c.request.isProbe && rule.effect === "content-mask")) this.#apply(rule, access);
         else if (!c.request.isProbe) this.#fail(rule, truth);
         continue;
       }
@@ -230,8 +231,11 @@ export class Findings {
   }
 
   #addLimit(rule: ExecutableRule & { effect: "limit" }, access: SqlAccess | undefined): void {
-    if (this.#c.request.isProbe) return;
+    const isProbe = this.#c.request.isProbe === true;
+    // What is asked for a text alone is what it would be rewritten to: windows are asked when it runs.
+    if (isProbe && rule.window !== undefined) return;
     const limit = this.#limitOf(rule, access);
+    if (limit instanceof Unknown && isProbe) return;
     if (limit instanceof Unknown) this.#fail(rule, limit);
     else if (limit === "exceeded") {
       const cause: Cause = { kind: "limit", rule: rule.id, message: rule.message(this.#c) };

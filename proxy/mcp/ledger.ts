@@ -209,7 +209,7 @@ function ledgerOf(path: string, clock: Clock): McpLedger {
 }
 
 /** SAFETY of what is parsed here: these processes alone write the file, in this form. */
-type Kept = Omit<Asked, "tool" | "withdrawal" | "isAnswered"> & { readonly tool: string | undefined };
+type Kept = Omit<Asked, "tool" | "args" | "withdrawal" | "isAnswered"> & { readonly tool: string | undefined };
 
 function textOf({ id, method, tool, decisionId, owed, startedAtMs, taskId }: Asked): string {
   const kept: Kept = {

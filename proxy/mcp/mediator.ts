@@ -2,6 +2,7 @@
 import type { Json } from "../../engine/lib/json.ts";
 import { field, isObject, type JsonObject, textField, withField, withoutField } from "../../engine/lib/read-json.ts";
 import { Unknown } from "../../engine/lib/truth.ts";
+import { limits } from "../../engine/limits.ts";
 import { refusedCall, refusedRequest } from "../../engine/mcp/deny.ts";
 import { type McpAction, type McpFault, readAction } from "../../engine/mcp/facts.ts";
 import {
@@ -215,6 +216,9 @@ export function createMediator(connection: McpConnection): Mediator {
         id: message.id,
         method: message.method,
         tool: prepared.tool ?? task?.tool,
+        ...(prepared.tool === undefined || action.value.facts.args instanceof Unknown
+          ? {}
+          : { args: action.value.facts.args }),
         decisionId: released.decisionId,
         owed: task === undefined ? owedOf(released.obligations) : bothOwed(owedOf(released.obligations), task.owed),
         ...(task === undefined ? {} : { taskId: task.id }),
@@ -270,7 +274,7 @@ export function createMediator(connection: McpConnection): Mediator {
       };
     }
     const known = book.get(task.tool);
-    const decision = previewTool(peer, task.tool);
+    const decision = previewTool(peer, task.tool, task.args ?? new Unknown("the arguments are too long to be kept"));
     if (
       decision === undefined ||
       decision.effect === "deny" ||
@@ -428,20 +432,31 @@ export function createMediator(connection: McpConnection): Mediator {
 
   // ---- server -> client
 
-  /** Of everything that this client can have asked for: what comes on a stream of its own may belong to any of it. */
-  const allMasks = (peer: Peer): readonly ContentMask[] => {
+  /**
+   * Of everything that this client can have asked for: what comes on a stream of its own may belong to any of it.
+   * undefined: that can't be told before the server's tools are known.
+   */
+  const allMasks = (peer: Peer): readonly ContentMask[] | undefined => {
     const masks = new Map(peer.state.masks().map((mask) => [mask.rule, mask]));
-    for (const { tool } of book.all()) {
-      const decision = previewTool(peer, tool.name);
-      if (decision === undefined || decision.effect === "deny") continue;
-      for (const mask of decision.obligations.content ?? []) masks.set(mask.rule, mask);
+    const any = new Unknown("it may belong to any request");
+    const facts: McpFacts = { server, method: "tools/call", tool: any, resource: any, prompt: any, args: any };
+    const decision = peer.gate.preview(peer.session, plainSubject(facts, "any", peer), "optimistic");
+    // Where some calls are denied, each is looked at by itself.
+    const tools = decision?.effect === "deny" ? book.all() : [];
+    if (decision === undefined || (decision.effect === "deny" && tools.length === 0 && masks.size === 0))
+      return undefined;
+    const decisions =
+      decision.effect === "deny" ? tools.map(({ tool }) => previewTool(peer, tool.name, any)) : [decision];
+    for (const each of decisions) {
+      if (each === undefined || each.effect === "deny") continue;
+      for (const mask of each.obligations.content ?? []) masks.set(mask.rule, mask);
     }
     return [...masks.values()];
   };
 
-  const previewTool = (peer: Peer, name: string) => {
+  const previewTool = (peer: Peer, name: string, args: McpFacts["args"]) => {
     const tool = `${server}.${name}`;
-    const facts: McpFacts = { ...factsFor("tools/call", null), tool, args: new Unknown("nobody called it yet") };
+    const facts: McpFacts = { ...factsFor("tools/call", null), tool, args };
     return peer.gate.preview(peer.session, plainSubject(facts, `tools/call ${tool}`, peer), "optimistic");
   };
 
@@ -470,8 +485,9 @@ export function createMediator(connection: McpConnection): Mediator {
     if (verdict.kind === "hold") return refuse(rpcCodes.refused, "requests of a server can't wait for approval");
     peer.gate.record(peer.session, [verdict]);
     if (verdict.kind === "refuse") return refuse(rpcCodes.refused, "the gateway's policies don't allow this");
-    const shown = masked(message, [...allMasks(peer), ...(verdict.obligations.content ?? [])]);
-    if (!("kind" in shown) || !peer.state.expectAnswer(message.id, message.method)) {
+    const others = allMasks(peer);
+    const shown = others && masked(message, [...others, ...(verdict.obligations.content ?? [])]);
+    if (shown === undefined || !("kind" in shown) || !peer.state.expectAnswer(message.id, message.method)) {
       peer.gate.complete(peer.session, verdict.decisionId, done("refused", 0, 0));
       return refuse(rpcCodes.refused, "the gateway can't pass this request");
     }
@@ -485,8 +501,9 @@ export function createMediator(connection: McpConnection): Mediator {
     if (message.method === "notifications/tools/list_changed") book.forget();
     if (message.method === "notifications/resources/updated" && !mayRead(peer, message)) return nothing;
     if (message.method.startsWith("notifications/tasks")) return passTaskNews(peer, message);
-    const shown = masked(message, allMasks(peer));
-    return "kind" in shown ? { ...nothing, toClient: shown } : nothing;
+    const masks = allMasks(peer);
+    const shown = masks && masked(message, masks);
+    return shown !== undefined && "kind" in shown ? { ...nothing, toClient: shown } : nothing;
   };
 
   /** One's own tasks only, and what an answer to `tasks/get` would show. */
@@ -494,7 +511,7 @@ export function createMediator(connection: McpConnection): Mediator {
     const { params } = message;
     const about = taskFor(peer, params);
     if (params === undefined || "code" in about) return nothing;
-    const owed = bothOwed(about.owed, { content: allMasks(peer), limits: [] });
+    const { owed } = about;
     const asked = { id: about.id, method: "tasks/get", tool: about.tool, decisionId: about.task.decisionId, owed };
     const checked =
       checkInputRequests(peer, params) ?? checkTask({ kind: "result", id: about.id, result: params }, about.id);
@@ -647,7 +664,9 @@ export function createMediator(connection: McpConnection): Mediator {
     if (!id.ok) return malformed(id.error);
     if (id.value === undefined) return message;
     const { owner } = peer.state;
-    const task = { owner, tool: asked.tool?.name ?? "", decisionId: asked.decisionId, owed: asked.owed };
+    const { tool, args, decisionId, owed } = asked;
+    const kept = args === undefined || JSON.stringify(args).length > limits.mcpTaskArgumentsCharsMax ? {} : { args };
+    const task = { owner, tool: tool?.name ?? "", decisionId, owed, ...kept };
     return connection.tasks.add(id.value, task) ? message : malformed("the task's id is another call's");
   };
 

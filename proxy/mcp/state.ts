@@ -1,4 +1,5 @@
 // What is known of one MCP session (2025-11-25), or of one request where there are none (2026-07-28, stateless servers).
+import type { Json } from "../../engine/lib/json.ts";
 import { limits } from "../../engine/limits.ts";
 import { idKey, type RpcError, type RpcId, type RpcResult } from "../../engine/mcp/json-rpc.ts";
 import type { Tool } from "../../engine/mcp/tools.ts";
@@ -16,6 +17,8 @@ export type Asked = {
   readonly id: RpcId;
   readonly method: string;
   readonly tool: Tool | undefined;
+  /** Of a tool call, until its answer. */
+  readonly args?: Json;
   readonly decisionId: string;
   readonly owed: Owed;
   readonly startedAtMs: number;

@@ -1,4 +1,5 @@
 // Tasks that decided calls made: whose each is, and what its result must meet.
+import type { Json } from "../../engine/lib/json.ts";
 import { limits } from "../../engine/limits.ts";
 import type { Owed } from "./state.ts";
 
@@ -7,6 +8,8 @@ export type McpTask = {
   readonly owner: string;
   /** As the server calls it. */
   readonly tool: string;
+  /** Left out: too long to be kept. */
+  readonly args?: Json;
   /** Of the call that made it. */
   readonly decisionId: string;
   readonly owed: Owed;

@@ -1,12 +1,16 @@
 // gw mcp run: a local server gets the same treatment, over standard streams, as a process.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { startTokenIssuer } from "../../cli/demo/token-issuer.ts";
+import { limits } from "../../engine/limits.ts";
 import { readAllEvents } from "../../proxy/recording/chains.ts";
+import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { textsOf } from "./clients.ts";
 
@@ -18,7 +22,7 @@ writeFileSync(
   join(folder, "policies", "test.policy"),
   `package test
 allow reads on mcp tool "files.get_*" at "files"
-mask mails of text "email" using redact on mcp
+mask mails of text "email" using redact on mcp tool "files.get_*"
 `,
 );
 writeFileSync(
@@ -34,22 +38,15 @@ connections:
 `,
 );
 
+const command = (server: string): readonly string[] => [
+  ...["cli/gw.js", "mcp", "run", "files", "--config", join(folder, "gw.yaml"), "--agent", "run-1"],
+  ...["--", process.execPath, server],
+];
+
 const connect = async (token: string): Promise<Client> => {
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [
-      "cli/gw.js",
-      "mcp",
-      "run",
-      "files",
-      "--config",
-      join(folder, "gw.yaml"),
-      "--agent",
-      "run-1",
-      "--",
-      process.execPath,
-      "test/mcp/stdio-server.ts",
-    ],
+    args: [...command("test/mcp/stdio-server.ts")],
     env: { PATH: process.env.PATH ?? "", GW_TOKEN: token },
     stderr: "pipe",
   });
@@ -83,4 +80,45 @@ test("tools are filtered, calls decided, answers masked, and all of it is on rec
 
 test("without a good token nothing is started", async () => {
   await assert.rejects(connect("not.a.token"));
+});
+
+test("lines hold one message each, what a server says besides is masked, and a line without an end ends it all", async () => {
+  const token = await issuer.issue({ sub: "bot", kind: "agent", groups: [] });
+  const child = spawn(process.execPath, command("test/mcp/stdio-hostile-server.ts"), {
+    env: { PATH: process.env.PATH ?? "", GW_TOKEN: token },
+    stdio: "pipe",
+  });
+  after(() => child.kill("SIGKILL"));
+  let told = "";
+  let log = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    told += chunk.toString("utf8");
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    log += chunk.toString("utf8");
+  });
+  const send = (message: object): boolean => child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+  const answerTo = (id: number) =>
+    eventually(() =>
+      told
+        .slice(0, told.lastIndexOf("\n") + 1)
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line))
+        .find((message) => message.id === id),
+    );
+  // Before anything was asked: what can come of any call is masked.
+  assert.match(await eventually(() => (log.includes("red") ? log : undefined)), /started for \*\*\* {2}\[31mred/);
+  const clientInfo = { name: "raw", version: "1" };
+  send({ id: 1, method: "initialize", params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo } });
+  await answerTo(1);
+  // Ends of a line for many readers; not for JSON.
+  send({ id: 2, method: "tools/call", params: { name: "get_note", arguments: { a: "x\u2028y\u2029z\u0085!" } } });
+  assert.deepEqual((await answerTo(2)).result.content, [{ type: "text", text: "0 broken lines, by ***" }]);
+  assert.match(await eventually(() => (log.includes("started") ? log : undefined)), /started for \*\*\* {2}\[31mred/);
+  assert.doesNotMatch(told + log, /ann@|gw-tools|\u001b/);
+  const ended = once(child, "exit");
+  child.stdin.on("error", () => undefined);
+  child.stdin.write(Buffer.alloc(limits.mcpMessageBytesMax + 2, "x"));
+  await ended;
 });
