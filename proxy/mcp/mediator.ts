@@ -439,14 +439,19 @@ export function createMediator(connection: McpConnection): Mediator {
   const allMasks = (peer: Peer): readonly ContentMask[] | undefined => {
     const masks = new Map(peer.state.masks().map((mask) => [mask.rule, mask]));
     const any = new Unknown("it may belong to any request");
-    const facts: McpFacts = { server, method: "tools/call", tool: any, resource: any, prompt: any, args: any };
-    const decision = peer.gate.preview(peer.session, plainSubject(facts, "any", peer), "optimistic");
-    // Where some calls are denied, each is looked at by itself.
-    const tools = decision?.effect === "deny" ? book.all() : [];
-    if (decision === undefined || (decision.effect === "deny" && tools.length === 0 && masks.size === 0))
-      return undefined;
-    const decisions =
-      decision.effect === "deny" ? tools.map(({ tool }) => previewTool(peer, tool.name, any)) : [decision];
+    const facts: McpFacts = {
+      server,
+      method: "notifications/message",
+      tool: any,
+      resource: any,
+      prompt: any,
+      args: any,
+    };
+    const general = peer.gate.preview(peer.session, plainSubject(facts, "any", peer), "optimistic");
+    const tools = book.all();
+    // Where a rule denies some of it, only what is looked at one by one is known.
+    if (general?.effect !== "allow" && tools.length === 0 && masks.size === 0) return undefined;
+    const decisions = [general, ...tools.map(({ tool }) => previewTool(peer, tool.name, any))];
     for (const each of decisions) {
       if (each === undefined || each.effect === "deny") continue;
       for (const mask of each.obligations.content ?? []) masks.set(mask.rule, mask);
