@@ -4,8 +4,8 @@ import type { Relation } from "../engine/model/catalog.ts";
 import type { SqlAccess, SqlFacts, SqlVerb } from "../engine/model/statement.ts";
 import { timeFactsIn } from "../proxy/gate/time-facts.ts";
 import type { GateSession } from "../proxy/postgres/sql-gate.ts";
-import { type Detector, type Finding, Monitor } from "../proxy/telemetry/monitor.ts";
-import type { MonitorConfig } from "../proxy/telemetry/monitor-config.ts";
+import { type Finding, Monitor } from "../proxy/telemetry/monitor.ts";
+import { type Detector, detectors, type MonitorConfig } from "../proxy/telemetry/monitor-config.ts";
 import { GateWatch } from "../proxy/telemetry/watch.ts";
 
 /** mulberry32: the same traffic each time. */
@@ -278,16 +278,6 @@ function runTraffic(seed: number): BenchResult {
 
 /** What a planted anomaly trips besides its own detector is no false alarm: a canary is a new shape, too. */
 const isExpected = (finding: Finding, isPlanted: (finding: Finding) => boolean): boolean => isPlanted(finding);
-
-const detectors: readonly Detector[] = [
-  "surge",
-  "bulk-export",
-  "new-shape",
-  "repeated-denials",
-  "first-access",
-  "off-hours",
-  "canary",
-];
 
 /** 20 of each kind, in the third week, by whom it is an anomaly. */
 function plant(random: () => number): Map<number, { actor: Actor; detector: Detector }[]> {

@@ -1,5 +1,6 @@
 // What watches the gates: alerts that reach people, and what the gateway notices by itself.
 import { limits } from "../engine/limits.ts";
+import type { PolicySet } from "../engine/model/policy.ts";
 import type { TimeFacts } from "../engine/model/principal.ts";
 import type { SessionEvent } from "../engine/model/session-event.ts";
 import type { Metric } from "../proxy/admin/metrics.ts";
@@ -12,18 +13,22 @@ import type { GatewayConfig } from "../proxy/gateway-config.ts";
 import { DecisionLog } from "../proxy/telemetry/decision-log.ts";
 import { type Finding, Monitor } from "../proxy/telemetry/monitor.ts";
 import type { Telemetry } from "../proxy/telemetry/otel.ts";
+import { SessionEnder } from "../proxy/telemetry/session-ender.ts";
 import { GateWatch } from "../proxy/telemetry/watch.ts";
 
 export type Monitoring = {
   /** undefined where nobody watches: a gate then does nothing for it. */
   readonly watch: GateWatch | undefined;
   readonly monitor: Monitor | undefined;
+  /** A rule or a finding has ended the session: its next statement must not run. */
+  readonly isEnded: (session: { readonly id: string }) => boolean;
   readonly metrics: () => readonly Metric[];
 };
 
 export type MonitoringDeps = {
   readonly record: (event: SessionEvent) => void;
   readonly timeFacts: (nowMs: number) => TimeFacts;
+  readonly policies: () => PolicySet;
   readonly telemetry: Telemetry | undefined;
   readonly clock: Clock;
   readonly newId: NewId;
@@ -32,12 +37,14 @@ export type MonitoringDeps = {
 
 export function openMonitoring(
   config: GatewayConfig,
-  { record, timeFacts, telemetry, clock, newId, log }: MonitoringDeps,
+  { record, timeFacts, policies, telemetry, clock, newId, log }: MonitoringDeps,
   undo: ((drainMs: number) => Promise<void> | void)[],
 ): Monitoring {
   const watch = new GateWatch(limits.watchQueueMax, (error) =>
     log.error({ code: "internal-error", cause: causeCode(error) }, "a watcher failed"),
   );
+  const ender = new SessionEnder(() => policies().endsSession);
+  watch.addFirst(ender.decided);
   const desk =
     config.alerts === undefined
       ? undefined
@@ -52,6 +59,7 @@ export function openMonitoring(
     record({ atMs, session, type: "alert", id: decisionId, rule, channel, severity, message });
     log.warn({ code: "alert", decisionId, rule, channel }, "the monitor raised an alert");
     desk?.raise(alert);
+    if (config.monitoring?.endsSession?.has(finding.detector)) ender.end(session);
   };
   const monitor =
     config.monitoring === undefined
@@ -69,6 +77,7 @@ export function openMonitoring(
   return {
     watch: watch.isWatched ? watch : undefined,
     monitor,
+    isEnded: ender.isEnded,
     metrics: () => [...(desk?.metrics() ?? []), ...(monitor?.metrics() ?? []), ...(decisions?.metrics() ?? [])],
   };
 }

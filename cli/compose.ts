@@ -34,6 +34,7 @@ import type { ChainHead } from "../proxy/recording/chain.ts";
 import { sinkOf } from "../proxy/recording/checkpoint-sinks.ts";
 import { startCheckpointer } from "../proxy/recording/checkpointer.ts";
 import { type ContentRecorder, openContent } from "../proxy/recording/content.ts";
+import { startPruner } from "../proxy/recording/pruner.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
 import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
@@ -111,6 +112,7 @@ type Parts = IdentityParts & {
   readonly monitoring: Monitoring;
   readonly watch: Monitoring["watch"];
   readonly monitor: Monitoring["monitor"];
+  readonly isEnded: Monitoring["isEnded"];
 };
 
 /**
@@ -198,6 +200,19 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     // The recording's last line is covered, too.
     await checkpoints?.close();
   });
+  const pruner = startPruner({
+    directory,
+    holdsDirectory: config.recording.holds ?? directory,
+    node: config.node,
+    retention: config.recording.retention,
+    key: config.recording.checkpoints?.key,
+    recorder,
+    checkpointer: checkpoints,
+    clock,
+    newId,
+    log,
+  });
+  undo.push(() => pruner.close());
   const content = await openContent(config.recording.content, { recorder, clock, log });
   undo.push(() => content?.close());
   const counters = overrides.shared?.counters ?? new WindowCounters(clock);
@@ -218,7 +233,11 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
   );
   const record = (event: SessionEvent): void => recorder.recordOutcome(event);
   const timeFacts = timeFactsOf(policies.current);
-  const monitoring = openMonitoring(config, { record, timeFacts, telemetry, clock, newId, log }, undo);
+  const monitoring = openMonitoring(
+    config,
+    { record, timeFacts, policies: policies.current, telemetry, clock, newId, log },
+    undo,
+  );
   const approvals = await openApprovals(config, (event) => recorder.recordIntent([event]), clock, log);
   undo.push(() => approvals.close());
   return {
@@ -240,6 +259,7 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
     monitoring,
     watch: monitoring.watch,
     monitor: monitoring.monitor,
+    isEnded: monitoring.isEnded,
     loginDelay: new LoginDelay(clock),
   };
 }
@@ -273,6 +293,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     approvalHoldMs: config.approvals.holdMs,
     estimateRows: rowEstimator(({ identity }) => upstream.targetFor(identity), limits),
     isRevoked: parts.isRevoked,
+    isEnded: parts.isEnded,
     timeFacts: timeFactsOf(policies.current),
     catalogVersion: () => catalog.current().version,
     onUnknownName: live.refreshSoon,
@@ -302,6 +323,7 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     limits,
     log,
     isRevoked: parts.isRevoked,
+    isEnded: parts.isEnded,
     nowMs: clock.nowMs,
     newId,
     ...(shared === undefined ? {} : { cancelElsewhere: (...cancel) => shared.cancelElsewhere(name, ...cancel) }),

@@ -87,6 +87,7 @@ export function policySetOf(checked: Checked, hash: string, options: BundleOptio
     needs: needsOf(checked),
     tags: (connection) => tags.get(connection),
     counters: compileCounters(checked),
+    endsSession: new Set(checked.rules.flatMap((rule) => (rule.endsSession && !rule.isShadow ? [rule.id] : []))),
   };
 }
 

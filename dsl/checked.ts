@@ -195,6 +195,8 @@ export type CheckedRule = {
   readonly because: Core | undefined;
   readonly severity: string | undefined;
   readonly isShadow: boolean;
+  /** `@ends(session)`: where it applies, the session ends at its next statement. */
+  readonly endsSession: boolean;
   /** Steps that one evaluation takes at most. */
   readonly cost: number;
 };
@@ -229,6 +231,7 @@ export type CheckedGiven = Base0 &
     | { readonly kind: "counter"; readonly counter: string; readonly value: Core }
     | { readonly kind: "data"; readonly data: string; readonly type: Type; readonly value: Core }
     | { readonly kind: "approval"; readonly rule: RuleId }
+    | { readonly kind: "estimated_rows"; readonly value: Core }
   );
 type Base0 = { readonly span: Span; readonly at: string | undefined };
 

@@ -33,6 +33,7 @@ export function combinePolicySets(a: PolicySet, b: PolicySet): PolicySet {
     },
     tags: (connection) => combineTags(a.tags(connection), b.tags(connection)),
     counters: [...a.counters, ...b.counters],
+    endsSession: new Set([...(a.endsSession ?? []), ...(b.endsSession ?? [])]),
   };
 }
 

@@ -27,6 +27,7 @@ export const faultCodes = {
   "token-audience-wrong": "the token is meant for another audience",
   "token-claims-invalid": "a claim that the gateway needs is missing or of the wrong type",
   "token-revoked": "the token's `jti` or `sub` is in the deny list of the configuration",
+  "session-ended": "a rule with `@ends(session)`, or a finding of the monitor, has ended this session",
   "issuer-unreachable": "the issuer's keys can't be fetched and no cached ones are young enough",
   "secret-unavailable": "a secret can't be fetched and no fetched one is good any more",
   "session-role-missing": "no row of `principals` fits who logs in, so the database gives them no role",

@@ -1,7 +1,7 @@
 // RuleDecl -> CheckedRule
 import { limits } from "../../engine/limits.ts";
 import type { Approver, RuleId } from "../../engine/model/decision.ts";
-import type { Annotation, Expr, RuleDecl, Text } from "../ast.ts";
+import type { Annotation, Expr, RuleDecl, RuleHead, Text } from "../ast.ts";
 import type { CheckedRule, Clause, Core, Payload, Scope } from "../checked.ts";
 import { suggest } from "../suggest.ts";
 import type { RecordType, Type } from "../types.ts";
@@ -36,7 +36,7 @@ import {
 } from "./scope.ts";
 import { checkTranslatable, reportSilent } from "./where.ts";
 
-const annotations = ["title", "severity", "owner", "controls", "mode", "allow_missing", "description"];
+const annotations = ["title", "severity", "owner", "controls", "mode", "ends", "allow_missing", "description"];
 const severities = ["low", "medium", "high", "critical"];
 const units = ["rows", "bytes", "requests", "calls", "items", "tokens", "usd"] as const;
 
@@ -66,7 +66,7 @@ export function checkRule(base: Env, symbol: Declared<RuleDecl>, isShadowPackage
   const needsTable = body.env.requires.has("table");
   const scope = written.protocol === "sql" ? { ...written, needsTable: needsTable || overTables } : written;
   const because = decl.because && checkText(body.env, decl.because);
-  const { severity, mode } = checkAnnotations(outer, decl.annotations);
+  const { severity, mode, endsSession } = checkAnnotations(outer, decl.annotations, decl.head.effect);
   const cost = checkCost(outer, decl, body.clauses, payload);
   if (!payload || countErrors(base) > errorsBefore) return undefined;
   return {
@@ -81,6 +81,7 @@ export function checkRule(base: Env, symbol: Declared<RuleDecl>, isShadowPackage
     clauses: body.clauses,
     because,
     severity,
+    endsSession,
     isShadow: mode === "shadow" || isShadowPackage,
     cost,
   };
@@ -251,9 +252,11 @@ function checkLimit(env: Env, head: Extract<RuleDecl["head"], { effect: "limit" 
 function checkAnnotations(
   env: Env,
   list: readonly Annotation[],
-): { readonly severity: string | undefined; readonly mode: string | undefined } {
+  effect: RuleHead["effect"],
+): { readonly severity: string | undefined; readonly mode: string | undefined; readonly endsSession: boolean } {
   let severity: string | undefined;
   let mode: string | undefined;
+  let endsSession = false;
   for (const annotation of list) {
     const name = annotation.name.text;
     if (!annotations.includes(name)) {
@@ -271,8 +274,15 @@ function checkAnnotations(
     if (name === "mode" && word !== "shadow" && word !== "enforce") {
       report(env, "E0113", annotation.span, "a mode is shadow or enforce", { label: "another word here" });
     } else if (name === "mode") mode = word;
+    if (name !== "ends") continue;
+    endsSession = word === "session" && (effect === "deny" || effect === "alert");
+    if (!endsSession) {
+      report(env, "E0113", annotation.span, "`@ends(session)` stands before a deny or an alert", {
+        label: "nothing ends here",
+      });
+    }
   }
-  return { severity, mode };
+  return { severity, mode, endsSession };
 }
 
 export const wordOf = (arg: Expr | undefined): string | undefined =>

@@ -1,4 +1,4 @@
-import type { Decision } from "./decision.ts";
+import type { Decision, RuleId } from "./decision.ts";
 import type { PolicyRequest, Protocol } from "./request.ts";
 
 /**
@@ -18,6 +18,8 @@ export type PolicySet = {
   readonly tags: (connection: string) => CatalogTags | undefined;
   /** Counters to keep: the gate adds to them after a request was let through. */
   readonly counters: readonly CounterSpec[];
+  /** Denials and alerts after which a session ends at its next statement; left out: none. */
+  readonly endsSession?: ReadonlySet<RuleId>;
 };
 
 /** Facts that cost something to find and that some rule reads. */

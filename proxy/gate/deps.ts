@@ -53,6 +53,8 @@ export type GateDeps = {
   readonly estimateRows?: EstimateRows<GateSession>;
   /** Asked again after a wait for people. */
   readonly isRevoked?: (session: GateSession) => boolean;
+  /** A rule has ended the session: nothing of it is let through any more. */
+  readonly isEnded?: (session: GateSession) => boolean;
   readonly timeFacts: (nowMs: number) => TimeFacts;
   /** Version of the catalog in force: what waited for people is not released against an older one. */
   readonly catalogVersion: () => string;

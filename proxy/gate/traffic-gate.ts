@@ -26,6 +26,7 @@ import type {
   TrafficHoldOutcome,
   TrafficSession,
   TrafficVerdict,
+  Unable,
   Withdrawal,
 } from "./traffic.ts";
 import { completionEvent, verdictEvent } from "./traffic-events.ts";
@@ -41,6 +42,7 @@ export type TrafficGateDeps = Pick<
   | "approvals"
   | "approvalHoldMs"
   | "isRevoked"
+  | "isEnded"
   | "timeFacts"
   | "metrics"
   | "shadow"
@@ -122,6 +124,11 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
 
   const judge = (session: TrafficSession, subject: Subject, approved: ReadonlySet<RuleId>): TrafficVerdict => {
     try {
+      if (deps.isEnded?.(session)) {
+        const refusal = refusalOfUnable(sessionOver, deps.newId("dec"));
+        const state = { policies: deps.policies(), request: undefined, internalCause: undefined };
+        return refuse(subject, refusal, undefined, state);
+      }
       const policies = deps.policies();
       const request = requestOf(session, subject, approved);
       const decision = policies.decide(request);
@@ -438,6 +445,11 @@ type Wording = { readonly reason: string; readonly help: string };
 const sessionEnded: Wording = {
   reason: "the token ended while the request waited for approval",
   help: "get a fresh token and repeat the request",
+};
+const sessionOver: Unable = {
+  code: "session-ended",
+  message: "a rule of the policies has ended this session",
+  help: "talk to whoever runs the gateway; the recording says which rule it was",
 };
 const sessionRevoked: Wording = {
   reason: "the token was revoked while the request waited for approval",

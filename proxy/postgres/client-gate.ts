@@ -5,7 +5,7 @@ import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
 import { RowCapture } from "../recording/results.ts";
 import { Contexts } from "./contexts.ts";
 import { encodeRefusal, failingNamedParse, failingQuery, failingUnnamedParse, refusalOf, refusals } from "./deny.ts";
-import { type Ending, type Handled, holdFailed, tokenExpired, tokenRevoked } from "./handled.ts";
+import { type Ending, endedByRule, type Handled, holdFailed, tokenExpired, tokenRevoked } from "./handled.ts";
 import { askPeople, type HoldAnswer } from "./hold.ts";
 import type { PostgresListenerOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
@@ -59,6 +59,8 @@ export class ClientGate {
   /** How texts of dates were read when people were asked, of what they let through. */
   readonly #approvedStyles = new WeakMap<Release, string>();
   #holding: AbortController | undefined;
+  /** What the planner has just answered about. */
+  #estimated: string | AnalyzedStatement | undefined;
   /** The server is asked, or was asked, about what the message that waits for it reads. */
   #look: Look | undefined;
 
@@ -87,6 +89,7 @@ export class ClientGate {
   expiry(): Ending | undefined {
     const { session, options } = this.parts;
     if (options.isRevoked?.(session)) return tokenRevoked;
+    if (options.isEnded?.(session)) return endedByRule;
     if (session.expiresAtS === undefined || options.nowMs() < session.expiresAtS * 1000) return undefined;
     return tokenExpired;
   }
@@ -97,8 +100,32 @@ export class ClientGate {
     return isUtf8(bytes) ? bytes.toString("utf8") : refusals.badEncoding;
   }
 
-  decide(context: SqlContext, text: string): readonly SqlVerdict[] {
-    return this.parts.options.gate.decide(this.parts.session, context, text);
+  decide(context: SqlContext, text: string, isPrepare = false): readonly SqlVerdict[] {
+    return this.parts.options.gate.decide(this.parts.session, context, text, isPrepare);
+  }
+
+  /** "asked" where the planner must answer before the message can be decided: the same message comes again then. */
+  estimate(context: SqlContext, of: string | AnalyzedStatement, parameters: Parameters): "asked" | undefined {
+    const { options, session, flush, resume } = this.parts;
+    const isAnswered = this.#estimated === of;
+    this.#estimated = undefined;
+    if (isAnswered || options.gate.readsEstimates?.() !== true) return undefined;
+    const controller = new AbortController();
+    const answer = options.gate.estimate?.(session, context, of, parameters, controller.signal);
+    if (answer === undefined) return undefined;
+    this.#holding = controller;
+    flush(); // what stands before it in the pipeline must not wait
+    void answer.then(() => {
+      this.#holding = undefined;
+      this.#estimated = of;
+      resume();
+    });
+    return "asked";
+  }
+
+  /** The message that the planner was asked about is not decided after all. */
+  forgetEstimate(): void {
+    this.#estimated = undefined;
   }
 
   redecide(context: SqlContext, statement: AnalyzedStatement, parameters: Parameters): SqlVerdict {

@@ -11,6 +11,8 @@ export type Handled =
   | "again"
   /** People are asked; the relay is told when they have answered. */
   | "held"
+  /** The database's planner is asked; the relay is told when it has answered, and the same message comes again then. */
+  | "asked"
   | "terminate"
   | Ending;
 
@@ -44,6 +46,16 @@ export const tokenRevoked: Ending = {
     sqlstate: sqlstate.invalidAuthorization,
     message: "the token of this session was revoked",
     hint: "Talk to whoever runs the gateway, or log in anew: `gw login`.",
+  },
+};
+
+export const endedByRule: Ending = {
+  reason: "ended-by-rule",
+  end: {
+    severity: "FATAL",
+    sqlstate: sqlstate.invalidAuthorization,
+    message: "a rule of the policies has ended this session",
+    hint: "Talk to whoever runs the gateway; the recording says which rule it was.",
   },
 };
 

@@ -33,6 +33,8 @@ export type PostgresListenerOptions = {
   readonly log: Log;
   /** Asked before each message that runs something: a session whose token was revoked ends. */
   readonly isRevoked?: (session: GateSession) => boolean;
+  /** The same, of a session that a rule has ended. */
+  readonly isEnded?: (session: GateSession) => boolean;
   /** Wall clock, ms since the epoch. */
   readonly nowMs: () => number;
   readonly newId: NewId;

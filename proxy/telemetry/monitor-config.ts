@@ -6,6 +6,16 @@ import { z } from "../schema.ts";
 
 const weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const satisfies readonly Weekday[];
 const kinds = ["human", "service", "agent"] as const satisfies readonly PrincipalKind[];
+export const detectors = [
+  "surge",
+  "first-access",
+  "bulk-export",
+  "off-hours",
+  "new-shape",
+  "repeated-denials",
+  "canary",
+] as const;
+export type Detector = (typeof detectors)[number];
 const clockTime = "(?:[01]\\d|2[0-3]):[0-5]\\d";
 
 const surgeSchema = z.strictObject({
@@ -40,6 +50,7 @@ export const monitoringSchema = z.strictObject({
   new_shape: z.strictObject({ after: z.int().min(1).default(200) }).optional(),
   denials: denialsSchema.optional(),
   canaries: canariesSchema.optional(),
+  end_session: z.array(z.enum(detectors)).optional(),
 });
 export const monitoringKeys: readonly string[] = [
   ...[monitoringSchema, surgeSchema, bulkSchema, offHoursSchema, denialsSchema, canariesSchema].flatMap(keysIn),
@@ -64,6 +75,8 @@ export type MonitorConfig = {
   readonly newShape?: { readonly after: number };
   readonly denials?: { readonly count: number; readonly windowMs: number };
   /** `schema.table` and `schema.table.column`. */
+  /** Findings of these end the session at its next statement. */
+  readonly endsSession?: ReadonlySet<Detector>;
   readonly canaries?: { readonly tables: ReadonlySet<string>; readonly columns: ReadonlySet<string> };
 };
 
@@ -92,6 +105,7 @@ export function buildMonitoring(parsed: z.infer<typeof monitoringSchema>, at: Co
       },
     }),
     ...(new_shape && { newShape: new_shape }),
+    ...(parsed.end_session && { endsSession: new Set(parsed.end_session) }),
     ...(denials && { denials: { count: denials.count, windowMs: durationMs(denials.window) } }),
     ...(canaries && { canaries: { tables: new Set(canaries.tables), columns: new Set(canaries.columns) } }),
   };

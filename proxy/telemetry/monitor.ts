@@ -8,17 +8,8 @@ import type { SqlAccess, SqlFacts } from "../../engine/model/statement.ts";
 import type { Metric } from "../admin/metrics.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
 import { Baseline, hoursInWeek, SlidingSum } from "./baseline.ts";
-import type { MonitorConfig } from "./monitor-config.ts";
+import type { Detector, MonitorConfig } from "./monitor-config.ts";
 import type { Completed, Decided, Watcher } from "./watch.ts";
-
-export type Detector =
-  | "surge"
-  | "first-access"
-  | "bulk-export"
-  | "off-hours"
-  | "new-shape"
-  | "repeated-denials"
-  | "canary";
 
 export type Finding = {
   readonly atMs: number;

@@ -44,6 +44,7 @@ type Seen =
 /** A request adds to a list; watchers run once per turn of the event loop. One that throws harms nobody else. */
 export class GateWatch {
   readonly #watchers: Watcher[] = [];
+  readonly #first: ((event: Decided) => void)[] = [];
   readonly #failed: (error: unknown) => void;
   readonly #queueMax: number;
   #seen: Seen[] = [];
@@ -59,21 +60,33 @@ export class GateWatch {
     this.#watchers.push(watcher);
   }
 
+  /** Sees each decision in its own turn, and never misses one: for the little that must not come later. */
+  addFirst(decided: (event: Decided) => void): void {
+    this.#first.push(decided);
+  }
+
   /** Events that nobody saw, because too many came in one turn. */
   get dropped(): number {
     return this.#dropped;
   }
 
   get isWatched(): boolean {
-    return this.#watchers.length > 0;
+    return this.#watchers.length + this.#first.length > 0;
   }
 
   decided(event: Decided): void {
-    this.#put({ kind: "decided", event });
+    for (const first of this.#first) {
+      try {
+        first(event);
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+    if (this.#watchers.length > 0) this.#put({ kind: "decided", event });
   }
 
   completed(event: Completed): void {
-    this.#put({ kind: "completed", event });
+    if (this.#watchers.length > 0) this.#put({ kind: "completed", event });
   }
 
   #put(seen: Seen): void {
