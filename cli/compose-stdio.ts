@@ -42,7 +42,11 @@ export async function runStdioServer(config: GatewayConfig, run: StdioRun): Prom
   try {
     // A recording of its own: a gateway that runs beside it holds the folder itself.
     const directory = join(config.recording.directory, `stdio-${connection.name}`);
-    const parts = await openParts({ ...config, recording: { ...config.recording, directory } }, { log: run.log }, undo);
+    const parts = await openParts(
+      { ...config, recording: { ...config.recording, directory, holds: config.recording.directory } },
+      { log: run.log },
+      undo,
+    );
     const who = await parts.verify(run.token, "127.0.0.1", connection.name);
     if (!who.ok) throw new GatewayError(who.error.code, who.error.message, "put a valid token into GW_TOKEN");
     const { clock, newId, recorder, policies } = parts;

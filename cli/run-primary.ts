@@ -10,6 +10,8 @@ import { parseConfig } from "../proxy/config.ts";
 import type { Log } from "../proxy/deps.ts";
 import { causeCode, GatewayError } from "../proxy/errors.ts";
 import type { GatewayConfig } from "../proxy/gateway-config.ts";
+import { createNewId } from "../proxy/new-id.ts";
+import { startPruner } from "../proxy/recording/pruner.ts";
 import { openRecorder } from "../proxy/recording/recorder.ts";
 import { countersFile } from "./run-worker.ts";
 
@@ -36,6 +38,18 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
   const clock = { nowMs: () => Date.now() };
   const { directory, durability } = config.recording;
   const recorder = openRecorder({ directory, durability, node: config.node, clock, log });
+  const pruner = startPruner({
+    directory,
+    holdsDirectory: directory,
+    node: config.node,
+    retention: config.recording.retention,
+    key: config.recording.checkpoints?.key,
+    recorder,
+    checkpointer: undefined,
+    clock,
+    newId: createNewId(clock),
+    log,
+  });
   const counters = openCounterLog(countersFile(config));
   const fold = setInterval(() => {
     try {
@@ -70,6 +84,7 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
   const close = async (): Promise<void> => {
     clearInterval(fold);
     counters.close();
+    await pruner.close();
     await recorder.close();
   };
   try {

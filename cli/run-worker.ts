@@ -1,12 +1,12 @@
 // One of several processes that serve: everything of the gateway, on ports that the primary shares out.
 import { join } from "node:path";
-import { clusterProtocol } from "../proxy/cluster/messages.ts";
+import { clusterProtocol, type WorkerStart } from "../proxy/cluster/messages.ts";
 import { SharedCounters } from "../proxy/cluster/shared-counters.ts";
 import { type Leave, toldToStart, WorkerLink } from "../proxy/cluster/worker-link.ts";
 import { parseConfig } from "../proxy/config.ts";
 import type { Log } from "../proxy/deps.ts";
 import { GatewayError } from "../proxy/errors.ts";
-import type { GatewayConfig } from "../proxy/gateway-config.ts";
+import type { Address, GatewayConfig, TrafficConnectionConfig } from "../proxy/gateway-config.ts";
 import { createLog } from "../proxy/log.ts";
 import { openMcpLedger } from "../proxy/mcp/ledger.ts";
 import { type Gateway, startGateway } from "./compose.ts";
@@ -28,7 +28,7 @@ export async function runWorker(): Promise<void> {
     const log = namedLog(createLog(config.logLevel), start.worker);
     const counters = new SharedCounters(countersFile(config), { nowMs: () => Date.now() });
     const mcpLedger = openMcpLedger(join(config.recording.directory, "mcp.sqlite"), { nowMs: () => Date.now() });
-    const gateway = await startGateway(ownConfig(config, start.worker, start.isLead), {
+    const gateway = await startGateway(ownConfig(config, start), {
       log,
       shared: {
         counters,
@@ -72,15 +72,37 @@ async function left(gateway: Gateway, leave: Leave): Promise<void> {
   await gateway.stop(leave.drainMs);
 }
 
-function ownConfig(config: GatewayConfig, worker: string, isLead: boolean): GatewayConfig {
+function ownConfig(config: GatewayConfig, { worker, isLead, ports }: WorkerStart): GatewayConfig {
+  const { shared, leads } = serversOf(config.http);
+  const again = <T extends { readonly listen: Address }>(part: T, name: string): T =>
+    part.listen.port === 0 ? { ...part, listen: { ...part.listen, port: ports[name] ?? 0 } } : part;
   return {
     ...config,
     node: `${config.node}/${worker}`,
-    recording: { ...config.recording, directory: join(config.recording.directory, worker) },
-    admin: isLead ? config.admin : undefined,
-    // Streams, tool sessions and status addresses live in one process: the lead serves what isn't PostgreSQL.
-    http: isLead ? config.http : [],
+    recording: {
+      ...config.recording,
+      directory: join(config.recording.directory, worker),
+      holds: config.recording.directory,
+    },
+    admin: isLead && config.admin ? again(config.admin, "admin") : undefined,
+    // INVARIANT: port 0 is given out in the order of asking. What all workers ask for stands first.
+    http: isLead ? [...shared, ...leads.map((connection) => again(connection, connection.name))] : shared,
   };
+}
+
+/** HTTP keeps nothing between two requests, and what is kept of MCP is in a file of all workers. Denied tool uses of models aren't. */
+const servedByAll: ReadonlySet<TrafficConnectionConfig["kind"]> = new Set(["http", "mcp"]);
+
+/** A port belongs to all or to the lead: where one of its connections is the lead's, all are. */
+function serversOf(http: readonly TrafficConnectionConfig[]): {
+  readonly shared: readonly TrafficConnectionConfig[];
+  readonly leads: readonly TrafficConnectionConfig[];
+} {
+  const placeOf = ({ listen, name }: TrafficConnectionConfig): string =>
+    listen.port === 0 ? `0 ${name}` : `${listen.host}:${listen.port}`;
+  const leadPlaces = new Set(http.filter(({ kind }) => !servedByAll.has(kind)).map(placeOf));
+  const isLeads = (connection: TrafficConnectionConfig): boolean => leadPlaces.has(placeOf(connection));
+  return { shared: http.filter((connection) => !isLeads(connection)), leads: http.filter(isLeads) };
 }
 
 const namedLog = (log: Log, worker: string): Log => ({

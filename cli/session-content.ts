@@ -1,14 +1,29 @@
 // events with sealed fields + private key -> events in clear
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { RecordedContent, RecordedFacts, RecordedResult } from "../engine/model/session-event.ts";
 import { causeCode, GatewayError } from "../proxy/errors.ts";
 import { decryptCompact } from "../proxy/identity/jose.ts";
+import { chainFolders } from "../proxy/recording/chains.ts";
+import { pruneRecords } from "../proxy/recording/prunes.ts";
 import type { RecordedEvent } from "../proxy/recording/read.ts";
 import { keyIdOfSealed, sessionKey, unseal } from "../proxy/recording/seal.ts";
 
+/** Content keys whose own lines were pruned, of every chain: a record of pruning has those that are still needed. */
+export const prunedKeys = (directory: string): ReadonlyMap<string, string> =>
+  new Map(
+    chainFolders(directory).flatMap((chain) =>
+      pruneRecords(join(directory, chain)).flatMap(({ keys }) => keys.map(({ id, wrapped }) => [id, wrapped] as const)),
+    ),
+  );
+
 /** `key`: PKCS #8 PEM. @throws GatewayError where a field can't be opened with it */
-export async function* openedEvents(events: AsyncIterable<RecordedEvent>, key: string): AsyncGenerator<RecordedEvent> {
-  const wrapped = new Map<string, string>();
+export async function* openedEvents(
+  events: AsyncIterable<RecordedEvent>,
+  key: string,
+  earlier: ReadonlyMap<string, string> = new Map(),
+): AsyncGenerator<RecordedEvent> {
+  const wrapped = new Map(earlier);
   const contentKeys = new Map<string, Uint8Array>();
   const contentKey = async (id: string): Promise<Uint8Array> => {
     const known = contentKeys.get(id);
@@ -22,6 +37,7 @@ export async function* openedEvents(events: AsyncIterable<RecordedEvent>, key: s
   };
   for await (const event of events) {
     if (event.type === "content-key") wrapped.set(event.id, event.wrapped);
+    if (event.type === "prune") for (const key of event.keys) wrapped.set(key.id, key.wrapped);
     const sealed = "sealed" in event ? event.sealed : undefined;
     if (sealed === undefined) {
       yield event;

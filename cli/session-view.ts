@@ -127,6 +127,16 @@ function renderEvent(event: SessionEvent, channel: string): readonly string[] {
       return [`${clock(event.atMs)}  ${event.worker} ${event.state}`];
     case "content-key":
       return [`${clock(event.atMs)}  content key ${event.id} for ${event.recipient}`];
+    case "prune": {
+      const last = event.boundaries.at(-1);
+      return [`${clock(event.atMs)}  pruned up to line ${last?.size ?? 0} (${event.why})`];
+    }
+    case "hold": {
+      const subject = event.subject === undefined ? "everything" : showLine(event.subject);
+      return [
+        `${clock(event.atMs)}  hold ${event.id} on ${subject} ${event.state} by ${showLine(event.by)}: ${showLine(event.reason)}`,
+      ];
+    }
     case "recorder":
       return [`${clock(event.atMs)}  recorder ${event.state} on ${event.node}`];
   }

@@ -30,7 +30,7 @@ import { logLevels } from "./log.ts";
 import { buildMcpConnection, buildMcpStdio, mcpConfigKeys, mcpConnectionSchema, mcpStdioSchema } from "./mcp/config.ts";
 import { nearestKey } from "./nearest-key.ts";
 import { buildSessionRules, poolSchema, sessionsSchema } from "./postgres/session-rules.ts";
-import { buildCheckpoints, buildContent, recordingKeys, recordingSchema } from "./recording/config.ts";
+import { buildCheckpoints, buildContent, buildRetention, recordingKeys, recordingSchema } from "./recording/config.ts";
 import { z } from "./schema.ts";
 import {
   buildUpstreamSecrets,
@@ -221,6 +221,9 @@ function build(parsed: Parsed, at: ConfigReader): GatewayConfig {
       ...(parsed.recording.checkpoints === undefined
         ? {}
         : { checkpoints: buildCheckpoints(parsed.recording.checkpoints, ["recording", "checkpoints"], at) }),
+      ...(parsed.recording.retention === undefined
+        ? {}
+        : { retention: buildRetention(parsed.recording.retention, ["recording", "retention"], at) }),
       ...(content === undefined ? {} : { content }),
     },
     approvals: buildApprovals(

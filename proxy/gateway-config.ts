@@ -15,6 +15,7 @@ import type { McpConnectionConfig, McpStdioConfig } from "./mcp/config.ts";
 import type { SessionRules } from "./postgres/session-rules.ts";
 import type { CheckpointConfig } from "./recording/config.ts";
 import type { ContentConfig } from "./recording/content.ts";
+import type { Retention } from "./recording/prune.ts";
 import type { LoginRecipe } from "./secrets/upstream.ts";
 import type { DecisionLogConfig } from "./telemetry/decision-log.ts";
 import type { MonitorConfig } from "./telemetry/monitor-config.ts";
@@ -137,6 +138,10 @@ export type GatewayConfig = {
     readonly checkpoints?: CheckpointConfig;
     /** What is recorded of bind values; undefined: their number. */
     readonly content?: ContentConfig;
+    /** undefined: nothing is pruned. */
+    readonly retention?: Retention;
+    /** Where legal holds are: the recording's folder, also for a worker whose chain is in one of its own. */
+    readonly holds?: string;
   };
   readonly approvals: ApprovalsConfig;
   /** Where alerts go; undefined: into the recording and the log only. */

@@ -10,12 +10,14 @@ import { readBytes } from "../read-bytes.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
 import { registerExport } from "./audit-export.ts";
 import { registerProofs } from "./audit-proofs.ts";
+import { registerRetention } from "./audit-retention.ts";
 
 export function register(program: Command, context: CommandContext): void {
   const { terminal, exit } = context;
   const audit = program.command("audit").description("check the recording, prove what is in it");
   registerProofs(audit, context);
   registerExport(audit, context);
+  registerRetention(audit, context);
   audit
     .command("verify")
     .description("check every line's hash, number and link; ends with 1 when something was changed")
@@ -81,22 +83,30 @@ async function checkSigned(
   return checked;
 }
 
-function shownCheckpoints({ chain, checkpoints, covered, faults }: Covered): string {
+function shownCheckpoints({ chain, checkpoints, covered, faults, pruned }: Covered): string {
   const prefix = chain === "" ? "" : `${chain}: `;
   if (checkpoints === 0) return `${prefix}there are no checkpoints: nobody signed this recording\n`;
-  const lines = faults.map(({ checkpoint, why }) => `${prefix}checkpoint ${checkpoint}: ${why}\n`);
+  const lines = faults.map(
+    ({ checkpoint, why }) => `${prefix}${checkpoint === 0 ? "" : `checkpoint ${checkpoint}: `}${why}\n`,
+  );
+  if (pruned > 0)
+    lines.push(`${prefix}${pruned} checkpoints cover lines that were pruned: they can't be held against them\n`);
   return [...lines, `${prefix}${checkpoints} checkpoints, ${covered} lines covered by the last good one\n`].join("");
 }
 
-function shown({ chain, damage, anchor, lines, head }: VerifiedChain, expected: Anchor | undefined): string {
+function shown({ chain, damage, anchor, lines, head, pruned }: VerifiedChain, expected: Anchor | undefined): string {
   const places = damage.map(({ path, line, fault }) => `${path}:${line}: ${wording[fault]}\n`);
   const prefix = chain === "" ? "" : `${chain}: `;
   const which = expected?.chain === chain ? `line ${expected.seq}` : "the line that the primary noted at its end";
   const cut = anchor === "missing" ? [`${prefix}${which} is not there, or is another one: lines were cut off\n`] : [];
+  const gone = pruned === 0 ? [] : [`${prefix}the first ${pruned} lines were pruned, on record\n`];
   const state = damage.length + cut.length === 0 ? "the chain is whole" : "the recording is damaged";
-  return [...places, ...cut, `${prefix}${lines} lines, last number ${head.seq}, hash ${head.hash}: ${state}\n`].join(
-    "",
-  );
+  return [
+    ...places,
+    ...cut,
+    ...gone,
+    `${prefix}${lines} lines, last number ${head.seq}, hash ${head.hash}: ${state}\n`,
+  ].join("");
 }
 
 function anchorOf(text: string): Anchor {
@@ -113,6 +123,8 @@ const wording = {
   "sequence-broken": "the number doesn't follow: lines are missing, repeated or moved",
   "link-broken": "the link to the line before is broken: that one was replaced",
   "torn-line": "the line has no end: a crash, or it was cut",
+  "beginning-missing": "what stood before is gone, and no record of pruning says so",
+  "prune-unrecorded": "what stood before is gone, and the chain doesn't have the record that says so",
 } as const;
 
 const readText = (path: string): string => readBytes(path).toString("utf8");

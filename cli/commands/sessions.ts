@@ -8,7 +8,7 @@ import type { RecordedEvent } from "../../proxy/recording/read.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
-import { openedEvents, readKey } from "../session-content.ts";
+import { openedEvents, prunedKeys, readKey } from "../session-content.ts";
 import { type ExportFormat, exported } from "../session-export.ts";
 import { type FrameFilter, filtered, framesOf, jumped } from "../session-frames.ts";
 import { type ReplayIo, replay } from "../session-replay.ts";
@@ -69,8 +69,10 @@ function registerList(sessions: Command, { terminal }: CommandContext): void {
 
 /** @throws GatewayError where nothing is recorded of it */
 async function recordedOf(id: string, options: SessionOptions): Promise<readonly RecordedEvent[]> {
-  const all = readAllEvents(await recordingFolder(options));
-  const events = await eventsOf(id, options.key === undefined ? all : openedEvents(all, readKey(options.key)));
+  const folder = await recordingFolder(options);
+  const all = readAllEvents(folder);
+  const opened = options.key === undefined ? all : openedEvents(all, readKey(options.key), prunedKeys(folder));
+  const events = await eventsOf(id, opened);
   if (events.length > 0) return events;
   throw new GatewayError("config-invalid", `no session \`${id}\` is recorded here`, "`gw sessions list` shows them");
 }

@@ -72,23 +72,40 @@ function parting(size: number): number {
 /** Root of the leaves from `start` (inclusive) to `end` (exclusive). */
 export type RootOf = (start: number, end: number) => Hash;
 
-/** Roots of ranges of these leaves, each computed once. */
-export function rootsOf(leaves: readonly Hash[]): RootOf {
-  const known = new Map<string, Hash>();
+/** The leaves before `size` are gone; what is left of them are the roots of their full subtrees, as of a Frontier. */
+export type Gone = { readonly size: number; readonly roots: readonly Hash[] };
+
+/**
+ * Roots of ranges of these leaves, each computed once. With `gone` the leaves are those behind it; ranges that lie inside one of
+ * its subtrees can't be told: they are asked for by proofs about what is gone, and by no others.
+ */
+export function rootsOf(leaves: readonly Hash[], gone: Gone = { size: 0, roots: [] }): RootOf {
+  const known = new Map<string, Hash>(subtreesOf(gone));
   const rootOf = (start: number, end: number): Hash => {
     const size = end - start;
     if (size === 0) return emptyRoot;
-    const [only] = size === 1 ? leaves.slice(start, end) : [];
-    if (only !== undefined) return only;
     const key = `${start} ${end}`;
     const found = known.get(key);
     if (found) return found;
+    const only = size === 1 ? leaves[start - gone.size] : undefined;
+    if (only !== undefined) return only;
+    invariant(size > 1, "a leaf that is still there");
     const k = parting(size);
     const root = nodeHash(rootOf(start, start + k), rootOf(start + k, end));
     known.set(key, root);
     return root;
   };
   return rootOf;
+}
+
+function* subtreesOf({ size, roots }: Gone): Generator<[string, Hash]> {
+  let start = 0;
+  for (const root of roots) {
+    let width = 1;
+    while (width * 2 <= size - start) width *= 2;
+    yield [`${start} ${start + width}`, root];
+    start += width;
+  }
 }
 
 /** That leaf `index` is in the tree of `size` leaves: hashes from the leaf up. */

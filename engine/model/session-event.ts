@@ -15,6 +15,8 @@ export type RecordedValue =
 export type RecordedContent = {
   /** Bind values, `$1` first; left out where they are only counted. */
   readonly values?: readonly RecordedValue[];
+  /** What the planner expected, where a rule or counter read it. Left out where there was no estimate. */
+  readonly estimatedRows?: number;
   /** JWEs: of `values` as JSON, and of the text, in place of which `statement` is "". */
   readonly sealed?: { readonly values?: string; readonly statement?: string };
 };
@@ -42,6 +44,17 @@ export type RecordedResult =
 
 /** Facts about who asks that policies may read, by the language's names: `mfa`, `claims.department`. null: there is none. */
 export type RecordedFacts = Readonly<Record<string, Json>>;
+
+export type PruneBoundary = {
+  /** Name of the file. */
+  readonly segment: string;
+  /** Lines of the chain up to its end, from the first line of all. */
+  readonly size: number;
+  /** Of the last of them, 64 hex digits. */
+  readonly hash: string;
+  /** 64 hex digits each, from left to right. */
+  readonly roots: readonly string[];
+};
 
 /**
  * One line of the recording. `seq`, `prev` and `hash` are added by the recorder (hash chain per node); `atMs` is wall
@@ -184,6 +197,31 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
     }
   /** A key that fields are sealed under from here on, `wrapped` (a JWE) for whoever has the private key. `session` is "". */
   | { readonly type: "content-key"; readonly id: string; readonly recipient: string; readonly wrapped: string }
+  /**
+   * The beginning of this chain is taken away: recorded, and durable, before any file goes. `session` is "". `boundaries` are the
+   * ends of the segments that go, in order: lines up to there, the last one's hash, the roots of the full Merkle subtrees over them.
+   * `keys` are content keys that fields behind it may need. `signed`: a JWS over `boundaries`.
+   */
+  | {
+      readonly type: "prune";
+      readonly id: string;
+      readonly node: string;
+      readonly why: "age" | "size" | "asked";
+      readonly boundaries: readonly PruneBoundary[];
+      readonly keys: readonly { readonly id: string; readonly recipient: string; readonly wrapped: string }[];
+      readonly signed?: string;
+    }
+  /** A legal hold, as it stands in holds.jsonl. `subject`: of `session` and `person`. `session` is "". */
+  | {
+      readonly type: "hold";
+      readonly id: string;
+      readonly state: "added" | "released";
+      readonly scope: "session" | "person" | "all";
+      readonly subject: string | undefined;
+      readonly until: string | undefined;
+      readonly by: string;
+      readonly reason: string;
+    }
   /** The recorder's own life: `session` is "". `recovered`: a torn last line of `bytes` bytes was moved to the file `kept`. */
   | {
       readonly type: "recorder";

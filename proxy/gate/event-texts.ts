@@ -31,10 +31,15 @@ export function statementText(input: StatementEventInput): EventText {
   const constant = constantParts(input);
   if (constant === undefined) return eventText(statementEvent(input));
   const { atMs, session, verdict, parameters, content } = input;
-  const behind = content === undefined ? "" : `,${fieldsOf(content)}`;
+  const behind = behindOf(content);
   return eventTextOf(
     `"atMs":${atMs},"session":${JSON.stringify(session)},"type":"statement","id":${JSON.stringify(verdict.decisionId)},${headOf(constant, input.text)},${constant.head},"parameters":${parameters},${constant.tail}${behind}`,
   );
+}
+
+function behindOf(content: object | undefined): string {
+  const fields = content === undefined ? "" : fieldsOf(content);
+  return fields === "" ? "" : `,${fields}`;
 }
 
 /** Undefined where a record says more than its statement, its rules and its obligations. */
@@ -97,6 +102,6 @@ export function completionText(
   text += `,"rows":${rows},"bytes":${bytes},"durationUs":${durationUs}`;
   if (overLimit !== undefined) text += `,"overLimit":${JSON.stringify(overLimit)}`;
   if (cancelledBy !== undefined) text += `,"refs":${JSON.stringify({ cancel: cancelledBy })}`;
-  if (content !== undefined) text += `,${fieldsOf(content)}`;
+  text += behindOf(content);
   return eventTextOf(text);
 }

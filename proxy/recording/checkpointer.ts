@@ -16,6 +16,7 @@ import {
   publicKeyOf,
   signCheckpoint,
 } from "./checkpoints.ts";
+import { frontierOf, headBefore, keptFrom } from "./prunes.ts";
 import { linesOf, type Place } from "./read.ts";
 
 /** Where copies of checkpoints go, out of the reach of whoever can change the recording. */
@@ -174,7 +175,9 @@ const rootText = (frontier: Frontier): string => frontier.root().toString("hex")
 
 /** Where the last run stopped, if that is what its last checkpoint says; else from the first line. */
 async function takeUp(directory: string, newest: Checkpoint | undefined): Promise<Tree> {
-  const fromStart: Tree = { frontier: new Frontier(), head: chainStart, place: undefined };
+  const kept = keptFrom(directory);
+  // What is gone without a record has no beginning to go on from: its first line doesn't follow.
+  const fromStart: Tree = { frontier: frontierOf(kept), head: headBefore(kept) ?? chainStart, place: undefined };
   if (newest === undefined) return fromStart;
   try {
     const state = stateSchema.parse(JSON.parse(await readFile(join(directory, stateName), "utf8")));

@@ -69,7 +69,7 @@ export const hashOfCheckpoint = (line: string): string => createHash("sha256").u
 export const publicKeyOf = (key: string): string =>
   String(createPublicKey(key).export({ type: "spki", format: "pem" }));
 
-const keyIdOf = (publicKey: string): string =>
+export const keyIdOf = (publicKey: string): string =>
   createHash("sha256")
     .update(createPublicKey(publicKey).export({ type: "spki", format: "der" }))
     .digest("hex")

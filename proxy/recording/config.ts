@@ -8,6 +8,7 @@ import { z } from "../schema.ts";
 import { factNameFault } from "./caller-facts.ts";
 import type { CheckpointSinkConfig } from "./checkpoint-sinks.ts";
 import type { ContentConfig, FactsConfig, ResultsConfig } from "./content.ts";
+import type { Retention } from "./prune.ts";
 
 export type CheckpointConfig = {
   /** Ed25519, PKCS #8 PEM. */
@@ -51,7 +52,23 @@ const callerSchema = z.strictObject({
   facts: z.array(z.string().min(1)).max(limits.recordFactsMax),
 });
 
+const retentionSchema = z.strictObject({
+  age: z
+    .string()
+    .regex(/^\d{1,6}[hd]$/, "write an age like `365d` or `12h`")
+    .optional(),
+  size: z
+    .string()
+    .regex(/^\d{1,9}(?:MiB|GiB|TiB)$/, "write a size like `200GiB`")
+    .optional(),
+  at_least: z
+    .string()
+    .regex(/^\d{1,6}[hd]$/, "write an age like `7d`")
+    .default("7d"),
+});
+
 export const recordingSchema = z.strictObject({
+  retention: retentionSchema.optional(),
   results: resultsSchema.optional(),
   caller: callerSchema.optional(),
   parameters: z.enum(["count", "clear"]).default("count"),
@@ -65,6 +82,7 @@ export const recordingKeys: readonly string[] = [
   encryptSchema,
   resultsSchema,
   callerSchema,
+  retentionSchema,
   checkpointsSchema,
   sinkSchema,
   sinkSchema.shape.s3.unwrap(),
@@ -123,6 +141,40 @@ function buildFacts({ as, facts }: z.infer<typeof callerSchema>, path: Path, at:
   }
   return { isSealed: as === "sealed", names: facts };
 }
+
+/** What is past it goes; undefined: everything stays. */
+export function buildRetention(
+  { age, size, at_least }: z.infer<typeof retentionSchema>,
+  path: Path,
+  at: ConfigReader,
+): Retention {
+  if (age === undefined && size === undefined)
+    at.complain(path, "say how long what is recorded stays: `age` or `size`");
+  const retention = retentionOf({ age, size, atLeast: at_least });
+  if (retention.ageMs !== undefined && retention.ageMs < retention.atLeastMs) {
+    at.complain([...path, "age"], "`age` is less than `at_least`, which is 7d where nothing is said");
+  }
+  return retention;
+}
+
+/** Spelled as the schema has them. */
+export const retentionOf = ({
+  age,
+  size,
+  atLeast,
+}: {
+  readonly age: string | undefined;
+  readonly size: string | undefined;
+  readonly atLeast: string;
+}): Retention => ({
+  ageMs: age === undefined ? undefined : ageMs(age),
+  bytesMax: size === undefined ? undefined : Number.parseInt(size, 10) * (sizes[size.replace(/^\d+/, "")] ?? 1),
+  atLeastMs: ageMs(atLeast),
+});
+
+const sizes: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+const ageMs = (text: string): number =>
+  Number.parseInt(text, 10) * (text.endsWith("d") ? limits.dayMs : limits.dayMs / 24);
 
 export function buildCheckpoints(
   parsed: z.infer<typeof checkpointsSchema>,

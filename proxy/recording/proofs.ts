@@ -1,7 +1,6 @@
 // recording + checkpoints -> what can be proved to somebody who has neither
 import {
   consistencyPath,
-  Frontier,
   type Hash,
   inclusionPath,
   leafHash,
@@ -12,10 +11,11 @@ import {
 import { err, ok, type Result } from "../../engine/lib/result.ts";
 import { z } from "../schema.ts";
 import { type Checkpoint, hashOfCheckpoint, openCheckpoint } from "./checkpoints.ts";
+import { checkPrune, frontierOf, goneOf, keptFrom } from "./prunes.ts";
 import { linesOf } from "./read.ts";
 
 export type CheckpointFault = {
-  /** From 1, in the order of the file. */
+  /** From 1, in the order of the file. 0: it is about what was pruned. */
   readonly checkpoint: number;
   readonly why: string;
 };
@@ -23,6 +23,8 @@ export type CheckedCheckpoints = {
   readonly checkpoints: number;
   /** Lines that the last good one covers. */
   readonly covered: number;
+  /** Checkpoints that cover nothing but lines that are gone, on record: they can't be held against anything. */
+  readonly pruned: number;
   readonly faults: readonly CheckpointFault[];
 };
 
@@ -55,7 +57,18 @@ export async function checkCheckpoints(
     previous = { line, size: checkpoint.size };
     bySize.set(checkpoint.size, [...(bySize.get(checkpoint.size) ?? []), { number: i + 1, checkpoint }]);
   }
-  const frontier = new Frontier();
+  const kept = keptFrom(directory);
+  const frontier = frontierOf(kept);
+  if (kept.kind === "pruned") {
+    const signed = await checkPrune(kept.record, key);
+    if (!signed.ok) faults.push({ checkpoint: 0, why: signed.error });
+  }
+  let pruned = 0;
+  for (const [size, gone] of bySize) {
+    if (size >= frontier.size) continue;
+    pruned += gone.length;
+    bySize.delete(size);
+  }
   let covered = 0;
   const compare = (): void => {
     for (const { number, checkpoint } of bySize.get(frontier.size) ?? []) {
@@ -75,7 +88,7 @@ export async function checkCheckpoints(
       faults.push({ checkpoint: number, why: `it covers ${size} lines, of which ${frontier.size} are left` });
     }
   }
-  return { checkpoints: lines.length, covered, faults: faults.sort((a, b) => a.checkpoint - b.checkpoint) };
+  return { checkpoints: lines.length, covered, pruned, faults: faults.sort((a, b) => a.checkpoint - b.checkpoint) };
 }
 
 const hexes = z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(128);
@@ -102,15 +115,15 @@ export async function proveInclusion(
   checkpoints: readonly string[],
   key: string,
 ): Promise<Result<Proof, string>> {
-  const { leaves, found } = await leavesOf(directory, id);
+  const { leaves, found, gone } = await leavesOf(directory, id);
   if (found.length === 0) return err(`no line of the recording names \`${id}\``);
   const last = Math.max(...found.map(({ index }) => index));
   for (const line of checkpoints) {
     const opened = await openCheckpoint(line, key);
     if (!opened.ok || opened.value.size <= last) continue;
     const { size, root } = opened.value;
-    const rootOf = rootsOf(leaves.slice(0, size));
-    if (size > leaves.length || rootOf(0, size).toString("hex") !== root) {
+    const rootOf = rootsOf(leaves.slice(0, size - gone.size), gone);
+    if (size > gone.size + leaves.length || rootOf(0, size).toString("hex") !== root) {
       return err("the recording isn't what its checkpoints cover: `gw audit verify` says where");
     }
     const lines = found.map(({ index, line: text }) => ({
@@ -133,11 +146,12 @@ export async function proveConsistency(
   const [first, second] = [await openCheckpoint(firstLine, key), await openCheckpoint(secondLine, key)];
   if (!first.ok) return err(`the earlier checkpoint can't be used: ${first.error}`);
   if (!second.ok) return err(`the later checkpoint can't be used: ${second.error}`);
-  const { leaves } = await leavesOf(directory, undefined);
+  const { leaves, gone } = await leavesOf(directory, undefined);
   if (first.value.size === 0 || first.value.size > second.value.size)
     return err("the first checkpoint isn't the earlier one");
-  if (second.value.size > leaves.length) return err("lines of the recording were cut off");
-  const rootOf = rootsOf(leaves.slice(0, second.value.size));
+  if (second.value.size > gone.size + leaves.length) return err("lines of the recording were cut off");
+  if (first.value.size < gone.size) return err("what the earlier checkpoint covers was pruned: take a newer one");
+  const rootOf = rootsOf(leaves.slice(0, second.value.size - gone.size), gone);
   const [before, now] = [rootOf(0, first.value.size), rootOf(0, second.value.size)].map(hexOf);
   if (before !== first.value.root) return err("the recording isn't what the earlier checkpoint covers");
   if (now !== second.value.root) return err("the recording isn't what the later checkpoint covers");
@@ -181,16 +195,17 @@ export async function checkProof(text: string, key: string): Promise<Result<Chec
 }
 
 async function leavesOf(directory: string, id: string | undefined) {
+  const gone = goneOf(keptFrom(directory));
   const leaves: Hash[] = [];
   const found: { readonly index: number; readonly line: string }[] = [];
   const needle = id === undefined ? undefined : Buffer.from(`"id":${JSON.stringify(id)}`);
   for await (const { text, isTorn } of linesOf(directory)) {
     if (isTorn) break;
     if (needle !== undefined && text.includes(needle))
-      found.push({ index: leaves.length, line: text.toString("utf8") });
+      found.push({ index: gone.size + leaves.length, line: text.toString("utf8") });
     leaves.push(leafHash(text));
   }
-  return { leaves, found };
+  return { leaves, found, gone };
 }
 
 const hexOf = (hash: Hash): string => hash.toString("hex");

@@ -51,7 +51,8 @@ const schema = `
     PRIMARY KEY (shape, access, "column")) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS shape_rule (rule TEXT NOT NULL, shape INTEGER NOT NULL, PRIMARY KEY (rule, shape)) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS text (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, count INTEGER NOT NULL DEFAULT 0) STRICT;
-  CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (statement, content='', tokenize="unicode61");
+  CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (statement, content='', contentless_delete=1, tokenize="unicode61");
+  CREATE TABLE IF NOT EXISTS kept (chain TEXT PRIMARY KEY, segment TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS statement (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, person INTEGER NOT NULL, shape INTEGER NOT NULL,
     text INTEGER NOT NULL, chain TEXT NOT NULL, segment TEXT NOT NULL, "offset" INTEGER NOT NULL, length INTEGER NOT NULL) STRICT;
 `;
@@ -62,7 +63,8 @@ const orders = `
   CREATE INDEX IF NOT EXISTS statement_text ON statement (text, at_ms, person, shape);
   CREATE INDEX IF NOT EXISTS statement_time ON statement (at_ms, person, shape, text);
 `;
-const version = 1;
+const version = 2;
+const firstSegment = "00000001.jsonl";
 
 export class SearchIndex {
   readonly #database: DatabaseSync;
@@ -138,6 +140,22 @@ export class SearchIndex {
       const key = `${table} ${id}`;
       this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
     }
+  }
+
+  /** Segments of a chain before `segment` were pruned: nothing of them is found any more, nor are their words kept. */
+  forget(chain: string, segment: string): void {
+    const known = this.#one("SELECT segment FROM kept WHERE chain = ?", chain);
+    if (known?.segment === segment || (known === undefined && segment === firstSegment)) return;
+    this.#order();
+    this.#begin();
+    this.#insert("DELETE FROM statement WHERE chain = ? AND segment < ?", chain, segment);
+    const unused = "id NOT IN (SELECT text FROM statement)";
+    this.#insert(`DELETE FROM words WHERE rowid IN (SELECT id FROM text WHERE ${unused})`);
+    this.#insert(`DELETE FROM text WHERE ${unused}`);
+    this.#ids.clear();
+    this.#insert("INSERT OR REPLACE INTO kept VALUES (?, ?)", chain, segment);
+    this.#database.exec("COMMIT");
+    this.#isOpen = false;
   }
 
   /** What was added is found from here on, and the next run goes on behind it. */

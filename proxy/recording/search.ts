@@ -7,6 +7,7 @@ import { checkLine } from "./chain.ts";
 import { chainFolders } from "./chains.ts";
 import { linesOf, type RecordedEvent } from "./read.ts";
 import { type LinePlace, type Progress, SearchIndex, type SearchQuery } from "./search-index.ts";
+import { segmentsOf } from "./segments.ts";
 
 export const indexName = "search-index.sqlite";
 
@@ -36,6 +37,8 @@ export async function openSearchIndex(
     }
     let lines = 0;
     for (const chain of chains) {
+      const [first] = segmentsOf(join(directory, chain));
+      if (first !== undefined) index.forget(chain, basename(first));
       for await (const added of indexed(directory, chain, index)) {
         lines += added;
         onLines?.(lines);

@@ -88,7 +88,9 @@ test("every gw command that the documentation names is there, with the flags it 
   for (const document of documents.filter(
     (path) => !path.startsWith("docs/decisions") && !path.startsWith("docs/errors"),
   )) {
-    for (const match of read(document).matchAll(/(?:^|`|\| |&& )gw ([a-z]+(?: [a-z]+)?)([^\n`|]*)/gm)) {
+    for (const match of read(document).matchAll(
+      /(?:^|`|\| |&& )gw (audit hold [a-z]+|[a-z]+(?: [a-z]+)?)([^\n`|]*)/gm,
+    )) {
       const flags = [...(match[2] ?? "").matchAll(/ (--[a-z-]+)/g)].map((flag) => flag[1] ?? "");
       const words = match[1] ?? "";
       named.set(words, new Set([...(named.get(words) ?? []), ...flags]));

@@ -70,14 +70,14 @@ const checked = async (folder: string, key = keys.publicKey) =>
 test("checkpoints cover what is on disk, go on after a restart, and hold", async () => {
   const { folder } = await recorded([3, 0, 20]);
   // Opened, 23 events, closed; nothing new makes no checkpoint.
-  assert.deepEqual(await checked(folder), { checkpoints: 3, covered: 25, faults: [] });
+  assert.deepEqual(await checked(folder), { checkpoints: 3, covered: 25, pruned: 0, faults: [] });
   const options = { directory: folder, node: "gw-1", clock, log: silentLog };
   const recorder = openRecorder({ ...options, durability: "batched" });
   const again = await startCheckpointer({ ...options, key: keys.privateKey, everyMs: 3_600_000, sinks: [] });
   assert.equal(again.newest()?.size, 25);
   await recorder.close();
   await again.close();
-  assert.deepEqual(await checked(folder), { checkpoints: 4, covered: 27, faults: [] });
+  assert.deepEqual(await checked(folder), { checkpoints: 4, covered: 27, pruned: 0, faults: [] });
   assert.deepEqual(
     (await checked(folder, pair().publicKey)).faults.map(({ why }) => why),
     [
