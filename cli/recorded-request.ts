@@ -58,7 +58,8 @@ export class RecordedRequests {
     const [access = "", more] = event.accesses;
     if (start.protocol === "postgres") {
       const sql = this.#factsOf(event.statement, start.connection);
-      return sql && { ...around, protocol: "sql", sql };
+      const { estimatedRows } = event;
+      return sql && { ...around, protocol: "sql", sql: estimatedRows === undefined ? sql : { ...sql, estimatedRows } };
     }
     if (more !== undefined || access === "" || access.endsWith("… (cut)")) return undefined;
     switch (start.protocol) {

@@ -122,7 +122,7 @@ export const checkCodes = {
   E0118: row("a row of cases with too many or too few cells", "One cell for each column.", undefined, undefined),
   E0119: row(
     "something that a test cannot give",
-    "Tests give identity, connection, session, time, sql, http, mcp, llm, counter, data or approval.",
+    "Tests give identity, connection, session, time, sql, estimated_rows, http, mcp, llm, counter, data or approval.",
     ['test "t" {', '  given identty { sub: "a" }', '  given sql "select 1" at "prod-pg"', "  expect deny", "}"].join(
       "\n",
     ),

@@ -5,7 +5,7 @@ import { factSchema } from "../../engine/model/fact-schema.ts";
 import type { Expect, Expr, Given, MaskCall, PropertyDecl, TestDecl, Text, TypeExpr } from "../ast.ts";
 import type { CheckedExpect, CheckedGiven, CheckedProperty, CheckedTest, Core, Local } from "../checked.ts";
 import { suggest } from "../suggest.ts";
-import { enumType, json, parseType, type RecordType, string, type Type } from "../types.ts";
+import { enumType, int, json, parseType, type RecordType, string, type Type } from "../types.ts";
 import { checkContentPattern } from "./content-pattern.ts";
 import { type Binding, type Env, report, sourceOf } from "./context.ts";
 import { counterType, dataId, identityType } from "./declarations.ts";
@@ -151,6 +151,9 @@ function checkGivenRoot(
 ): readonly CheckedGiven[] {
   const root = given.root.text;
   if (root === "sql") return [{ ...base, kind: "sql", text: checkNeeded(env, given.value, string) }];
+  if (root === "estimated_rows") {
+    return [{ ...base, at: undefined, kind: "estimated_rows", value: checkNeeded(env, given.value, int) }];
+  }
   if (root === "approval") {
     const { value } = given;
     const rule = value.kind === "name" ? findRule(env, value.name.text, value.span) : undefined;
@@ -161,12 +164,22 @@ function checkGivenRoot(
   const known = roots.find((r) => r === root);
   const type = rootType(root);
   if (!known || !type) {
-    const near = suggest(root, [...roots, "sql", "approval", "http", "mcp", "llm", "counter", "data"]);
+    const near = suggest(root, [
+      ...roots,
+      "sql",
+      "estimated_rows",
+      "approval",
+      "http",
+      "mcp",
+      "llm",
+      "counter",
+      "data",
+    ]);
     report(env, "E0119", given.root.span, `\`${root}\` cannot be given`, {
       label: near === undefined ? "unknown" : `did you mean \`${near}\`?`,
       help:
         near === undefined
-          ? ["give identity, connection, session, time, sql, http, mcp, llm, counter, data or approval"]
+          ? ["give identity, connection, session, time, sql, estimated_rows, http, mcp, llm, counter, data or approval"]
           : [],
     });
     return [];

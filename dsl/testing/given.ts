@@ -1,7 +1,7 @@
 // The givens of a test -> requests. What a test does not give is not known, and says so when it is read.
 
 import type { Json } from "../../engine/lib/json.ts";
-import { type Fact, Unknown } from "../../engine/lib/truth.ts";
+import { type Fact, isKnown, Unknown } from "../../engine/lib/truth.ts";
 import type { RuleId } from "../../engine/model/decision.ts";
 import type { IdentityFacts, PrincipalKind, SessionFacts, TimeFacts, Weekday } from "../../engine/model/principal.ts";
 import type { PolicyRequest } from "../../engine/model/request.ts";
@@ -53,6 +53,7 @@ export function prepare(
   const data = new Map<string, Value>();
   const approved = new Set<RuleId>();
   let action: CheckedGiven | undefined;
+  let rows: Fact<number | undefined> = new NotGiven("estimated_rows");
   for (const given of givens) {
     switch (given.kind) {
       case "identity":
@@ -71,6 +72,9 @@ export function prepare(
         break;
       case "approval":
         approved.add(given.rule);
+        break;
+      case "estimated_rows":
+        rows = Number(evaluate(given.value));
         break;
       default:
         action = given;
@@ -92,8 +96,15 @@ export function prepare(
   };
   const made = action ? actionsOf(action, name, evaluate, analyzeSql) : [];
   if (!Array.isArray(made)) return { requests: [], fault: made as SqlFaultFacts, data };
-  return { requests: made.map((a): PolicyRequest => ({ ...common, ...a })), fault: undefined, data };
+  const requests = made.map((a): PolicyRequest => ({ ...common, ...withRows(a, rows) }));
+  return { requests, fault: undefined, data };
 }
+
+/** No planner is at hand in a test. */
+const withRows = (action: Action, estimatedRows: Fact<number | undefined>): Action =>
+  action.protocol === "sql" && !isKnown(action.sql.estimatedRows)
+    ? { ...action, sql: { ...action.sql, estimatedRows } }
+    : action;
 
 function onlyConnection(checked: Checked): string {
   const [only, ...more] = checked.catalogs.keys();

@@ -17,6 +17,8 @@ export type RecordedContent = {
   readonly values?: readonly RecordedValue[];
   /** What the planner expected, where a rule or counter read it. Left out where there was no estimate. */
   readonly estimatedRows?: number;
+  /** What the planner expected, where a rule or counter read it. Left out where there was no estimate. */
+  readonly estimatedRows?: number;
   /** JWEs: of `values` as JSON, and of the text, in place of which `statement` is "". */
   readonly sealed?: { readonly values?: string; readonly statement?: string };
 };

@@ -250,8 +250,8 @@ function andGiven(
 /** MIN over limits of one unit; of equal ones the first by name. Rates count under their own names and stay. */
 function leastLimits(limits: readonly LimitObligation[]): readonly LimitObligation[] {
   const sorted = limits.toSorted((a, b) => a.max - b.max || byText(a.rule, b.rule));
-  const kindOf = ({ unit, rule, counts = "", window }: LimitObligation): string =>
-    window === undefined ? `${counts} ${unit}` : JSON.stringify([rule, unit, counts, window]);
+  const kindOf = ({ unit, rule, counts, window }: LimitObligation): string =>
+    window === undefined ? `${counts ?? ""} ${unit}` : JSON.stringify([rule, unit, counts ?? "", window]);
   return [...Map.groupBy(sorted, kindOf).values()]
     .flatMap(([least]) => (least ? [least] : []))
     .sort((a, b) => byText(a.rule, b.rule));

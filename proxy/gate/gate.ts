@@ -2,13 +2,13 @@
 import { BugError } from "../../engine/lib/assert.ts";
 import type { Decision, RuleId } from "../../engine/model/decision.ts";
 import type { PolicySet } from "../../engine/model/policy.ts";
-import type { PolicyRequest } from "../../engine/model/request.ts";
-import type { SessionEvent } from "../../engine/model/session-event.ts";
+import type { RecordedContent, SessionEvent } from "../../engine/model/session-event.ts";
 import type { SqlFacts } from "../../engine/model/statement.ts";
 import { parameterFact } from "../../engine/sql/parameters.ts";
 import type { AnalyzedStatement, SqlContext, SqlFault } from "../../engine/sql/types.ts";
 import { GatewayError } from "../errors.ts";
 import type { GateSession, HoldOutcome, SqlGate, SqlVerdict } from "../postgres/sql-gate.ts";
+import type { BindValues } from "../recording/bind-values.ts";
 import type { EventText } from "../recording/event-text.ts";
 import type { GateWatch } from "../telemetry/watch.ts";
 import { holdForApproval } from "./approval-hold.ts";
@@ -17,6 +17,7 @@ import type { GateDeps } from "./deps.ts";
 import { completionText, statementText } from "./event-texts.ts";
 import { obligationsKey } from "./obligations-key.ts";
 import { refusalOfDecision, refusalOfFault } from "./refusal.ts";
+import { type Judged, RowEstimates, type SqlRequest } from "./row-estimates.ts";
 import { alertEvents, recordedText, sessionStartEvent } from "./session-events.ts";
 import { StatementCache } from "./statement-cache.ts";
 
@@ -24,7 +25,7 @@ import { StatementCache } from "./statement-cache.ts";
 class VerdictState {
   readonly text: string;
   readonly policies: PolicySet;
-  readonly request: PolicyRequest | undefined;
+  readonly request: SqlRequest | undefined;
   readonly internalCause: string | undefined;
   /** Says how to read the values of a Bind; undefined where it was decided without them. */
   readonly context: SqlContext | undefined;
@@ -72,7 +73,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     statement: AnalyzedStatement,
     approved: ReadonlySet<RuleId>,
     values: BoundValues | undefined,
-  ): PolicyRequest => {
+  ): SqlRequest => {
     const nowMs = deps.clock.nowMs();
     return {
       protocol: "sql",
@@ -124,11 +125,16 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     statement: AnalyzedStatement,
     approved: ReadonlySet<RuleId>,
     parameters: Parameters | undefined,
+    isPrepare: boolean,
   ): SqlVerdict => {
     const policies = deps.policies();
     const text = statement.facts.text;
     const values = policies.needs.parameters ? { parameters, context } : undefined;
-    const request = requestOf(session, statement, approved, values);
+    let request = requestOf(session, statement, approved, values);
+    if (policies.needs.estimatedRows) {
+      const judged = { session, context, statement, parameters: parameters ?? [], policies, request };
+      request = isPrepare || isNamedOnly(statement) ? asProbe(judged) : withEstimate(judged);
+    }
     const decision = policies.decide(request);
     const decisionId = deps.newId("dec");
     const bindContext = parameters === undefined ? undefined : context;
@@ -158,15 +164,47 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   };
 
   /** `judge`, with anything thrown turned into a refusal. */
-  const judgeSafely: typeof judge = (session, context, statement, approved, parameters) => {
+  const judgeSafely: typeof judge = (session, context, statement, approved, parameters, isPrepare) => {
     try {
-      return judge(session, context, statement, approved, parameters);
+      return judge(session, context, statement, approved, parameters, isPrepare);
     } catch (error) {
       return refuseBug(statement.facts.text, statement, error);
     }
   };
 
-  const decide: SqlGate["decide"] = (session, context, text) => {
+  const estimates = new RowEstimates(deps.estimateRows, (statement, obligations, context) =>
+    cache.rewrite(statement, obligations, context),
+  );
+
+  const withEstimate = (judged: Judged): SqlRequest => {
+    const fact = estimates.factFor(judged);
+    if (fact === undefined) return judged.request;
+    return { ...judged.request, sql: { ...judged.request.sql, estimatedRows: fact.rows } };
+  };
+
+  /** Nothing runs yet: asked is whether some number of rows could pass. */
+  const asProbe = (judged: Judged): SqlRequest =>
+    estimates.isRead(judged) ? { ...judged.request, isProbe: true } : judged.request;
+
+  const estimate: SqlGate["estimate"] = (session, context, of, parameters, signal) => {
+    const policies = deps.policies();
+    try {
+      const analyzed = typeof of === "string" ? cache.analyze(of, context) : undefined;
+      const statements = typeof of !== "string" ? [of] : analyzed?.ok ? analyzed.value : [];
+      const all = statements
+        .filter((statement) => !isNamedOnly(statement))
+        .map((statement): Judged => {
+          const values = policies.needs.parameters ? { parameters: parameters ?? [], context } : undefined;
+          const request = requestOf(session, statement, noRules, values);
+          return { session, context, statement, parameters: parameters ?? [], policies, request };
+        });
+      return estimates.ask(session, all, signal);
+    } catch {
+      return undefined; // `decide` meets it too, and refuses
+    }
+  };
+
+  const decide = (session: GateSession, context: SqlContext, text: string, isPrepare: boolean) => {
     try {
       const analyzed = cache.analyze(text, context);
       if (!analyzed.ok) {
@@ -174,7 +212,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
         return [refuseFault(text, undefined, analyzed.error)];
       }
       return analyzed.value.map((statement, i) => {
-        const verdict = judgeSafely(session, context, statement, noRules, undefined);
+        const verdict = judgeSafely(session, context, statement, noRules, undefined, isPrepare);
         if (i < analyzed.value.length - 1) countTentatively(verdict);
         return verdict;
       });
@@ -225,12 +263,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
           policyHash: policies.hash,
           revision: policies.revision,
           internalCause,
-          ...(deps.content === undefined
-            ? undefined
-            : {
-                content: deps.content.ofSql(session.id, bound, recordedText(text)),
-                isTextSealed: deps.content.isStatementSealed,
-              }),
+          ...contentOf(session, verdict, bound, text),
         }),
       );
       if (verdict.decision && verdict.decision.alerts.length > 0) {
@@ -255,6 +288,23 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       if (verdict.decision) logAlerts(verdict.decisionId, verdict.decision);
       if (deps.watch !== undefined) tell(deps.watch, atMs, session, verdict);
     }
+  };
+
+  /** What a record says beside the decision: values as the configuration asks, and the estimate that was decided by. */
+  const contentOf = (
+    session: GateSession,
+    verdict: SqlVerdict,
+    bound: BindValues,
+    text: string,
+  ): { readonly content?: RecordedContent; readonly isTextSealed?: boolean } | undefined => {
+    const { policies, request } = stateOf(verdict);
+    const rows = policies.needs.estimatedRows ? request?.sql.estimatedRows : undefined;
+    const estimate = typeof rows === "number" ? { estimatedRows: rows } : undefined;
+    if (deps.content === undefined) return estimate && { content: estimate };
+    return {
+      content: { ...deps.content.ofSql(session.id, bound, recordedText(text)), ...estimate },
+      isTextSealed: deps.content.isStatementSealed,
+    };
   };
 
   /** Whoever is told that the record is lost gives up what was released in the same turn. */
@@ -323,17 +373,19 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   };
 
   return {
-    decide: (session, context, text) => timed(() => decide(session, context, text)),
+    readsEstimates: () => deps.policies().needs.estimatedRows,
+    estimate,
+    decide: (session, context, text, isPrepare) => timed(() => decide(session, context, text, isPrepare === true)),
     isCurrent: (verdict) => stateOf(verdict).policies === deps.policies(),
     redecide: (session, context, statement, parameters) =>
-      timed(() => judgeSafely(session, context, statement, noRules, parameters)),
+      timed(() => judgeSafely(session, context, statement, noRules, parameters, false)),
     record,
     hold: async (session, context, verdict, parameters, signal, client) => {
       const began = performance.now();
       try {
         const rejudge = (approved: ReadonlySet<RuleId>): SqlVerdict => {
           if (verdict.statement === undefined) throw new BugError("a hold without a statement");
-          return judgeSafely(session, context, verdict.statement, approved, parameters);
+          return judgeSafely(session, context, verdict.statement, approved, parameters, false);
         };
         record(session, [verdict], parameters);
         const policyHash = (v: SqlVerdict): string => stateOf(v).policies.hash;
@@ -424,6 +476,10 @@ function effectOf(verdict: SqlVerdict): "allow" | "deny" | "approval" | "fault" 
   if (verdict.kind === "hold") return "approval";
   return verdict.fault === undefined ? "deny" : "fault";
 }
+
+/** PREPARE runs nothing: each EXECUTE is decided by itself. */
+const isNamedOnly = (statement: AnalyzedStatement): boolean =>
+  statement.effects.some((effect) => effect.kind === "prepare");
 
 type NewState = Pick<VerdictState, "text" | "policies" | "request" | "internalCause" | "context">;
 

@@ -43,7 +43,10 @@ export class ClientSide {
     if (state.copy === "in") return this.#duringCopy(type, frame);
     if (state.isSkippingAtServer && type === frontendType.sync) state.isSkippingAtServer = false;
     const isSkipping = this.#gate.isSkipping || state.isSkippingAtServer;
-    if (isSkipping && type !== frontendType.sync && type !== frontendType.terminate) return "done";
+    if (isSkipping && type !== frontendType.sync && type !== frontendType.terminate) {
+      this.#gate.forgetEstimate();
+      return "done";
+    }
     if (type === frontendType.copyData) return "done"; // stray COPY data is ignored, as the server does
     const decoded = decodeFrontend(type, frame);
     if (!decoded.ok) {

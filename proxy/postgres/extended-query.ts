@@ -36,7 +36,8 @@ export class ExtendedQuery {
     const text = this.#gate.textOf(message.text);
     if (typeof text !== "string") return this.#gate.refuse(text, as);
     const { parameterTypes } = message;
-    const verdicts = this.#gate.decide(parameterTypes.length === 0 ? context : { ...context, parameterTypes }, text);
+    const own = parameterTypes.length === 0 ? context : { ...context, parameterTypes };
+    const verdicts = this.#gate.decide(own, text, true);
     if (verdicts.length > 1) return this.#gate.refuse(refusals.severalStatements, as);
     const [verdict] = verdicts;
     if (verdict?.kind === "refuse") {
@@ -89,6 +90,10 @@ export class ExtendedQuery {
       return "done";
     }
     const own = contextOf(context, prepared, message);
+    const asked = this.#isCurrent(own, prepared, prepared.statement)
+      ? prepared.statement
+      : prepared.statement.facts.text;
+    if (this.#gate.estimate(own, asked, message.parameters) === "asked") return "asked";
     const verdict = this.#decideAgain(own, prepared, prepared.statement, message.parameters);
     if (verdict.kind === "refuse") return this.#gate.recordAndRefuse([verdict], refusalOf(verdict.refusal), "named");
     const hindrance = this.#gate.hindrance([verdict], "named");
@@ -115,17 +120,21 @@ export class ExtendedQuery {
   ): SqlVerdict {
     const own =
       prepared.parameterTypes.length === 0 ? context : { ...context, parameterTypes: prepared.parameterTypes };
-    const isCurrent =
-      prepared.searchPath === this.#gate.searchPath &&
-      prepared.temporary === this.#gate.temporary &&
-      statement.catalogVersion === context.catalog.version;
-    if (isCurrent) return this.#gate.redecide(own, statement, parameters);
+    if (this.#isCurrent(own, prepared, statement)) return this.#gate.redecide(own, statement, parameters);
     // PostgreSQL too analyses a prepared statement anew when search_path or a relation has changed.
-    const [verdict] = this.#gate.decide(own, statement.facts.text);
+    const [verdict] = this.#gate.decide(own, statement.facts.text, true);
     if (!verdict?.statement || verdict.kind === "refuse") {
       return verdict ?? this.#gate.redecide(own, statement, parameters);
     }
     return this.#gate.redecide(own, verdict.statement, parameters);
+  }
+
+  #isCurrent(context: SqlContext, prepared: Prepared, statement: AnalyzedStatement): boolean {
+    return (
+      prepared.searchPath === this.#gate.searchPath &&
+      prepared.temporary === this.#gate.temporary &&
+      statement.catalogVersion === context.catalog.version
+    );
   }
 
   #releaseBind(message: Message<"bind">, frame: Buffer, prepared: Prepared, releases: readonly Release[]): Handled {

@@ -244,6 +244,11 @@ export class Relay {
       this.#isHeld = true;
       return false;
     }
+    if (handled === "asked") {
+      this.#waiting = { type: frame.type, bytes: kept(frame.bytes) };
+      this.#isHeld = true;
+      return false;
+    }
     if (handled === "terminate") {
       this.#terminate();
       return false;

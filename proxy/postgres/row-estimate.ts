@@ -24,7 +24,16 @@ export type EstimateRows<Session> = (
   signal: AbortSignal,
 ) => Promise<number | undefined>;
 
-const plannedVerbs: ReadonlySet<SqlVerb> = new Set(["select", "insert", "update", "delete", "merge"]);
+const plannedVerbs: ReadonlySet<SqlVerb> = new Set([
+  "select",
+  "insert",
+  "update",
+  "delete",
+  "merge",
+  "execute",
+  "declare",
+  "temporary",
+]);
 
 /**
  * Asks as whom the session is upstream, on a connection for this question alone: what planning sets off (settings, functions

@@ -14,6 +14,7 @@ export function handleQuery(gate: ClientGate, bytes: Buffer): Handled {
   if (expired) return expired;
   const text = gate.textOf(bytes);
   if (typeof text !== "string") return gate.refuse(text, "query");
+  if (gate.estimate(context, text, []) === "asked") return "asked";
   // The analysis itself lets a later statement see what an earlier one of the same text sets.
   const verdicts = gate.decide(context, text);
   if (verdicts.length === 0) {

@@ -85,7 +85,26 @@ export type Completion = {
  */
 export type SqlGate = {
   /** One verdict per statement of `text`, in order; an empty text gives []. A syntax error gives one refusal for the whole. */
-  readonly decide: (session: GateSession, context: SqlContext, text: string) => readonly SqlVerdict[];
+  readonly decide: (
+    session: GateSession,
+    context: SqlContext,
+    text: string,
+    /** Nothing of it runs yet: each Bind is decided by itself. */
+    isPrepare?: boolean,
+  ) => readonly SqlVerdict[];
+  /** False: nobody has to ask for estimates. */
+  readonly readsEstimates?: () => boolean;
+  /**
+   * Before a text, or an execution of a statement with these values, is decided: what the rules want to know of the planner.
+   * Undefined where that is nothing. Never rejects; `decide` and `redecide` find the answers of the session's latest question.
+   */
+  readonly estimate?: (
+    session: GateSession,
+    context: SqlContext,
+    of: string | AnalyzedStatement,
+    parameters: readonly (Uint8Array | null)[] | undefined,
+    signal: AbortSignal,
+  ) => Promise<void> | undefined;
   /** Decide an already analysed statement again, e.g. at Bind: policies, grants, time and counters may have moved on. */
   readonly redecide: (
     session: GateSession,
