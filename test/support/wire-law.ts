@@ -250,14 +250,23 @@ class Pair {
 
 type Answers = { readonly messages: readonly Message[]; readonly lines: readonly string[]; readonly isEnded: boolean };
 
+/** The server ends what takes longer than 5 s; the rest is for a busy machine. */
+const answerMs = 120_000;
+
 async function answersOf(client: RawClient, readies: number, oidMax: number): Promise<Answers> {
-  const deadline = setTimeout(() => client.socket.destroy(new Error("no answer")), 30_000);
+  let isLate = false;
+  const deadline = setTimeout(() => {
+    isLate = true;
+    client.socket.destroy();
+  }, answerMs);
   let end = endOf(client, readies);
   while (end === undefined && !client.isEnded) {
     await somethingCame(client);
     end = endOf(client, readies);
   }
   clearTimeout(deadline);
+  // Not a difference of what was said, but a fault all the same.
+  if (isLate && end === undefined) throw new Error(`no answer within ${answerMs} ms`);
   const messages = client.received.splice(0, end ?? client.received.length);
   return { messages, lines: linesOf(messages, oidMax), isEnded: end === undefined };
 }
