@@ -84,6 +84,7 @@ function actionOf(request: PolicyRequest, needs: PolicyNeeds, writer: Writer): M
           method: http.method,
           ...writer.fact("http.host", http.host),
           path: http.path,
+          ...(http.operation === undefined ? {} : writer.fact("http.operation", http.operation)),
           ...writer.fact("http.query", http.query),
           ...writer.fact("http.headers", http.headers),
           ...(needs.body ? writer.fact("http.body", http.body) : {}),
@@ -116,6 +117,7 @@ function actionOf(request: PolicyRequest, needs: PolicyNeeds, writer: Writer): M
           ...writer.fact("llm.tool_use", llm.toolUse),
           ...writer.fact("llm.tool_input", llm.toolInput),
           ...writer.fact("llm.input_tokens", llm.inputTokens),
+          ...writer.fact("llm.input_tokens_bound", llm.inputTokensBound ?? new Unknown("its length isn't known")),
           ...writer.fact("llm.max_tokens", llm.maxTokens),
         },
       };

@@ -16,6 +16,7 @@ import { causeCode, GatewayError } from "../errors.ts";
 import { approvalIdOf } from "./approval-hold.ts";
 import { contributionsOf } from "./contributions.ts";
 import type { GateDeps } from "./deps.ts";
+import { Reservations } from "./reservations.ts";
 import { alertEvents, recordedText } from "./session-events.ts";
 import type {
   HoldOptions,
@@ -68,6 +69,8 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
   /** Windows that grow by what an answer holds: waiting for the completion, by decision id. */
   const measured = new Map<string, readonly LimitObligation[]>();
 
+  const reservations = new Reservations();
+
   /** Requests that run on an approval, by decision id: how to stop listening for its withdrawal. */
   const running = new Map<string, () => void>();
 
@@ -90,7 +93,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       session: { id: session.id, age: Math.max(0, nowMs - session.startedAtMs), purpose: session.purpose },
       time: deps.timeFacts(nowMs),
       ...(deps.monitor === undefined ? {} : { monitor: deps.monitor.factsOf(session, undefined) }),
-      counter: (name, key) => deps.counters.read(name, key),
+      counter: (name, key) => deps.counters.read(name, key, reservations.of(name, key)),
       approved,
     };
   };
@@ -172,6 +175,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       ({ unit, window }) => window !== undefined && unit !== "requests" && unit !== "calls",
     );
     if (windows.length > 0) measured.set(verdict.decisionId, windows);
+    reservations.add(verdict.decisionId, windows, verdict.subject.reserve);
   };
 
   const record: TrafficGate["record"] = (session, verdicts) => {
@@ -230,6 +234,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       if (window !== undefined) deps.counters.add(rule, window.key, window.ms, amountOf(unit, completion));
     }
     measured.delete(decisionId);
+    reservations.end(decisionId);
     const atMs = deps.clock.nowMs();
     const { result } = completion;
     const content = result === undefined ? undefined : deps.content?.ofResult(session.id, result);
@@ -255,7 +260,12 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
 
   type Held = TrafficVerdict & { readonly kind: "hold" };
 
-  const ask = async (session: TrafficSession, held: Held, digest: string): Promise<string> => {
+  const ask = async (
+    session: TrafficSession,
+    held: Held,
+    digest: string,
+    alsoShown: readonly string[],
+  ): Promise<string> => {
     const { subject, decision } = held;
     const asked = await deps.approvals.ask({
       id: approvalIdOf(held.decisionId),
@@ -266,7 +276,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       connection: deps.connection,
       protocol: subject.facts.protocol,
       statement: subject.text,
-      parameters: subject.shown,
+      parameters: [...subject.shown, ...alsoShown],
       accesses: [subject.access],
       likeness: subject.access,
       requirements: decision.requirements,
@@ -285,7 +295,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
     session: TrafficSession,
     first: Held,
     signal: AbortSignal,
-    { waitMs = deps.approvalHoldMs, onAsked }: HoldOptions,
+    { waitMs = deps.approvalHoldMs, onAsked, alsoShown = [] }: HoldOptions,
   ): Promise<WaitEnd> => {
     const deadlineMs = deps.clock.nowMs() + waitMs;
     const { subject } = first;
@@ -307,7 +317,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
         if (approved.kind === "refuse") return { kind: "refused", refusal: approved.refusal };
         return refusedWhileHeld(approved, "approval-overtaken", policyMoved);
       }
-      const approvalId = await ask(session, verdict, digest);
+      const approvalId = await ask(session, verdict, digest, alsoShown);
       tell?.({ approvalId, notice: noticeOf(approvalId, verdict.decision.requirements) });
       tell = undefined;
       const outcome = await deps.approvals.wait(approvalId, deadlineMs - deps.clock.nowMs(), signal);

@@ -29,6 +29,11 @@ export type Subject = {
   readonly shown: readonly string[];
   /** Join keys for the timeline: trace id, JSON-RPC id, the model's tool_use id, MCP session. Ids only, never content. */
   readonly refs: Readonly<Record<string, string>>;
+  /**
+   * What it may come to, of units that are known at its end only: while it runs, windows of limits hold it, so that
+   * requests at the same time don't each spend what is left. Left out: nothing.
+   */
+  readonly reserve?: { readonly tokens: number; readonly usd: number };
   /** Why this adapter can't carry out these obligations; undefined when it can. Asked before anything is released. */
   readonly whyUnable: (obligations: Obligations) => Unable | undefined;
 };
@@ -105,6 +110,8 @@ export type TrafficCompletion = {
 };
 
 export type HoldOptions = {
+  /** For approvers beside the subject's `shown`: what else the approval is bound to. */
+  readonly alsoShown?: readonly string[];
   /** Default: the configured hold. 0: ask, and don't wait. */
   readonly waitMs?: number;
   /** Once, when people have been asked. `notice` is one line for the client: who must approve, how, the id. */

@@ -1,9 +1,11 @@
 // A WebSocket through a plain HTTP API: decided as the method CONNECT (as RFC 8441 names it), so that no rule about GET allows one
 import { httpFacts } from "../../engine/http/facts.ts";
 import { httpFault } from "../../engine/http/faults.ts";
+import type { Field } from "../../engine/http/request.ts";
 import { noObligations, type Obligations } from "../../engine/model/decision.ts";
 import { GatewayError } from "../errors.ts";
 import type { Subject, TrafficVerdict, Withdrawal } from "../gate/traffic.ts";
+import { showHeaders } from "./bound-headers.ts";
 import type { UpgradeExchange, UpgradeHandler } from "./exchange.ts";
 import { notRecorded, problemOfFault, problemOfRefusal } from "./problem.ts";
 import { watchSession } from "./session-watch.ts";
@@ -15,7 +17,9 @@ export const upgradeApi: UpgradeHandler = async (exchange) => {
   let withdrawal: Withdrawal | undefined;
   let verdict: TrafficVerdict = gate.decide(session, subjectOf(exchange));
   if (verdict.kind === "hold") {
-    const outcome = await gate.hold(session, verdict, exchange.signal);
+    const headers = showHeaders(boundOf(exchange));
+    const alsoShown = headers === undefined ? [] : [headers];
+    const outcome = await gate.hold(session, verdict, exchange.signal, { alsoShown });
     if (outcome.kind === "withdrawn") return;
     if (outcome.kind === "refused") return exchange.refuse(problemOfRefusal(outcome.refusal));
     verdict = outcome.verdict;
@@ -59,6 +63,9 @@ export const upgradeApi: UpgradeHandler = async (exchange) => {
   }
 };
 
+const boundOf = ({ request }: Pick<UpgradeExchange, "request">): readonly Field[] =>
+  request.headers.filter(([name]) => name !== "sec-websocket-key");
+
 function subjectOf({ request, traceId }: UpgradeExchange): Subject {
   const asConnect = { ...request, method: "CONNECT" };
   const none = { body: undefined, bodySize: 0 };
@@ -66,10 +73,7 @@ function subjectOf({ request, traceId }: UpgradeExchange): Subject {
     facts: { protocol: "http", http: httpFacts(asConnect, () => none) },
     text: `CONNECT ${request.target}`,
     access: `CONNECT ${request.path}`,
-    binding: [
-      request.host,
-      ...request.headers.filter(([n]) => n !== "sec-websocket-key").map(([n, v]) => `${n}: ${v}`),
-    ],
+    binding: [request.host, ...boundOf({ request }).map(([n, v]) => `${n}: ${v}`)],
     shown: [],
     refs: { trace: traceId },
     whyUnable,

@@ -12,6 +12,7 @@ import { causeCode, GatewayError } from "../errors.ts";
 import type { Refusal, Subject, TrafficCompletion, TrafficVerdict, Withdrawal } from "../gate/traffic.ts";
 import { type AnswerPlan, planAnswer, sendAnswer } from "./answer.ts";
 import { statusUrlOf } from "./approval-status.ts";
+import { boundHeaders, isForwarded, showHeaders } from "./bound-headers.ts";
 import { type Captured, captured } from "./captured.ts";
 import type { ExchangeHandler, HttpAnswer, HttpExchange, UpstreamRequest, UpstreamResponse } from "./exchange.ts";
 import { HttpFaultError } from "./incoming.ts";
@@ -121,7 +122,11 @@ async function waitForPeople(
   verdict: TrafficVerdict & { readonly kind: "hold" },
 ): Promise<Result<Waited<TrafficVerdict>, HttpAnswer>> {
   const isAsync = /(?:^|,)\s*respond-async\b/i.test(headerOf(request, "prefer") ?? "");
-  const outcome = await gate.hold(session, verdict, signal, isAsync ? { waitMs: 0 } : {});
+  const headers = showHeaders(boundHeaders(request.headers));
+  const outcome = await gate.hold(session, verdict, signal, {
+    ...(isAsync ? { waitMs: 0 } : {}),
+    ...(headers === undefined ? {} : { alsoShown: [headers] }),
+  });
   switch (outcome.kind) {
     case "granted":
       return ok({ verdict: outcome.verdict, withdrawal: outcome.withdrawal });
@@ -156,29 +161,13 @@ async function readBody(
   return readRequestBody(bytes.value, request.headers, deps.limits);
 }
 
-/** Headers that differ from one sending of a request to the next, or say nothing about what is asked. */
-const unbound: ReadonlySet<string> = new Set([
-  "traceparent",
-  "tracestate",
-  "user-agent",
-  "date",
-  "x-request-id",
-  "x-correlation-id",
-  "accept-encoding",
-]);
-
-/** `Prefer` says how an upstream carries a request out: it is bound as it would be forwarded. */
-const isForwarded = ([name, value]: Field): boolean => name !== "prefer" || !/respond-async/i.test(value);
-
 function subjectOf(
   deps: ApiDeps,
   { request, traceId }: HttpExchange,
   readFacts: () => BodyFacts,
   body: Uint8Array | undefined,
 ): Subject {
-  const headers = request.headers
-    .filter((field) => !unbound.has(field[0]) && isForwarded(field))
-    .map(([name, value]) => `${name}: ${value}`);
+  const headers = boundHeaders(request.headers).map(([name, value]) => `${name}: ${value}`);
   const digest = body === undefined ? [] : [createHash("sha256").update(body).digest("hex")];
   return {
     facts: { protocol: "http", http: httpFacts(request, readFacts, operationOf(deps, request)) },

@@ -4,7 +4,13 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import fastify, { type FastifyInstance } from "fastify";
 import { httpFault } from "../../engine/http/faults.ts";
-import { canonicalRequest, pickRoute, type ReadRequest, readRequest } from "../../engine/http/normalize.ts";
+import {
+  canonicalRequest,
+  pickRoute,
+  type RawRequest,
+  type ReadRequest,
+  readRequest,
+} from "../../engine/http/normalize.ts";
 import type { HttpFault } from "../../engine/http/request.ts";
 import { err, ok, type Result } from "../../engine/lib/result.ts";
 import type { Limits } from "../../engine/limits.ts";
@@ -17,6 +23,7 @@ import { approvalStatus, statusPath } from "./approval-status.ts";
 import type { HttpAnswer, HttpExchange, HttpRoute, OpenRequest } from "./exchange.ts";
 import { AnswerWriter, type Incoming, type Outgoing, rawRequestOf, requestBodyOf } from "./incoming.ts";
 import { problemOfFault } from "./problem.ts";
+import { bearerOf, refuseOnRecord, routeOfUnread } from "./refused-request.ts";
 import type { HttpSessions } from "./sessions.ts";
 import { continueTrace, withTrace } from "./trace.ts";
 import { joinSockets } from "./upgraded.ts";
@@ -152,13 +159,14 @@ class Front implements HttpFront {
   }
 
   async #exchange(
-    { route, read, who }: Arrived,
+    arrived: Arrived,
     incoming: Incoming,
     writer: AnswerWriter,
     signal: AbortSignal,
     proceed: () => void,
   ): Promise<void> {
     const options = this.#options;
+    const { route, read, who } = arrived;
     const status = statusPath(read.target.segments);
     if (status !== undefined) {
       writer.answer(await approvalStatus(options.approvals, status, who.identity));
@@ -166,12 +174,12 @@ class Front implements HttpFront {
     }
     const begun = this.#begin(route, read, who);
     if (!begun.ok) {
-      writer.answer((route.showFault ?? problemOfFault)(begun.error));
+      writer.answer(this.#refuseArrived(arrived, begun.error));
       return;
     }
     const { session, request, trace } = begun.value;
     if (request.contentLength.kind === "bytes" && request.contentLength.bytes > route.bodyBytesMax) {
-      writer.answer((route.showFault ?? problemOfFault)(httpFault("body-too-large")));
+      writer.answer(this.#refuseArrived(arrived, httpFault("body-too-large")));
       return;
     }
     const exchange: HttpExchange = {
@@ -222,8 +230,9 @@ class Front implements HttpFront {
       return err({ code: fault.code, answer: { ...answer, headers } });
     };
     if (this.#running.size > limits.httpRequestsMax) return refuse(httpFault("too-busy"));
-    const read = readRequest(rawRequestOf(request, target), { tokenHeaders: this.#tokenHeaders });
-    if (!read.ok) return refuse(read.error);
+    const raw = rawRequestOf(request, target);
+    const read = readRequest(raw, { tokenHeaders: this.#tokenHeaders });
+    if (!read.ok) return (await this.#refuseKnown(raw, client, read.error)) ?? refuse(read.error);
     const route =
       statusPath(read.value.target.segments) === undefined ? pickRoute(routes, read.value.target) : routes[0];
     if (route === undefined) return refuse(httpFault("route-unknown"));
@@ -253,6 +262,27 @@ class Front implements HttpFront {
     return ok({ route, read: read.value, who: verified.value, open });
   }
 
+  /** Of somebody who shows a good token it is on record who sent it; of others it is logged, or anybody could fill the recording. */
+  async #refuseKnown(raw: RawRequest, client: string, fault: HttpFault): Promise<Result<never, Refused> | undefined> {
+    const { routes, verify, sessions, protocolOf, log } = this.#options;
+    const host = raw.authority ?? raw.headers.find(([name]) => name.toLowerCase() === "host")?.[1];
+    const route = routeOfUnread(routes, raw.target, host);
+    const token = bearerOf(raw.headers);
+    const verified = route && token !== undefined ? await verify(token, client, route.name) : undefined;
+    if (route === undefined || !verified?.ok) return undefined;
+    log.warn({ code: fault.code, client, connection: route.name }, "a request was refused");
+    const session = sessions.find(verified.value, route.connection, protocolOf(route), undefined);
+    const answer = refuseOnRecord(route.gate, session, raw.method, fault);
+    return err({ code: fault.code, answer: route.showFault?.(fault) ?? answer });
+  }
+
+  #refuseArrived({ route, read, who }: Pick<Arrived, "route" | "read" | "who">, fault: HttpFault): HttpAnswer {
+    const { sessions, protocolOf } = this.#options;
+    const session = sessions.find(who, route.connection, protocolOf(route), undefined);
+    const answer = refuseOnRecord(route.gate, session, read.method, fault);
+    return route.showFault?.(fault) ?? answer;
+  }
+
   async #upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => undefined);
     const abort = new AbortController();
@@ -267,12 +297,11 @@ class Front implements HttpFront {
       const arrived = await this.#arrive(incoming, incoming.url ?? "");
       if (!arrived.ok) return refuse(arrived.error.answer);
       const { route, read, who } = arrived.value;
-      const show = route.showFault ?? problemOfFault;
       const begun = this.#begin(route, read, who);
-      if (!begun.ok) return refuse(show(begun.error));
+      if (!begun.ok) return refuse(this.#refuseArrived(arrived.value, begun.error));
       const { session, request, trace } = begun.value;
       if (route.upgrade === undefined || request.method !== "GET" || request.contentLength.kind !== "none") {
-        return refuse(show(httpFault("upgrade-refused")));
+        return refuse(this.#refuseArrived(arrived.value, httpFault("upgrade-refused")));
       }
       await route.upgrade({
         session,

@@ -149,3 +149,13 @@ test("docs/rego.md names every code and every built-in function", () => {
     [],
   );
 });
+
+test("an HTTP request has its operation where the connection has a document, and none where it hasn't", () => {
+  const http = { method: "GET", host: "h", path: "/", query: {}, headers: {}, body: undefined, bodySize: 0 };
+  const operationOf = (operation: string | undefined): unknown => {
+    const { json } = inputOf({ ...common(), protocol: "http", http: { ...http, operation } }, allNeeds);
+    assert.deepEqual(misfits(json, schema, "input"), []);
+    return Object(json.http).operation;
+  };
+  assert.deepEqual(["getAccount", undefined].map(operationOf), ["getAccount", undefined]);
+});
