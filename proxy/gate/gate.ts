@@ -1,6 +1,6 @@
 // analyze -> evaluate -> (hold) -> record -> release: the one ordering
 import { BugError } from "../../engine/lib/assert.ts";
-import type { Decision, RuleId } from "../../engine/model/decision.ts";
+import type { Decision, LimitObligation, RuleId } from "../../engine/model/decision.ts";
 import type { PolicySet } from "../../engine/model/policy.ts";
 import type { RecordedContent, SessionEvent } from "../../engine/model/session-event.ts";
 import type { SqlFacts } from "../../engine/model/statement.ts";
@@ -15,6 +15,7 @@ import { holdForApproval } from "./approval-hold.ts";
 import { type Contribution, contributionsOf } from "./contributions.ts";
 import type { GateDeps } from "./deps.ts";
 import { completionText, statementText } from "./event-texts.ts";
+import { MeasuredWindows, reservationsOf } from "./measured-windows.ts";
 import { obligationsKey } from "./obligations-key.ts";
 import { refusalOfDecision, refusalOfFault } from "./refusal.ts";
 import { type Judged, RowEstimates, type SqlRequest } from "./row-estimates.ts";
@@ -50,7 +51,7 @@ const noRules: ReadonlySet<RuleId> = new Set();
 export function createSqlGate(deps: GateDeps): SqlGate {
   const cache = new StatementCache(deps.engine, deps.limits);
   /** Windows that grow by what a result holds: waiting for the completion, by decision id. */
-  const measured = new Map<string, readonly MeasuredWindow[]>();
+  const measured = new MeasuredWindows(deps.counters, deps.clock);
 
   /** Decisions whose record was lost in this turn: a completion of theirs would be about nothing. */
   const lost = new Set<string>();
@@ -61,9 +62,14 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   /** A verdict of another gate has none under this key. */
   const stateKey = Symbol("state of a verdict");
 
+  type WithState = SqlVerdict & { [stateKey]?: VerdictState };
+
   /** Not a weak map: one of what lives for a single statement keeps the collector busy. */
-  const remember = (verdict: SqlVerdict, state: NewState): SqlVerdict =>
-    Object.assign(verdict, { [stateKey]: new VerdictState(state) });
+  const remember = (verdict: SqlVerdict, state: NewState): SqlVerdict => {
+    const own: WithState = verdict;
+    own[stateKey] = new VerdictState(state);
+    return verdict;
+  };
 
   /** What earlier statements of the same message would add: none of them is counted before the message is recorded. */
   let tentative = new Map<string, readonly Contribution[]>();
@@ -75,20 +81,28 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     values: BoundValues | undefined,
   ): SqlRequest => {
     const nowMs = deps.clock.nowMs();
-    return {
+    // Written out, because this is made for every statement: spreading costs more than the decision.
+    const request: SqlRequest = {
       protocol: "sql",
-      ...withValues(statement, values),
+      sql: statement.facts,
       identity: session.identity,
       connection: session.connection,
       session: { id: session.id, age: Math.max(0, nowMs - session.startedAtMs), purpose: session.purpose },
       time: deps.timeFacts(nowMs),
-      ...(deps.monitor === undefined ? {} : { monitor: deps.monitor.factsOf(session, statement.facts) }),
-      counter: (name, key) => {
-        const pending = tentative.size === 0 ? undefined : tentative.get(`${name}\u0000${key}`);
-        return deps.counters.read(name, key, pending);
-      },
+      counter: readCounter,
       approved,
     };
+    if (values === undefined && deps.monitor === undefined) return request;
+    return {
+      ...request,
+      ...withValues(statement, values),
+      ...(deps.monitor === undefined ? {} : { monitor: deps.monitor.factsOf(session, statement.facts) }),
+    };
+  };
+
+  const readCounter: SqlRequest["counter"] = (name, key) => {
+    const pending = tentative.size === 0 ? undefined : tentative.get(`${name}\u0000${key}`);
+    return deps.counters.read(name, key, pending);
   };
 
   const refuseFault = (text: string, statement: AnalyzedStatement | undefined, fault: SqlFault): SqlVerdict => {
@@ -153,14 +167,11 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       const refusal = refusalOfFault(uncounted, decisionId);
       return remember({ kind: "refuse", decisionId, statement, decision, fault: uncounted, refusal }, state);
     }
-    const released = {
-      decisionId,
-      statement,
-      rewritten: rewritten.value,
-      obligationsKey: obligationsKey(decision.obligations),
-    };
-    if (decision.effect === "allow") return remember({ kind: "release", decision, ...released }, state);
-    return remember({ kind: "hold", decision, ...released }, state);
+    const key = obligationsKey(decision.obligations);
+    const sent = rewritten.value;
+    return decision.effect === "allow"
+      ? remember({ kind: "release", decisionId, statement, decision, rewritten: sent, obligationsKey: key }, state)
+      : remember({ kind: "hold", decisionId, statement, decision, rewritten: sent, obligationsKey: key }, state);
   };
 
   /** `judge`, with anything thrown turned into a refusal. */
@@ -226,7 +237,8 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   const countTentatively = (verdict: SqlVerdict): void => {
     const state = stateOf(verdict);
     if (verdict.kind === "refuse") return;
-    for (const part of contributionsOf(verdict.decision, state.policies, state.request)) {
+    const reserved = reservationsOf(limitsOf(verdict.decision), verdict.statement);
+    for (const part of [...contributionsOf(verdict.decision, state.policies, state.request), ...reserved]) {
       const id = `${part.name}\u0000${part.key}`;
       tentative.set(id, [...(tentative.get(id) ?? []), part]);
     }
@@ -236,13 +248,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
     if (state.isCounted || state.request === undefined) return;
     state.isCounted = true;
     for (const part of contributionsOf(verdict.decision, state.policies, state.request)) deps.counters.count(part);
-    if (verdict.decision.effect === "deny") return;
-    const windows: MeasuredWindow[] = [];
-    for (const { rule, unit, window } of verdict.decision.obligations.limits) {
-      if (window === undefined || (unit !== "rows" && unit !== "bytes")) continue;
-      windows.push({ rule, key: window.key, ms: window.ms, unit });
-    }
-    if (windows.length > 0) measured.set(verdict.decisionId, windows);
+    measured.begin(verdict.decisionId, limitsOf(verdict.decision), verdict.statement);
   };
 
   const record: SqlGate["record"] = (session, verdicts, parameters, written) => {
@@ -338,7 +344,8 @@ export function createSqlGate(deps: GateDeps): SqlGate {
   };
 
   const stateOf = (verdict: SqlVerdict): VerdictState => {
-    const state = stateKey in verdict ? verdict[stateKey] : undefined;
+    const own: WithState = verdict;
+    const state = own[stateKey];
     if (!(state instanceof VerdictState)) throw new BugError("a verdict that this gate did not give");
     return state;
   };
@@ -417,21 +424,18 @@ export function createSqlGate(deps: GateDeps): SqlGate {
         running.get(decisionId)?.();
         running.delete(decisionId);
       }
-      const windows = measured.size === 0 ? undefined : measured.get(decisionId);
-      if (windows !== undefined) {
-        for (const window of windows) {
-          const amount = window.unit === "rows" ? completion.rows : completion.bytes;
-          deps.counters.add(window.rule, window.key, window.ms, amount);
-        }
-        measured.delete(decisionId);
-      }
+      measured.end(decisionId, completion);
       const atMs = deps.clock.nowMs();
       // Content goes into the recording and nowhere else: who watches gets numbers.
-      const { result, ...numbers } = completion;
+      const { result } = completion;
       const content = result === undefined ? undefined : deps.content?.ofResult(session.id, result);
-      if (!lost.delete(decisionId)) recordLate(completionText(atMs, session.id, decisionId, numbers, content));
-      deps.metrics.observe("upstream", deps.connection, numbers.durationUs / 1_000);
-      deps.watch?.completed({ atMs, decisionId, session, ...numbers });
+      if (lost.size === 0 || !lost.delete(decisionId)) {
+        recordLate(completionText(atMs, session.id, decisionId, completion, content));
+      }
+      deps.metrics.observe("upstream", deps.connection, completion.durationUs / 1_000);
+      if (deps.watch === undefined) return;
+      const { result: _, ...numbers } = completion;
+      deps.watch.completed({ atMs, decisionId, session, ...numbers });
     },
     resultCaps: deps.content?.resultCaps(deps.connection),
     open: (session) =>
@@ -483,12 +487,8 @@ const isNamedOnly = (statement: AnalyzedStatement): boolean =>
 
 type NewState = Pick<VerdictState, "text" | "policies" | "request" | "internalCause" | "context">;
 
-type MeasuredWindow = {
-  readonly rule: RuleId;
-  readonly key: string;
-  readonly ms: number;
-  readonly unit: "rows" | "bytes";
-};
+const limitsOf = (decision: Decision): readonly LimitObligation[] =>
+  decision.effect === "deny" ? [] : decision.obligations.limits;
 
 /** File and line of the topmost frame: a place in our own source, no content. */
 function placeOf(error: unknown): string | undefined {
