@@ -106,7 +106,10 @@ async function serveTogether(
 
 function announce(terminal: Terminal, config: GatewayConfig, serving: Serving): void {
   if (config.workers !== undefined) terminal.out(`workers  ${config.workers.count}\n`);
-  for (const { name, host, port } of serving.connections) terminal.out(`${name}  postgres on ${host}:${port}\n`);
+  const kinds = new Map(config.http.map(({ name, kind }) => [name, kind]));
+  for (const { name, host, port } of serving.connections) {
+    terminal.out(`${name}  ${kinds.get(name) ?? "postgres"} on ${host}:${port}\n`);
+  }
   if (serving.admin) terminal.out(`admin  http://${serving.admin.host}:${serving.admin.port}\n`);
   terminal.out(`policies  ${describeSource(config.policies.source)}  ${serving.policyHash}\n`);
   terminal.out(`recording  ${config.recording.directory}  ${config.recording.durability}\n`);

@@ -13,8 +13,10 @@ export type WorkerStart = {
   readonly configText: string;
   /** `worker-1`: its recording's folder, and its name in logs, metrics and records. No two live workers share one. */
   readonly worker: string;
-  /** One worker serves what must be there once: the admin interface. */
+  /** One worker serves what must be there once: the admin interface, and what keeps its state in one process. */
   readonly isLead: boolean;
+  /** Connection, or `admin`, -> the port that a lead before this one was given for port 0: nobody else holds it. */
+  readonly ports: Readonly<Record<string, number>>;
 };
 
 export type ToWorker =

@@ -7,7 +7,7 @@ import type { Recorder } from "../recording/recorder.ts";
 import { logReload, type ReloadReport } from "../reload.ts";
 import { CancelRouter } from "./cancel-router.ts";
 import { labelMetrics, mergeMetrics } from "./merge-metrics.ts";
-import type { FromWorker, WorkerReady } from "./messages.ts";
+import type { FromWorker, WorkerReady, WorkerStart } from "./messages.ts";
 import { ReloadRound } from "./reload-round.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
@@ -34,6 +34,8 @@ export class Supervisor {
   #config: ClusterConfig = { text: "", workers: 0, lingerMs: 0 };
   /** Where the lead listens. The others may leave something to it, and have nothing of their own. */
   #addresses: ReadonlySet<string> = new Set();
+  /** Ports of the lead, for one that takes its place. */
+  #ports: Readonly<Record<string, number>> = {};
   #restarts = 0;
   /** Short lives in a row, of leads and of others. */
   readonly #deaths = new Map<boolean, number>();
@@ -119,7 +121,7 @@ export class Supervisor {
   async #startGeneration({ text, workers }: ClusterConfig): Promise<WorkerReady> {
     this.#lastGeneration += 1;
     const generation = this.#lastGeneration;
-    const started = Array.from({ length: workers }, (_, i) => this.#fork(text, i === 0, generation));
+    const started = Array.from({ length: workers }, (_, i) => this.#fork(text, i === 0, generation, {}));
     try {
       const readies = await Promise.all(started.map((worker) => worker.ready));
       const [lead] = readies;
@@ -136,6 +138,7 @@ export class Supervisor {
       this.#generation = generation;
       for (const worker of started) this.#serves(worker);
       this.#addresses = addresses;
+      this.#ports = portsOf(lead);
       return lead;
     } catch (error) {
       for (const worker of started) {
@@ -169,12 +172,12 @@ export class Supervisor {
     log.info({ generation: this.#generation, workers: config.workers }, "new workers have taken over");
   }
 
-  #fork(configText: string, isLead: boolean, generation: number): WorkerProcess {
+  #fork(configText: string, isLead: boolean, generation: number, ports: WorkerStart["ports"]): WorkerProcess {
     const { configPath, clock } = this.#deps;
     const taken = new Set([...this.#live].map((worker) => worker.name));
     let number = 1;
     while (taken.has(`worker-${number}`)) number += 1;
-    const start = { configPath, configText, worker: `worker-${number}`, isLead };
+    const start = { configPath, configText, worker: `worker-${number}`, isLead, ports };
     const worker = new WorkerProcess(start, generation, clock.nowMs(), {
       onMessage: (from, message) => this.#hear(from, message),
       onGone: (from, how) => this.#gone(from, how),
@@ -224,7 +227,7 @@ export class Supervisor {
   async #revive(isLead: boolean, generation: number): Promise<void> {
     if (this.#isStopping || generation !== this.#generation) return;
     this.#restarts += 1;
-    const worker = this.#fork(this.#config.text, isLead, generation);
+    const worker = this.#fork(this.#config.text, isLead, generation, this.#ports);
     try {
       const ready = await worker.ready;
       if (!addressesOf(ready).every((address) => this.#addresses.has(address))) {
@@ -331,6 +334,12 @@ export class Supervisor {
 
 const addressesOf = ({ connections }: WorkerReady): readonly string[] =>
   connections.map(({ name, host, port }) => `${name} ${host}:${port}`);
+
+const portsOf = ({ connections, admin }: WorkerReady): WorkerStart["ports"] =>
+  Object.fromEntries([
+    ...connections.map(({ name, port }) => [name, port] as const),
+    ...(admin === undefined ? [] : [["admin", admin.port] as const]),
+  ]);
 
 /** After the drain limit a worker closes what is left by itself. */
 const killAfterMs = 10_000;
