@@ -3,7 +3,7 @@ import type { Catalog, Relation } from "../model/catalog.ts";
 import { ancestorsOf } from "./family.ts";
 import { isBoundStatement } from "./statement.ts";
 import { isSystemSchema } from "./system-catalog.ts";
-import { originOf } from "./template.ts";
+import { originOf, TemplateTree } from "./template.ts";
 import type { AnalyzedStatement } from "./types.ts";
 
 const watchedBy = new WeakMap<AnalyzedStatement, { readonly catalog: Catalog; readonly oids: readonly number[] }>();
@@ -15,10 +15,11 @@ const watchedBy = new WeakMap<AnalyzedStatement, { readonly catalog: Catalog; re
  */
 export function watchedRelations(given: AnalyzedStatement, catalog: Catalog): readonly number[] {
   const statement = originOf(given);
-  const known = watchedBy.get(statement);
+  const own = statement.tree instanceof TemplateTree ? statement.tree.template.statement : statement;
+  const known = watchedBy.get(own);
   if (known?.catalog === catalog) return known.oids;
-  const oids = isBoundStatement(statement.tree) ? watched(statement.tree.bindings.uses, catalog) : [];
-  watchedBy.set(statement, { catalog, oids });
+  const oids = isBoundStatement(own.tree) ? watched(own.tree.bindings.uses, catalog) : [];
+  watchedBy.set(own, { catalog, oids });
   return oids;
 }
 

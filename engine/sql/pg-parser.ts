@@ -124,19 +124,23 @@ function withoutComments(text: string): string {
   }
 }
 
+/** Words, marks, strings and comments in their order. undefined where the text can't be cut into them. */
+export function tokensOf(text: string): ScanResult["tokens"] | undefined {
+  try {
+    return parser.scanSync(text).tokens;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The text behind the first `AS` that stands outside of parentheses: the statement inside of a PREPARE. */
 export function textBehindAs(text: string): string | undefined {
-  try {
-    const bytes = Buffer.from(text, "utf8");
-    let depth = 0;
-    for (const token of parser.scanSync(text).tokens) {
-      if (token.tokenName === "ASCII_40") depth++;
-      else if (token.tokenName === "ASCII_41") depth--;
-      const isAs = token.keywordName === "RESERVED_KEYWORD" && token.text.toLowerCase() === "as";
-      if (isAs && depth === 0) return bytes.toString("utf8", token.end);
-    }
-  } catch {
-    // What can't be scanned has no inner text: the caller refuses.
+  let depth = 0;
+  for (const token of tokensOf(text) ?? []) {
+    if (token.tokenName === "ASCII_40") depth++;
+    else if (token.tokenName === "ASCII_41") depth--;
+    const isAs = token.keywordName === "RESERVED_KEYWORD" && token.text.toLowerCase() === "as";
+    if (isAs && depth === 0) return Buffer.from(text, "utf8").toString("utf8", token.end);
   }
   return undefined;
 }

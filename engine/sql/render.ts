@@ -3,20 +3,12 @@ import type { Node } from "@pgsql/types";
 import { refuse } from "./fault.ts";
 import type { HoleWatch } from "./holes.ts";
 import { type Image, withImages, withPlaceholders } from "./image-cache.ts";
-import { deparseDefinition } from "./pg-deparser.ts";
 import { parseSql } from "./pg-parser.ts";
 import { printStatement } from "./print-statement.ts";
-import type { BoundStatement } from "./statement.ts";
 import { sameTree } from "./tree.ts";
 
 /** `images`: those whose placeholders are in the tree. @throws FaultError `rewrite-mismatch` when the parser reads the printed text in another way. */
-export function renderStatement(
-  node: Node,
-  form: BoundStatement["form"],
-  images: readonly Image[] = [],
-  holes?: HoleWatch,
-): string {
-  if (form === "definition") return deparseDefinition(node);
+export function renderStatement(node: Node, images: readonly Image[] = [], holes?: HoleWatch): string {
   const printed = printStatement(node);
   const parsed = parseSql(withPlaceholders(holes ? holes.filled(printed) : printed));
   const isSame = (): boolean => parsed.ok && parsed.value.length === 1 && sameTree(parsed.value[0]?.stmt, node);

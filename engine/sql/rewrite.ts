@@ -14,6 +14,7 @@ import { leakproofConjuncts, moveTo } from "./leakproof.ts";
 import { applyChangeLimit } from "./limit-changes.ts";
 import { applyRowLimit } from "./limit-rows.ts";
 import { generated, maskNode } from "./masks.ts";
+import { deparseDefinition } from "./pg-deparser.ts";
 import { isProtected, isReduced, type Protection, protectionOf } from "./protection.ts";
 import { renderStatement } from "./render.ts";
 import { reviewUses } from "./review.ts";
@@ -57,7 +58,7 @@ export function rewriteSql(
   if (!isBoundStatement(statement.tree))
     return err(new FaultError("unsupported-statement", "the statement was not analysed here").fault);
   try {
-    return ok(rewriteBound(statement.tree, obligations, context, options));
+    return ok(rewriteBound(statement.tree, statement.facts.text, obligations, context, options));
   } catch (error) {
     return err(error instanceof FaultError ? error.fault : stackFault(error));
   }
@@ -65,6 +66,7 @@ export function rewriteSql(
 
 function rewriteBound(
   bound: BoundStatement,
+  clientText: string,
   obligations: Obligations,
   context: SqlContext,
   options: RewriteOptions,
@@ -100,7 +102,8 @@ function rewriteBound(
   const node = bound.parameters ? withParameters(limited, bound.parameters) : limited;
   const reduced = bound.bindings.uses.filter((u) => u.implied !== "constraint" && isReduced(protection(u.relation)));
   return {
-    text: renderStatement(node, bound.form, r.images, bound.holes),
+    text:
+      bound.form === "definition" ? deparseDefinition(node, clientText) : renderStatement(node, r.images, bound.holes),
     touchesProtected: reduced.length > 0 || firesTriggers(bound.bindings, context.catalog),
     ...(bound.shape && ceiling?.isCountOnly !== true ? { shape: bound.shape } : {}),
     ...(ceiling ? { ceiling } : {}),
@@ -239,7 +242,7 @@ function sharedImage(r: Rewriting, name: RangeVar, use: RelationUse, p: Protecti
   if (p.filter && !use.place.isJoin && leakproofConjuncts(r, use, p).length > 0) return undefined;
   const key = `${name.inh === true} ${r.options.maskKey}`;
   const image = imageOf(r.obligations, use.relation, key, () =>
-    renderStatement({ SelectStmt: maskedImage(r, use, p, baseRelation(name), false) }, "query"),
+    renderStatement({ SelectStmt: maskedImage(r, use, p, baseRelation(name), false) }),
   );
   r.images.push(image);
   return image.placeholder;

@@ -85,6 +85,18 @@ test("a table that became a partition, or a child, a moment ago has its parent's
   await client.end();
 });
 
+test("a statement whose like was seen before, with other literals, is asked about too", async () => {
+  const client = await connect();
+  for (const id of [1, 2, 3, 4]) await rows(client, `SELECT label FROM chain WHERE id = ${id} AND label <> 'x'`);
+  await direct("CREATE OR REPLACE VIEW roster AS SELECT id, wage::text AS label FROM people");
+  assert.deepEqual(await rows(client, "SELECT id FROM chain WHERE id = 5 OR label = '4100'"), []);
+  await direct("CREATE OR REPLACE VIEW roster AS SELECT id, label FROM vault");
+  for (const id of [1, 2])
+    await assert.rejects(rows(client, `SELECT label FROM chain WHERE id = ${id} AND label <> 'y'`), { code: "42501" });
+  await direct("CREATE OR REPLACE VIEW roster AS SELECT id, label FROM rooms");
+  await client.end();
+});
+
 test("what a moment ago was made is known, and what is gone is not", async () => {
   const client = await connect();
   await direct("CREATE TABLE fresh (id int); INSERT INTO fresh VALUES (7)");
