@@ -1,4 +1,5 @@
 // What watches the gates: alerts that reach people, and what the gateway notices by itself.
+import { join } from "node:path";
 import { limits } from "../engine/limits.ts";
 import type { PolicySet } from "../engine/model/policy.ts";
 import type { TimeFacts } from "../engine/model/principal.ts";
@@ -12,6 +13,7 @@ import { causeCode } from "../proxy/errors.ts";
 import type { GatewayConfig } from "../proxy/gateway-config.ts";
 import { DecisionLog } from "../proxy/telemetry/decision-log.ts";
 import { type Finding, Monitor } from "../proxy/telemetry/monitor.ts";
+import { openMonitorMemory } from "../proxy/telemetry/monitor-memory.ts";
 import type { Telemetry } from "../proxy/telemetry/otel.ts";
 import { SessionEnder } from "../proxy/telemetry/session-ender.ts";
 import { GateWatch } from "../proxy/telemetry/watch.ts";
@@ -30,14 +32,19 @@ export type MonitoringDeps = {
   readonly timeFacts: (nowMs: number) => TimeFacts;
   readonly policies: () => PolicySet;
   readonly telemetry: Telemetry | undefined;
+  /** Where the monitor keeps what it has learned, and as which process. */
+  readonly memory: { readonly path: string; readonly worker: string };
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
 };
 
+/** Beside the chains of the recording, and no part of it: it may be deleted. */
+export const monitorFile = (config: GatewayConfig): string => join(config.recording.directory, "monitor.sqlite");
+
 export function openMonitoring(
   config: GatewayConfig,
-  { record, timeFacts, policies, telemetry, clock, newId, log }: MonitoringDeps,
+  { record, timeFacts, policies, telemetry, memory, clock, newId, log }: MonitoringDeps,
   undo: ((drainMs: number) => Promise<void> | void)[],
 ): Monitoring {
   const watch = new GateWatch(limits.watchQueueMax, (error) =>
@@ -65,7 +72,11 @@ export function openMonitoring(
     config.monitoring === undefined
       ? undefined
       : new Monitor(config.monitoring, { found, timeFacts, nowMs: clock.nowMs });
-  if (monitor !== undefined) watch.add(monitor);
+  if (monitor !== undefined) {
+    const kept = openMonitorMemory(monitor, { ...memory, clock, log });
+    undo.push(() => kept.close());
+    watch.add(monitor);
+  }
   const decisions =
     config.decisionLogs === undefined ? undefined : new DecisionLog(config.decisionLogs, config.node, log);
   if (decisions !== undefined) {

@@ -46,7 +46,7 @@ import { type ServingHttp, serveHttp } from "./compose-http.ts";
 import { boundPolicies, type IdentityParts, openIdentity } from "./compose-identity.ts";
 import { clientProofs, reloadedCertificate } from "./compose-login.ts";
 import { sqlJudge } from "./compose-mcp.ts";
-import { type Monitoring, openMonitoring } from "./compose-monitoring.ts";
+import { type Monitoring, monitorFile, openMonitoring } from "./compose-monitoring.ts";
 import { openPolicies } from "./compose-policies.ts";
 import { capabilitiesOf } from "./connection-capabilities.ts";
 import { createSqlEngine } from "./sql-engine.ts";
@@ -86,6 +86,8 @@ export type SharedParts = {
   readonly counters: Counters;
   /** Sessions and tasks of MCP clients. */
   readonly mcpLedger: McpLedger;
+  /** What the monitors of all processes have learned, and the name of this one. */
+  readonly monitorMemory: { readonly path: string; readonly worker: string };
   readonly cancelElsewhere: (connection: string, processId: number, secret: Buffer, client: string) => Promise<boolean>;
   /** Files have changed: somebody else decides when all processes take it up. */
   readonly onChange: () => void;
@@ -233,9 +235,10 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
   );
   const record = (event: SessionEvent): void => recorder.recordOutcome(event);
   const timeFacts = timeFactsOf(policies.current);
+  const memory = overrides.shared?.monitorMemory ?? { path: monitorFile(config), worker: "" };
   const monitoring = openMonitoring(
     config,
-    { record, timeFacts, policies: policies.current, telemetry, clock, newId, log },
+    { record, timeFacts, policies: policies.current, telemetry, memory, clock, newId, log },
     undo,
   );
   const approvals = await openApprovals(config, (event) => recorder.recordIntent([event]), clock, log);

@@ -10,6 +10,7 @@ import type { Address, GatewayConfig, TrafficConnectionConfig } from "../proxy/g
 import { createLog } from "../proxy/log.ts";
 import { openMcpLedger } from "../proxy/mcp/ledger.ts";
 import { type Gateway, startGateway } from "./compose.ts";
+import { monitorFile } from "./compose-monitoring.ts";
 
 /** Folder of the counters that all workers share, in the recording's. */
 export const countersFile = (config: GatewayConfig): string => join(config.recording.directory, "counters.sqlite");
@@ -33,6 +34,7 @@ export async function runWorker(): Promise<void> {
       shared: {
         counters,
         mcpLedger,
+        monitorMemory: { path: monitorFile(config), worker: start.worker },
         cancelElsewhere: link.cancelElsewhere,
         onChange: () => link.say({ type: "changed" }),
         allMetrics: link.allMetrics,

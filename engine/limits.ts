@@ -136,6 +136,18 @@ export const limits = {
   monitorShapesMax: 2_000,
   /** Baselines: one per principal, connection, object and verb. About 1 KB each. */
   monitorBaselinesMax: 20_000,
+  /** Between two exchanges of the monitor's memory with its file: what a kill loses, and how late workers know of each other. */
+  monitorFlushMs: 5_000,
+  /** Rows of one exchange each way, about 20 ms: the rest comes with the next. */
+  monitorFlushRowsMax: 2_000,
+  /** Changes that wait for an exchange; beyond, they are in memory alone until something changes again. */
+  monitorChangesMax: 50_000,
+  /** A locked file is not waited for longer: requests wait meanwhile. */
+  monitorStoreWaitMs: 50,
+  /** Shapes and tables in the monitor's file: the oldest are forgotten. About 100 bytes each. */
+  monitorItemsMax: 500_000,
+  /** Sums and baselines that nothing was added to for this long are forgotten: a monthly job is still usual. */
+  monitorStateMaxAgeMs: 3_024_000_000,
   /** Statements whose completion the monitor waits for. */
   monitorRunningMax: 20_000,
   /** Sessions that a rule has ended and that are still remembered: many times `sessionsMax`. About 60 bytes each. */
@@ -192,6 +204,8 @@ export const limits = {
   holdsMax: 10_000,
   /** Texts that a search lists before it asks about each statement instead: a list of them is compared with every row. */
   searchTextsMax: 500,
+  /** Up to so many they are put into a table of their own, about 1 µs each; of more, each statement's text is asked about by itself. */
+  searchTextsListed: 100_000,
   /** Numbers of sessions, shapes and texts that indexing keeps at hand: about 100 bytes each. */
   searchIdsKept: 200_000,
   /** Life of the key that sealed fields are under: who takes it from memory reads no more than this. ms. */
@@ -363,6 +377,10 @@ export const limits = {
   llmToolInputCharsMax: 4_194_304,
   /** Tool uses in one answer. */
   llmToolUsesMax: 256,
+  /** Tokens of one image, in a bound on a request's input: what the largest image that the API takes comes to. */
+  llmImageTokensMax: 5_000,
+  /** Tokens that the provider puts before a request with tools, in a bound on its input. */
+  llmToolPromptTokensMax: 1_000,
   /** Denied tool uses of one principal that are put back into later requests; the oldest are forgotten. */
   llmDenialsRememberedMax: 1_000,
   /** Quiet time after which a session of HTTP traffic ends: it has no connection that would. */

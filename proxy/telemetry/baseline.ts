@@ -24,6 +24,27 @@ export class Baseline {
     this.#hour = hourOfWeek;
   }
 
+  /** As `save` gave it; undefined for anything else. */
+  static from(value: unknown): Baseline | undefined {
+    const [minute, count, mean, variance, minutes, hour, peak, hours] = Array.isArray(value) ? value : [];
+    const numbers = [minute, count, mean, variance, minutes, hour, peak].map(Number);
+    if (numbers.some((n) => !Number.isFinite(n))) return undefined;
+    const made = new Baseline(Number(minute), Number(hour));
+    made.#count = Number(count);
+    made.#mean = Number(mean);
+    made.#variance = Number(variance);
+    made.#minutes = Number(minutes);
+    made.#peak = Number(peak);
+    if (Array.isArray(hours)) made.#hours = Float32Array.from({ length: hoursInWeek }, (_, i) => Number(hours[i]) || 0);
+    return made;
+  }
+
+  save(): readonly unknown[] {
+    const hours = this.#hours && [...this.#hours].map((n) => Math.round(n * 10) / 10);
+    const now = [this.#minute, this.#count, this.#mean, this.#variance, this.#minutes, this.#hour, this.#peak];
+    return [...now, hours ?? null];
+  }
+
   /** `amount` more in this minute. @returns the minute's total */
   add(minute: number, hourOfWeek: number, amount: number): number {
     if (minute > this.#minute) this.#advance(minute, hourOfWeek);
@@ -87,6 +108,20 @@ export class SlidingSum {
   total(nowMs: number): number {
     this.#advance(nowMs);
     return this.#buckets.reduce((sum, n) => sum + n, 0);
+  }
+
+  /** As `save` gave it; an empty one where the window is another now. */
+  static from(windowMs: number, value: unknown): SlidingSum {
+    const made = new SlidingSum(windowMs);
+    const [bucketMs, newest, ...buckets] = Array.isArray(value) ? value.map(Number) : [];
+    if (bucketMs !== made.#bucketMs || newest === undefined || !buckets.every(Number.isFinite)) return made;
+    made.#newest = newest;
+    for (const [i, amount] of buckets.slice(0, 10).entries()) made.#buckets[i] = amount;
+    return made;
+  }
+
+  save(): readonly number[] {
+    return [this.#bucketMs, this.#newest, ...this.#buckets];
   }
 
   /** A clock that goes back forgets nothing. */

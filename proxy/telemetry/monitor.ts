@@ -9,6 +9,7 @@ import type { Metric } from "../admin/metrics.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
 import { Baseline, hoursInWeek, SlidingSum } from "./baseline.ts";
 import type { Detector, MonitorConfig } from "./monitor-config.ts";
+import type { KnownItem, Saved, SavedState, SharedState } from "./monitor-store.ts";
 import type { Completed, Decided, Watcher } from "./watch.ts";
 
 export type Finding = {
@@ -27,6 +28,8 @@ export type MonitorDeps = {
   readonly timeFacts: (nowMs: number) => TimeFacts;
   readonly nowMs: () => number;
 };
+
+type Sums = Pick<Person, "denials" | "rows" | "bytes" | "written">;
 
 /** What is remembered of one principal on one connection. */
 type Person = {
@@ -59,6 +62,14 @@ export class Monitor implements Watcher {
   /** Until when the same finding is not told again. */
   readonly #quietUntilMs = new Map<string, number>();
   readonly #counts = new Map<Detector, number>();
+  /** What other processes of this gateway have seen, by `key` and worker. */
+  readonly #others = {
+    people: new Map<string, Map<string, Sums>>(),
+    baselines: new Map<string, Map<string, Baseline>>(),
+  };
+  /** Not in the file yet. */
+  #newItems: KnownItem[] = [];
+  readonly #changed = { person: new Set<string>(), baseline: new Set<string>() };
 
   constructor(config: MonitorConfig, deps: MonitorDeps) {
     this.#config = config;
@@ -83,7 +94,7 @@ export class Monitor implements Watcher {
       if (isWrite(access)) writes.push({ key, table });
       else this.#add(key, atMs, 1);
       if (this.#isSensitive(access) === true && !person.tables.has(table)) {
-        remember(person.tables, table);
+        this.#remember(keyOf(session), "table", person.tables, table);
         this.#find(event, "first-access", "low", table, `uses ${table} for the first time`);
       }
     }
@@ -91,7 +102,7 @@ export class Monitor implements Watcher {
     if (this.#isNewShape(person, sql)) {
       this.#find(event, "new-shape", "low", sql?.fingerprint ?? "", `runs a statement of a new shape (${sql?.verb})`);
     }
-    if (sql !== undefined) remember(person.shapes, sql.fingerprint);
+    if (sql !== undefined) this.#remember(keyOf(session), "shape", person.shapes, sql.fingerprint);
     if (this.#running.size >= limits.monitorRunningMax) {
       const oldest = this.#running.keys().next().value;
       if (oldest !== undefined) this.#running.delete(oldest);
@@ -106,8 +117,10 @@ export class Monitor implements Watcher {
     const person = this.#person(event.session);
     const { atMs, rows, bytes } = event;
     if (running.isRead) {
-      const readRows = person.rows.add(atMs, rows);
-      const readBytes = person.bytes.add(atMs, bytes);
+      person.rows.add(atMs, rows);
+      person.bytes.add(atMs, bytes);
+      const readRows = this.#total(keyOf(event.session), "rows", atMs);
+      const readBytes = this.#total(keyOf(event.session), "bytes", atMs);
       const { bulk } = this.#config;
       if (bulk !== undefined && (readRows > bulk.rows || readBytes > bulk.bytes)) {
         const minutes = Math.round(bulk.windowMs / 60_000);
@@ -130,7 +143,7 @@ export class Monitor implements Watcher {
   amount(session: GateSession, fact: "denials" | "rows" | "bytes" | "written"): Fact<number> {
     const { denials, bulk, surge } = this.#config;
     const isWatched = { denials, rows: bulk, bytes: bulk, written: surge }[fact] !== undefined;
-    return isWatched ? (this.#people.get(keyOf(session))?.[fact].total(this.#deps.nowMs()) ?? 0) : off;
+    return isWatched ? this.#total(keyOf(session), fact, this.#deps.nowMs()) : off;
   }
 
   isFirstAccess(session: GateSession, sql: SqlFacts | undefined): Fact<boolean> {
@@ -173,7 +186,8 @@ export class Monitor implements Watcher {
   }
 
   #denied(event: Decided, person: Person): void {
-    const total = person.denials.add(event.atMs, 1);
+    person.denials.add(event.atMs, 1);
+    const total = this.#total(keyOf(event.session), "denials", event.atMs);
     const { denials } = this.#config;
     if (denials === undefined || total < denials.count) return;
     this.#find(event, "repeated-denials", "high", "", `was denied ${total} times`);
@@ -195,7 +209,7 @@ export class Monitor implements Watcher {
   }
 
   #written(event: Completed, key: string, table: string, amount: number): void {
-    const usual = this.#baselines.get(key)?.usual(this.#hourOfWeek(event.atMs));
+    const usual = this.#usual(key, this.#hourOfWeek(event.atMs));
     const count = this.#add(key, event.atMs, amount);
     const { surge } = this.#config;
     if (surge === undefined) return;
@@ -248,26 +262,116 @@ export class Monitor implements Watcher {
       baseline = new Baseline(minute, hour);
       this.#baselines.set(key, baseline);
     }
+    noteChange(this.#changed.baseline, key);
     return baseline.add(minute, hour, amount);
   }
 
   #person(session: GateSession): Person {
     const key = keyOf(session);
+    noteChange(this.#changed.person, key);
+    return this.#personAt(key);
+  }
+
+  #personAt(key: string): Person {
     const known = this.#people.get(key);
     if (known !== undefined) return known;
     makeRoom(this.#people, limits.monitorPeopleMax);
-    const windowMs = this.#config.bulk?.windowMs ?? 600_000;
-    const person: Person = {
-      denials: new SlidingSum(this.#config.denials?.windowMs ?? 300_000),
-      rows: new SlidingSum(windowMs),
-      bytes: new SlidingSum(windowMs),
-      written: new SlidingSum(60_000),
-      shapes: new Set(),
-      tables: new Set(),
-      statements: 0,
-    };
+    const person: Person = { ...this.#sumsOf({}), shapes: new Set(), tables: new Set(), statements: 0 };
     this.#people.set(key, person);
     return person;
+  }
+
+  #sumsOf(saved: Readonly<Record<string, unknown>>): Sums {
+    const windowMs = this.#config.bulk?.windowMs ?? 600_000;
+    return {
+      denials: SlidingSum.from(this.#config.denials?.windowMs ?? 300_000, saved.denials),
+      rows: SlidingSum.from(windowMs, saved.rows),
+      bytes: SlidingSum.from(windowMs, saved.bytes),
+      written: SlidingSum.from(60_000, saved.written),
+    };
+  }
+
+  /** In its window, with what other processes told of. */
+  #total(key: string, fact: keyof Sums, nowMs: number): number {
+    let total = this.#people.get(key)?.[fact].total(nowMs) ?? 0;
+    for (const sums of this.#others.people.get(key)?.values() ?? []) total += sums[fact].total(nowMs);
+    return total;
+  }
+
+  /** A job may have run in another process last week. */
+  #usual(key: string, hourOfWeek: number): number | undefined {
+    const all = [this.#baselines.get(key), ...(this.#others.baselines.get(key)?.values() ?? [])];
+    const known = all.flatMap((baseline) => baseline?.usual(hourOfWeek) ?? []);
+    return known.length === 0 ? undefined : Math.max(...known);
+  }
+
+  #remember(person: string, kind: KnownItem["kind"], set: Set<string>, item: string): void {
+    if (set.has(item) || set.size >= limits.monitorShapesMax) return;
+    set.add(item);
+    if (this.#newItems.length < limits.monitorChangesMax) this.#newItems.push({ person, kind, item });
+  }
+
+  /** What has changed since the last call, `max` rows of each kind; `keep` takes it back where it can't be written. */
+  takeChanges(max: number): { readonly saved: Saved; readonly keep: () => void } {
+    const items = this.#newItems.slice(0, max);
+    this.#newItems = this.#newItems.slice(max);
+    const take = (kind: SavedState["kind"], savedOf: (key: string) => unknown): readonly SavedState[] => {
+      const keys = [...this.#changed[kind]].slice(0, max);
+      for (const key of keys) this.#changed[kind].delete(key);
+      return keys.flatMap((key) => {
+        const value = savedOf(key);
+        return value === undefined ? [] : [{ kind, key, value: JSON.stringify(value) }];
+      });
+    };
+    const states = [
+      ...take("person", (key) => savedPerson(this.#people.get(key))),
+      ...take("baseline", (key) => this.#baselines.get(key)?.save()),
+    ];
+    const keep = (): void => {
+      this.#newItems.unshift(...items);
+      for (const { kind, key } of states) this.#changed[kind].add(key);
+    };
+    return { saved: { items, states }, keep };
+  }
+
+  /** `from` is "others" once the process runs: of its own file it knows more than the file then. */
+  learn(
+    items: readonly KnownItem[],
+    states: readonly SharedState[],
+    isOwn: (state: SharedState) => boolean,
+    from: "all" | "others" = "all",
+  ): void {
+    for (const { person, kind, item } of items) {
+      const known = kind === "shape" ? this.#personAt(person).shapes : this.#personAt(person).tables;
+      if (known.size < limits.monitorShapesMax) known.add(item);
+    }
+    for (const state of states) {
+      const isMine = isOwn(state);
+      if (isMine && from === "others") continue;
+      const value = readSaved(state.value);
+      if (state.kind === "baseline") this.#learnBaseline(state, value, isMine);
+      else if (isRecord(value)) this.#learnPerson(state, value, isMine);
+    }
+  }
+
+  #learnBaseline({ key, worker }: SharedState, value: unknown, isMine: boolean): void {
+    const baseline = Baseline.from(value);
+    if (baseline === undefined) return;
+    if (!isMine) {
+      putOther(this.#others.baselines, limits.monitorBaselinesMax, key, worker, baseline);
+      return;
+    }
+    makeRoom(this.#baselines, limits.monitorBaselinesMax);
+    this.#baselines.set(key, baseline);
+  }
+
+  #learnPerson({ key, worker }: SharedState, value: Readonly<Record<string, unknown>>, isMine: boolean): void {
+    const sums = this.#sumsOf(value);
+    if (!isMine) putOther(this.#others.people, limits.monitorPeopleMax, key, worker, sums);
+    const person = this.#personAt(key);
+    // Whoever is known to one process is known to all.
+    person.statements = Math.max(person.statements, Number(value.statements) || 0);
+    if (isMine) this.#people.set(key, { ...person, ...sums });
   }
 
   /** `about` tells findings of one detector apart. The same one is told once in `limits.monitorQuietMs`. */
@@ -334,8 +438,35 @@ const tableOf = ({ relation }: SqlAccess): string =>
 /** `INSERT 0 30`, `UPDATE 30`, `COPY 30`: rows that a statement wrote. */
 const affectedBy = (tag: string | undefined): number => Number(/ (\d+)$/.exec(tag ?? "")?.[1] ?? 0);
 
-function remember(set: Set<string>, item: string): void {
-  if (set.size < limits.monitorShapesMax) set.add(item);
+/** Nobody may come for them: then the first ones are as good as any. */
+function noteChange(changed: Set<string>, key: string): void {
+  if (changed.size < limits.monitorChangesMax) changed.add(key);
+}
+
+const savedPerson = (person: Person | undefined) =>
+  person && {
+    denials: person.denials.save(),
+    rows: person.rows.save(),
+    bytes: person.bytes.save(),
+    written: person.written.save(),
+    statements: person.statements,
+  };
+
+function readSaved(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+function putOther<T>(of: Map<string, Map<string, T>>, max: number, key: string, worker: string, value: T): void {
+  const known = of.get(key);
+  if (known === undefined) makeRoom(of, max);
+  of.set(key, (known ?? new Map<string, T>()).set(worker, value));
 }
 
 /** The one that came first gives way. */
