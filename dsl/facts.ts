@@ -9,6 +9,7 @@ import { canonicalIp, isColumnRef, isRelation } from "./values.ts";
 export type ReadFact = (c: EvaluationContext) => Value;
 
 export const notHere = new Unknown("this request has no such data");
+const noBound = new Unknown("the length of the input says nothing about its tokens");
 const noDecision = new Unknown("there is no decision yet");
 const notMonitored = new Unknown("the gateway doesn't monitor this");
 const noTable = new Unknown("this access has no table");
@@ -122,6 +123,7 @@ export const factReaders: Readonly<Record<string, Readonly<Record<string, ReadFa
     tool_use: llm((l) => l.toolUse),
     tool_input: llm((l) => l.toolInput),
     input_tokens: llm((l) => l.inputTokens),
+    input_tokens_bound: llm((l) => l.inputTokensBound ?? noBound),
     max_tokens: llm((l) => l.maxTokens),
   },
   decision: {

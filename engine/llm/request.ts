@@ -3,13 +3,18 @@ import { createHash } from "node:crypto";
 import type { Json } from "../lib/json.ts";
 import { canonicalJson, field, isObject, type JsonObject, textField, withField } from "../lib/read-json.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import { Unknown } from "../lib/truth.ts";
+import { type Fact, isKnown, Unknown } from "../lib/truth.ts";
 import type { LlmFacts } from "../model/request.ts";
+import { inputBound } from "./input-bound.ts";
+import { noUsage, type Usage } from "./usage.ts";
 
 export type LlmFault = { readonly code: string; readonly message: string; readonly help: string | undefined };
 
 export type ModelRequest = {
   readonly body: JsonObject;
+  /** The body, keys sorted: what an approval is bound to. */
+  readonly canonical: string;
+  readonly inputTokensBound: Fact<number>;
   readonly model: string;
   readonly isStream: boolean;
   readonly maxTokens: number | undefined;
@@ -38,13 +43,19 @@ export function readModelRequest(body: Json): Result<ModelRequest, LlmFault> {
   const maxTokens = field(body, "max_tokens");
   const newest = newestOf(messages);
   const results = newest.flatMap(resultsOf);
+  const atProvider = [
+    ...new Set([...tools.flatMap(serverTool), ...providerParts(body), ...sourcesOf(messages)]),
+  ].sort();
+  const canonical = canonicalJson(body);
   return ok({
     body,
+    canonical,
+    inputTokensBound: inputBound(body, canonical, atProvider.length > 0),
     model,
     isStream: stream === true,
     maxTokens: typeof maxTokens === "number" ? maxTokens : undefined,
     tools: new Set(tools.map(nameOfTool)),
-    atProvider: [...new Set([...tools.flatMap(serverTool), ...providerParts(body), ...sourcesOf(messages)])].sort(),
+    atProvider,
     results,
     summary: summaryOf(tools, messages.length, newest, results),
   });
@@ -134,7 +145,18 @@ export const factsOfRequest = (request: ModelRequest, provider: string): LlmFact
   tools: request.tools,
   toolUse: undefined,
   inputTokens: new Unknown("the model counts them while it answers"),
+  inputTokensBound: request.inputTokensBound,
   maxTokens: request.maxTokens,
+});
+
+/**
+ * What a request may come to before anybody counts it: all the output that it asks for, and its input at four bytes a
+ * token, or none where its length says nothing.
+ */
+export const expectedUsage = ({ inputTokensBound, maxTokens }: ModelRequest): Usage => ({
+  ...noUsage,
+  input: isKnown(inputTokensBound) ? Math.ceil(inputTokensBound / 4) : 0,
+  output: Math.max(0, maxTokens ?? 0),
 });
 
 /** A rule about models doesn't cover what runs at the provider: it must be named. */

@@ -39,6 +39,8 @@ export type LlmFacts = {
   /** Complete input of that tool use; left out where there is none. */
   readonly toolInput?: Fact<Json>;
   readonly inputTokens: Fact<number>;
+  /** Never fewer than are counted later. Left out: unknown. */
+  readonly inputTokensBound?: Fact<number>;
   readonly maxTokens: Fact<number | undefined>;
 };
 

@@ -26,6 +26,7 @@ import {
 } from "../../engine/llm/answer-stream.ts";
 import { maskRequest } from "../../engine/llm/mask-request.ts";
 import {
+  expectedUsage,
   factsAtProvider,
   factsOfRequest,
   type LlmFault,
@@ -135,7 +136,7 @@ class LlmExchange {
     if (verdict.kind === "refuse") return this.#exchange.answer(refusedAnswer(verdict.refusal));
     return this.#passThrough(verdict, undefined, (body) => {
       const list = field(body, "data");
-      if (!Array.isArray(list)) return body;
+      if (!Array.isArray(list)) return withField(body, "data", []);
       return withField(
         body,
         "data",
@@ -265,19 +266,23 @@ class LlmExchange {
   #decideRequest(request: ModelRequest, what: string): TrafficVerdict {
     const { provider } = this.#endpoint;
     const results = request.results.map(({ id }) => id).join(",");
-    return this.#decide(
-      factsOfRequest(request, provider),
-      `${what} ${request.model}: ${request.summary}`,
-      [canonicalJson(request.body)],
-      results === "" ? {} : { toolResults: results },
-    );
+    const text = `${what} ${request.model}: ${request.summary}`;
+    const refs = results === "" ? {} : { toolResults: results };
+    const subject = this.#subject(factsOfRequest(request, provider), text, [request.canonical], refs);
+    const { session, gate } = this.#exchange;
+    return gate.decide(session, what === "messages" ? { ...subject, reserve: this.#reserve(request) } : subject);
+  }
+
+  #reserve(request: ModelRequest): { readonly tokens: number; readonly usd: number } {
+    const usage = expectedUsage(request);
+    return { tokens: totalTokens(usage), usd: costUsd(usage, request.model, this.#endpoint.prices) ?? 0 };
   }
 
   /** Each thing that runs at the provider needs a rule that names it. */
   #decideAtProvider(request: ModelRequest): (TrafficVerdict & { readonly kind: "refuse" }) | undefined {
     for (const what of request.atProvider) {
       const verdict = this.#decide(factsAtProvider(what, this.#endpoint.provider), `at the provider: ${what}`, [
-        canonicalJson(request.body),
+        request.canonical,
       ]);
       if (verdict.kind === "refuse") return verdict;
       if (verdict.kind === "hold") {
@@ -356,7 +361,9 @@ class LlmExchange {
     const body = masked?.ok ? masked.value : request.body;
     const answered = await this.#forward(Buffer.from(JSON.stringify(body), "utf8"));
     if (!answered.ok) {
-      this.#complete(verdict.decisionId, this.#exchange.signal.aborted ? "aborted" : "error", answered.error.code);
+      // Whoever leaves before the first word has asked all the same.
+      if (this.#exchange.signal.aborted) this.#completeAnswer(verdict, request, untold, "aborted", 0, undefined);
+      else this.#complete(verdict.decisionId, "error", answered.error.code);
       if (held !== undefined) return held.end();
       return this.#exchange.answer(overloaded(answered.error.message));
     }
@@ -461,9 +468,17 @@ class LlmExchange {
       return this.#withhold(verdict, "code" in uses ? uses : malformedAnswer, held);
     const summary = summaryOfMessage(message);
     const denied = new Map<number, string>();
-    for (const use of uses) {
-      const denial = await this.#decideUse(request, verdict, use, summary);
-      if (denial !== undefined) denied.set(use.index, denial);
+    try {
+      for (const use of uses) {
+        const denial = await this.#decideUse(request, verdict, use, summary);
+        if (denial !== undefined) denied.set(use.index, denial);
+      }
+    } catch (error) {
+      // It was answered, so it is paid for, whoever is there to read it.
+      const outcome = this.#exchange.signal.aborted ? "aborted" : "error";
+      this.#completeAnswer(verdict, request, summary, outcome, 0, undefined);
+      if (!(error instanceof BrokenAnswer)) throw error;
+      return this.#exchange.destroy();
     }
     const shown = JSON.stringify(withDenied(message, denied));
     this.#completeAnswer(verdict, request, summary, "ok", Buffer.byteLength(shown), this.#resultOf(response, shown));
@@ -492,6 +507,7 @@ class LlmExchange {
       toolUse: use.name,
       toolInput: use.input ?? new Unknown("the input is not JSON"),
       inputTokens: inputTokens(answer.usage),
+      inputTokensBound: request.inputTokensBound,
       maxTokens: request.maxTokens,
     };
     const text = `tool_use ${use.name} ${use.input === undefined ? "(unreadable input)" : canonicalJson(use.input)}`;
@@ -519,7 +535,7 @@ class LlmExchange {
   async #passThrough(
     verdict: Released,
     body: Uint8Array | undefined,
-    show: (body: JsonObject) => JsonObject = (b) => b,
+    show?: (body: JsonObject) => JsonObject,
   ): Promise<void> {
     const answered = await this.#forward(body);
     if (!answered.ok) {
@@ -531,7 +547,9 @@ class LlmExchange {
     const bytes = await readAll(response, limits.llmAnswerBytesMax);
     const text = bytes && decodeUtf8(bytes);
     const value = text === undefined ? undefined : readJson(text, limits.llmJsonDepthMax);
-    const shown = value?.ok && isObject(value.value) ? JSON.stringify(show(value.value)) : bytes;
+    const read = value?.ok && isObject(value.value) ? value.value : undefined;
+    // A list that can't be read can't be shown as far as it may be.
+    const shown = show === undefined ? bytes : read && JSON.stringify(show(read));
     if (shown === undefined) return this.#withhold(verdict, malformedAnswer);
     this.#complete(verdict.decisionId, "ok", "200", this.#resultOf(response, shown));
     this.#exchange.answer({ status: 200, headers: passedBack(response), body: shown });
@@ -561,14 +579,17 @@ class LlmExchange {
     bytes: number,
     result: RecordedResult | undefined,
   ): void {
-    const usd = costUsd(answer.usage, request.model, this.#endpoint.prices);
+    // The provider had the request: where it said nothing of it, its input is counted as it was expected.
+    const isTold = answer.isEnded || answer.messageId !== undefined;
+    const usage = isTold ? answer.usage : { ...answer.usage, input: expectedUsage(request).input };
+    const usd = costUsd(usage, request.model, this.#endpoint.prices);
     this.#exchange.gate.complete(this.#exchange.session, verdict.decisionId, {
       outcome,
       tag: answer.stopReason,
       rows: 0,
       bytes,
       durationUs: Math.max(0, this.#endpoint.clock.nowMs() - this.#startedAtMs) * 1_000,
-      tokens: totalTokens(answer.usage),
+      tokens: totalTokens(usage),
       ...(usd === undefined ? {} : { usd }),
       refs: answer.messageId === undefined ? {} : { message: answer.messageId },
       result,
@@ -580,6 +601,9 @@ class LlmExchange {
 class BrokenAnswer extends Error {
   override readonly name = "BrokenAnswer";
 }
+
+/** Of an answer that nobody heard. */
+const untold = new AnswerStream().summary();
 
 const modelFacts = (provider: string, model: string): LlmFacts => ({
   provider,
