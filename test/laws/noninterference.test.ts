@@ -15,7 +15,7 @@ test("twin databases answer every statement identically, and as a masked copy do
   const worlds = await makeWorlds({ analyzed: false });
   const tally = newTally();
   const found = await TwinChecker.with(worlds, {}, (checker) =>
-    searchCases(checker, tally, { seed, runs, timeLimitMs: 120_000 }),
+    searchCases(checker, tally, { seed, runs, timeLimitMs: 400_000 }),
   );
   t.diagnostic(
     `seed ${seed}: ${tally.cases} cases, ${acceptance(tally)} % accepted, ${tally.otherErrors} with another error than the masked copy`,

@@ -13,7 +13,7 @@ const runs = 1_500;
 
 test("without a fault the same statements find nothing", async () => {
   const found = await TwinChecker.with(worlds, {}, (checker) =>
-    searchCases(checker, newTally(), { seed, runs, timeLimitMs: 60_000, isShrinking: false }),
+    searchCases(checker, newTally(), { seed, runs, timeLimitMs: 240_000, isShrinking: false }),
   );
   assert.equal(
     found && `${found.oracle}: ${found.detail}\n${found.case.steps.map((s) => s.text).join(";\n")}`,
@@ -26,7 +26,7 @@ describe("random statements find that", () => {
     test(defect.name, async (t) => {
       const tally = newTally();
       const found = await TwinChecker.with(worlds, defect.hooks, (checker) =>
-        searchCases(checker, tally, { seed, runs, timeLimitMs: 30_000, isShrinking: false }),
+        searchCases(checker, tally, { seed, runs, timeLimitMs: 240_000, isShrinking: false }),
       );
       t.diagnostic(`after ${tally.cases} statements`);
       assert.notEqual(found, undefined);
