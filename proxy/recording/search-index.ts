@@ -71,11 +71,13 @@ export class SearchIndex {
   readonly #statements = new Map<string, StatementSync>();
   readonly #ids = new Map<string, number>();
   readonly #counts = new Map<string, number>();
+  readonly #textsListed: number;
   #isOpen = false;
   #hasOrders = false;
 
   /** @throws GatewayError `config-unreadable` */
-  constructor(path: string) {
+  constructor(path: string, textsListed: number = limits.searchTextsListed) {
+    this.#textsListed = textsListed;
     try {
       // It holds words of statements: readable to whom the recording is. What a power cut takes is built again.
       this.#database = openSqlite(path, {
@@ -199,9 +201,13 @@ export class SearchIndex {
       where.push(`${column} IN (SELECT value FROM json_each(?))`);
       values.push(JSON.stringify(ids));
     }
-    if (isBroad) {
-      where.push("EXISTS (SELECT 1 FROM words WHERE words.rowid = statement.text AND words MATCH ?)");
-      values.push(words ?? "");
+    if (isBroad && words !== undefined) {
+      // Asking the words about each statement costs most where hardly one of many fits: a list is made of them then.
+      if (this.#listTexts(words)) where.push("text IN (SELECT id FROM temp.wanted)");
+      else {
+        where.push("EXISTS (SELECT 1 FROM words WHERE words.rowid = statement.text AND words MATCH ?)");
+        values.push(words);
+      }
     }
     const rest = `${where.join(" AND ")} ORDER BY at_ms DESC LIMIT ?`;
     const from = (index: string): string => `SELECT id, at_ms FROM statement INDEXED BY statement_${index} WHERE`;
@@ -237,6 +243,15 @@ export class SearchIndex {
     if (this.#isOpen) return;
     this.#database.exec("BEGIN IMMEDIATE");
     this.#isOpen = true;
+  }
+
+  /** Fills `temp.wanted` with the texts that have these words; false where they are too many. */
+  #listTexts(words: string): boolean {
+    this.#database.exec("CREATE TEMP TABLE IF NOT EXISTS wanted (id INTEGER PRIMARY KEY)");
+    this.#database.exec("DELETE FROM temp.wanted");
+    const max = this.#textsListed;
+    const sql = "INSERT INTO temp.wanted SELECT rowid FROM words WHERE words MATCH ? LIMIT ?";
+    return Number(this.#prepared(sql).run(words, max + 1).changes) <= max;
   }
 
   /** Undefined: the query asks nothing of them. */

@@ -19,21 +19,23 @@ export type IndexOptions = {
   readonly path: string;
   readonly isRebuilt?: boolean;
   readonly onLines?: (lines: number) => void;
+  /** Default: that of `limits`. */
+  readonly searchTextsListed?: number;
 };
 
 /** Brings the index up to what the recording holds now; one of another recording is built anew. */
 export async function openSearchIndex(
   directory: string,
-  { path, isRebuilt, onLines }: IndexOptions,
+  { path, isRebuilt, onLines, searchTextsListed }: IndexOptions,
 ): Promise<SearchIndex> {
   if (isRebuilt === true) removeIndex(path);
-  let index = new SearchIndex(path);
+  let index = new SearchIndex(path, searchTextsListed);
   try {
     const chains = chainFolders(directory);
     if (chains.some((chain) => !isOf(join(directory, chain), index.progress(chain)))) {
       index.close();
       removeIndex(path);
-      index = new SearchIndex(path);
+      index = new SearchIndex(path, searchTextsListed);
     }
     let lines = 0;
     for (const chain of chains) {

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { momentOf } from "../../cli/commands/sessions-search.ts";
 import { main } from "../../cli/main.ts";
+import { limits } from "../../engine/limits.ts";
 import type { SessionEvent } from "../../engine/model/session-event.ts";
 import { silentLog } from "../../proxy/log.ts";
 import { verifyRecording } from "../../proxy/recording/read.ts";
@@ -177,6 +178,39 @@ const search = async (directory: string, ...args: readonly string[]) => {
   const code = await main(["sessions", "search", "--recording", directory, ...args], terminal);
   return { code, out: terminal.stdout(), err: terminal.stderr() };
 };
+
+test("words of very many texts are found with and without what else is asked, listed or asked about one by one", async () => {
+  const directory = temporaryFolder();
+  const events = Array.from(
+    { length: 1_500 },
+    (_, i): Statement => ({
+      ...plain,
+      session: i % 3 === 0 ? "s0" : "s1",
+      atMs: startMs + i,
+      isCut: false,
+      statementSha256: undefined,
+      id: `dec_${i}`,
+      statement: `select ${i} from ${i % 2 === 0 ? "orders" : "people"} where word${i % 7}`,
+      accesses: [i % 5 === 0 ? "select hr.people (iban)" : "select public.orders (id)"],
+      effect: i % 11 === 0 ? "deny" : "allow",
+    }),
+  );
+  await record(directory, [...starts, ...events]);
+  for (const searchTextsListed of [limits.searchTextsListed, 600]) {
+    const index = await openSearchIndex(directory, { path: join(temporaryFolder(), "i.sqlite"), searchTextsListed });
+    for (const query of [
+      { text: "orders" },
+      { text: "select people" },
+      { text: "orders", table: "people" },
+      { text: "orders", person: "kim", decision: "deny" },
+      { text: "people", sinceMs: startMs + 100, untilMs: startMs + 120 },
+    ] as const) {
+      const asked = { ...query, limit: 5_000 };
+      assert.deepEqual([...idsOf(searchRecording(directory, index, asked))].sort(), walk(events, asked));
+    }
+    index.close();
+  }
+});
 
 test("`gw sessions search` prints what it finds and ends with 1 for nothing", async () => {
   const directory = temporaryFolder();
