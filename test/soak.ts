@@ -35,6 +35,8 @@ function randomFrom(seed: number): () => number {
 }
 const random = randomFrom(Number(values.seed));
 const pick = <T>(list: readonly [T, ...T[]]): T => list[Math.floor(random() * list.length)] ?? list[0];
+/** Memory says something once everything has been loaded, compiled and collected a few times. */
+const memoryMinutes = 2;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const undo: (() => unknown)[] = [];
@@ -154,9 +156,6 @@ function report(counts: ReadonlyMap<string, number>, footings: readonly Footing[
     console.log(`| ${i + 1} | ${f.descriptors} | ${f.rssMb.toFixed(0)} | ${f.sessions} | ${f.backends} |`);
   });
 }
-
-/** Memory says something once everything has been loaded, compiled and collected a few times. */
-const memoryMinutes = 2;
 
 /** @throws when a session, a descriptor or more than a tenth of the memory is left behind */
 function judge(footings: readonly Footing[]): void {
