@@ -97,8 +97,17 @@ export class SharedCounters implements Counters {
     measure: CounterMeasure = "sum",
     items: readonly string[] = [],
   ): void {
-    const addition = { atMs: this.#clock.nowMs(), name, key, windowMs, amount, measure, items };
     this.#windows.add(name, key, windowMs, amount, measure, items);
+    this.#log({ atMs: this.#clock.nowMs(), name, key, windowMs, amount, measure, items });
+  }
+
+  /** A process that dies leaves what it reserved in the window until that is over. */
+  reserve(name: string, key: string, windowMs: number, amount: number, atMs: number): void {
+    this.#windows.reserve(name, key, windowMs, amount, atMs);
+    this.#log({ atMs, name, key, windowMs, amount });
+  }
+
+  #log(addition: Addition): void {
     if (this.#unwritten.length >= limits.counterKeysMax) return; // reads are unknown since long
     this.#unwritten.push(addition);
     if (this.#lock()) this.#write();
@@ -191,7 +200,9 @@ export class SharedCounters implements Counters {
 
   #replay(addition: Addition): void {
     this.#replayedMs = addition.atMs;
-    this.#windows.count(addition);
+    const { name, key, windowMs, amount, atMs } = addition;
+    if (amount < 0) this.#windows.reserve(name, key, windowMs, amount, atMs);
+    else this.#windows.count(addition);
     this.#replayedMs = undefined;
   }
 

@@ -21,7 +21,7 @@ type Window = {
 };
 
 /** What a gate needs of counters: in memory, or shared by several processes. */
-export type Counters = Pick<WindowCounters, "read" | "count" | "add">;
+export type Counters = Pick<WindowCounters, "read" | "count" | "add" | "reserve">;
 
 export class WindowCounters {
   readonly #clock: Clock;
@@ -72,6 +72,28 @@ export class WindowCounters {
     this.#advance(window, nowMs);
     this.#put(window, amount);
     for (const item of items) this.#see(window, shortened(item));
+  }
+
+  /**
+   * Adds at `atMs` what something may still come to; with the amount below zero, takes the same back: once what it came to is
+   * known, or it came to nothing. What has left the window by then is forgotten already.
+   */
+  reserve(name: string, key: string, windowMs: number, amount: number, atMs: number): void {
+    if (amount >= 0) this.add(name, key, windowMs, amount);
+    else this.#takeBack(name, key, windowMs, -amount, atMs);
+  }
+
+  /** INVARIANT: takes no more out of a bucket than it holds. A clock that went back leaves the rest in another one. */
+  #takeBack(name: string, key: string, windowMs: number, amount: number, atMs: number): void {
+    const window = this.#windows.get(nameOf(name, key));
+    const bucketMs = Math.max(1, Math.ceil(windowMs / bucketsPerWindow));
+    if (window === undefined || window.bucketMs !== bucketMs || window.measure !== "sum") return;
+    this.#advance(window, this.#clock.nowMs());
+    const bucket = Math.floor(atMs / bucketMs);
+    if (bucket > window.newest || window.newest - bucket >= bucketsPerWindow) return;
+    const slot = bucket % bucketsPerWindow;
+    window.buckets[slot] = Math.max(0, (window.buckets[slot] ?? 0) - amount);
+    window.total = window.buckets.reduce((sum, n) => sum + n, 0);
   }
 
   get size(): number {
