@@ -2,6 +2,7 @@
 import type { Json } from "../lib/json.ts";
 import { type Fact, Unknown } from "../lib/truth.ts";
 import type { HttpFacts } from "../model/request.ts";
+import { isTaken } from "./field-names.ts";
 import type { CanonicalRequest, QueryParameter } from "./request.ts";
 
 /** A body as far as it is known: `unread` tells that a rule asked for it. */
@@ -28,20 +29,6 @@ export function httpFacts(request: CanonicalRequest, readBody: () => BodyFacts, 
       return contentLength.kind === "bytes" ? contentLength.bytes : readBody().bodySize;
     },
   };
-}
-
-/**
- * Whether some server would read an earlier name as this one: PHP trims them, cuts `[…]` off and writes `_` for blanks and
- * dots, .NET doesn't tell upper from lower case. Different places of one list or object (`a[x]`, `a[y]`) are apart.
- */
-function isTaken(names: Set<string>, name: string): boolean {
-  const folded = name.trim().toLowerCase().replace(/[ .]/g, "_");
-  const base = folded.replace(/\[.*$/s, "");
-  const isPlace = base !== folded;
-  const taken = names.has(`=${folded}`) || names.has(isPlace ? `=${base}` : `[${base}`);
-  names.add(`=${folded}`);
-  if (isPlace) names.add(`[${base}`);
-  return taken;
 }
 
 /** Servers take the first, the last or all of repeated parameters: a rule that reads the query can't know which. */

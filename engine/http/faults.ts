@@ -40,6 +40,7 @@ export const httpFaults = {
   // bodies
   "body-too-large": [413, "the request's body is larger than this connection takes"],
   "body-unreadable": [400, "the request's body isn't what its content type says"],
+  "fields-ambiguous": [400, "the form has fields whose names servers read differently"],
   "body-coding-unknown": [415, "the request's body has a content coding that isn't understood"],
   "body-aborted": [400, "the request's body ended early"],
   // login

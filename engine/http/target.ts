@@ -1,6 +1,7 @@
 // request target + Host -> host, segments, query: decoded once, or refused
 import { err, ok, type Result } from "../lib/result.ts";
 import { httpFault } from "./faults.ts";
+import { isMethodField } from "./field-names.ts";
 import { encodeQueryPart, encodeSegment, percentDecode } from "./percent.ts";
 import type { HttpFault, QueryParameter } from "./request.ts";
 
@@ -103,7 +104,7 @@ function readQuery(text: string): Result<readonly QueryParameter[], HttpFault> {
     const value = readQueryPart(equals < 0 ? "" : piece.slice(equals + 1));
     if (name === undefined || value === undefined) return err(httpFault("path-not-utf8"));
     if (`${name}${value}`.includes("\0")) return err(httpFault("target-malformed"));
-    if (name.toLowerCase() === "_method") return err(httpFault("method-override"));
+    if (isMethodField(name)) return err(httpFault("method-override"));
     parameters.push({ name, value, hasEquals: equals >= 0 });
     if (parameters.length > queryParametersMax) return err(httpFault("query-too-many"));
   }

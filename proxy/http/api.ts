@@ -16,6 +16,7 @@ import { boundHeaders, isForwarded, showHeaders } from "./bound-headers.ts";
 import { type Captured, captured } from "./captured.ts";
 import type { ExchangeHandler, HttpAnswer, HttpExchange, UpstreamRequest, UpstreamResponse } from "./exchange.ts";
 import { HttpFaultError } from "./incoming.ts";
+import { withoutMethodField } from "./method-field.ts";
 import { acceptedForApproval, notRecorded, problemOfFault, problemOfRefusal } from "./problem.ts";
 import { type ReadBody, readRequestBody } from "./request-body.ts";
 import { type SessionWatch, watchSession } from "./session-watch.ts";
@@ -269,7 +270,7 @@ function upstreamRequestOf(
   if (body !== undefined) return { method, target, headers, body: body.bytes };
   async function* chunks(): AsyncGenerator<Uint8Array> {
     try {
-      yield* unreadBody.chunks();
+      yield* withoutMethodField(unreadBody.chunks(), request.headers);
     } catch (error) {
       if (error instanceof HttpFaultError) onFault(error.fault);
       throw error;

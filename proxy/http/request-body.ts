@@ -3,6 +3,7 @@ import { ContentFaultError } from "../../engine/content/content-fault.ts";
 import { parseContentType } from "../../engine/content/content-type.ts";
 import type { BodyFacts } from "../../engine/http/facts.ts";
 import { httpFault } from "../../engine/http/faults.ts";
+import { areAmbiguous, isMethodField } from "../../engine/http/field-names.ts";
 import { fieldsJson, readForm, renderForm } from "../../engine/http/form.ts";
 import type { Field, HttpFault } from "../../engine/http/request.ts";
 import type { Json } from "../../engine/lib/json.ts";
@@ -53,8 +54,18 @@ export async function readRequestBody(
   }
   const fields = readForm(text);
   if (fields === undefined) return err(httpFault("body-unreadable"));
-  if (fields.some(([name]) => name.toLowerCase() === "_method")) return err(httpFault("method-override"));
+  const fault = whyAmbiguous(fields);
+  if (fault !== undefined) return err(fault);
   return whole(fieldsJson(fields), renderForm(fields));
+}
+
+/** Asking for another method, for another charset, or under a name that servers read differently. */
+function whyAmbiguous(fields: readonly (readonly [string, Json])[]): HttpFault | undefined {
+  if (fields.some(([name]) => isMethodField(name))) return httpFault("method-override");
+  // https://html.spec.whatwg.org/#form-submission-algorithm: tells the server what the others are encoded in.
+  if (fields.some(([name, value]) => name === "_charset_" && !(typeof value === "string" && /^utf-?8$/i.test(value))))
+    return httpFault("body-coding-unknown", "send it in UTF-8");
+  return areAmbiguous(fields.map(([name]) => name)) ? httpFault("fields-ambiguous") : undefined;
 }
 
 async function readParts(
@@ -66,12 +77,13 @@ async function readParts(
   const parts = await readMultipart(contentType, bytes);
   const rendered = parts && renderMultipart(parts);
   if (parts === undefined || rendered === undefined) return err(httpFault("body-unreadable"));
-  if (parts.some(({ name }) => name.toLowerCase() === "_method")) return err(httpFault("method-override"));
   const fields = parts.map(({ name, filename, contentType: type, bytes: content }): readonly [string, Json] => {
     const text = filename === undefined ? utf8(content) : undefined;
     const file = { filename: filename ?? null, content_type: type, size: content.byteLength };
     return [name, text ?? file];
   });
+  const fault = whyAmbiguous(fields);
+  if (fault !== undefined) return err(fault);
   return ok({
     facts: { body: fieldsJson(fields), bodySize },
     bytes: rendered.bytes,
