@@ -33,7 +33,7 @@ const benchConfig: MonitorConfig = {
   offHours: { from: 420, to: 1_200, days: new Set(["mon", "tue", "wed", "thu", "fri"]), kinds: new Set(["human"]) },
   newShape: { after: 200 },
   denials: { count: 10, windowMs: 300_000 },
-  canaries: { tables: new Set(["public.canary"]), columns: new Set() },
+  canaries: { tables: new Set(["public.canary"]), columns: new Set(), rows: [] },
 };
 
 const relation = (name: string, tags: readonly string[] = []): Relation => ({

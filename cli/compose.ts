@@ -38,6 +38,7 @@ import { startPruner } from "../proxy/recording/pruner.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
 import { openUpstreamSecrets } from "../proxy/secrets/upstream.ts";
+import { canaryScanner } from "../proxy/telemetry/canary-scan.ts";
 import { openTelemetry } from "../proxy/telemetry/otel.ts";
 import { makeSelfSigned } from "../proxy/tls/self-signed.ts";
 import type { TlsMaterial } from "../proxy/tls/server-tls.ts";
@@ -87,7 +88,7 @@ export type SharedParts = {
   /** Sessions and tasks of MCP clients. */
   readonly mcpLedger: McpLedger;
   /** What the monitors of all processes have learned, and the name of this one. */
-  readonly monitorMemory: { readonly path: string; readonly worker: string };
+  readonly monitorMemory?: { readonly path: string; readonly worker: string };
   readonly cancelElsewhere: (connection: string, processId: number, secret: Buffer, client: string) => Promise<boolean>;
   /** Files have changed: somebody else decides when all processes take it up. */
   readonly onChange: () => void;
@@ -139,6 +140,7 @@ export async function startGateway(config: GatewayConfig, overrides: GatewayOver
         ...parts,
         policies: parts.policies.current,
         approvalHoldMs: config.approvals.holdMs,
+        durability: config.recording.durability,
         issuers: config.identity.issuers.map(({ issuer }) => issuer),
         ...(parts.shared === undefined ? {} : { mcpLedger: parts.shared.mcpLedger }),
         sqlJudgeOf: (name) => connections.find((connection) => connection.name === name)?.judge,
@@ -303,13 +305,15 @@ async function serve(connection: PostgresConnectionConfig, parts: Parts, undo: U
     metrics: parts.metrics,
     watch: parts.watch,
     monitor: parts.monitor,
+    newScan: canaryScanner(config.monitoring?.canaries?.rows ?? []),
     shadow: parts.shadow,
     limits,
     clock,
     newId,
     log,
   });
-  const facts: ConnectionFacts = { name, env: connection.env, tags: new Set(connection.tags) };
+  const { durability } = config.recording;
+  const facts: ConnectionFacts = { name, env: connection.env, tags: new Set(connection.tags), durability };
   const listener = createPostgresListener({
     name,
     listen: connection.listen,

@@ -13,6 +13,7 @@ import type { EstimateRows } from "../postgres/row-estimate.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
 import type { ContentRecorder } from "../recording/content.ts";
 import type { Recorder } from "../recording/recorder.ts";
+import type { CanaryScan } from "../telemetry/canary-scan.ts";
 import type { Monitor } from "../telemetry/monitor.ts";
 import type { GateWatch } from "../telemetry/watch.ts";
 import type { Counters } from "./counters.ts";
@@ -63,6 +64,8 @@ export type GateDeps = {
   readonly metrics: GateMetrics;
   /** Who is told of what is on record. */
   readonly watch?: GateWatch | undefined;
+  /** Looks for canary rows in the answer of one statement. */
+  readonly newScan?: (() => CanaryScan) | undefined;
   /** Facts about the caller's past. */
   readonly monitor?: Pick<Monitor, "factsOf"> | undefined;
   /** Other policies that decide beside those in force, and enforce nothing. */

@@ -438,6 +438,7 @@ export function createSqlGate(deps: GateDeps): SqlGate {
       deps.watch.completed({ atMs, decisionId, session, ...numbers });
     },
     resultCaps: deps.content?.resultCaps(deps.connection),
+    newScan: deps.newScan,
     open: (session) =>
       deps.recorder.recordIntent([sessionStartEvent(session, deps.clock.nowMs(), "postgres", deps.content)]),
     close: (session, reason) =>

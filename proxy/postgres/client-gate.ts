@@ -284,7 +284,9 @@ export class ClientGate {
     const { state, options } = this.parts;
     const caps = options.gate.resultCaps;
     const capture = caps && { rows: new RowCapture(caps), formats, columns: undefined };
-    const started = { release, rows: 0, bytes: 0, startedUs: stopwatchUs(), segment: state.segment };
+    const scan = options.gate.newScan?.();
+    const looks = scan === undefined ? {} : { scan };
+    const started = { release, rows: 0, bytes: 0, startedUs: stopwatchUs(), segment: state.segment, ...looks };
     const run: Run = capture === undefined ? started : { ...started, capture };
     state.openRuns.add(run);
     return run;

@@ -1,6 +1,7 @@
 // What the gateway knows of one session at the server: names, settings, and the answers it still owes.
 import type { AnalyzedStatement, SessionEffect } from "../../engine/sql/types.ts";
 import type { RowCapture } from "../recording/results.ts";
+import type { CanaryScan } from "../telemetry/canary-scan.ts";
 import { Fifo } from "./fifo.ts";
 import { OpenCursors } from "./open-cursors.ts";
 import type { ColumnDescription, TransactionStatus } from "./protocol/backend.ts";
@@ -50,6 +51,7 @@ export type Run = {
   overLimit?: string;
   /** Keeps what the client gets, where that is recorded. */
   readonly capture?: RunCapture;
+  readonly scan?: CanaryScan;
 };
 
 export type RunCapture = {

@@ -4,6 +4,7 @@ import type { ConnectionFacts, IdentityFacts } from "../../engine/model/principa
 import type { RecordedResult } from "../../engine/model/session-event.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../../engine/sql/types.ts";
 import type { ResultCaps } from "../recording/results.ts";
+import type { CanaryScan } from "../telemetry/canary-scan.ts";
 
 /** A client session after login. */
 export type GateSession = {
@@ -75,6 +76,8 @@ export type Completion = {
   readonly cancelledBy?: string;
   /** The rule whose ceiling of changed rows it went over: the server has undone it. */
   readonly overLimit?: string;
+  /** Names of canary rows among those that the client got; left out: none. */
+  readonly canaries?: readonly string[];
   /** What the client got, where the gate asks for it. For the recording alone. */
   readonly result?: RecordedResult;
 };
@@ -140,6 +143,8 @@ export type SqlGate = {
   readonly complete: (session: GateSession, decisionId: string, completion: Completion) => void;
   /** How much of an answer is to be kept for its completion; undefined: nothing. */
   readonly resultCaps?: ResultCaps | undefined;
+  /** Looks for canary rows in one run's answer; left out: nobody looks. */
+  readonly newScan?: (() => CanaryScan) | undefined;
   readonly open: (session: GateSession) => void;
   readonly close: (session: GateSession, reason: string) => void;
 };

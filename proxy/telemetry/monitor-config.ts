@@ -3,6 +3,7 @@ import type { PrincipalKind, Weekday } from "../../engine/model/principal.ts";
 import type { ConfigReader } from "../config-reader.ts";
 import { durationMs, durationSchema, keysIn } from "../config-schema.ts";
 import { z } from "../schema.ts";
+import type { CanaryRow } from "./canary-scan.ts";
 
 const weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const satisfies readonly Weekday[];
 const kinds = ["human", "service", "agent"] as const satisfies readonly PrincipalKind[];
@@ -39,6 +40,10 @@ const denialsSchema = z.strictObject({
 const canariesSchema = z.strictObject({
   tables: z.array(z.string().regex(/^[^.]+\.[^.]+$/, "write a table as `schema.table`")).default([]),
   columns: z.array(z.string().regex(/^[^.]+\.[^.]+\.[^.]+$/, "write a column as `schema.table.column`")).default([]),
+  rows: z
+    .array(z.strictObject({ name: z.string().min(1).max(100), text: z.string().min(8).max(200) }))
+    .max(100)
+    .default([]),
 });
 
 export const monitoringSchema = z.strictObject({
@@ -77,7 +82,11 @@ export type MonitorConfig = {
   /** `schema.table` and `schema.table.column`. */
   /** Findings of these end the session at its next statement. */
   readonly endsSession?: ReadonlySet<Detector>;
-  readonly canaries?: { readonly tables: ReadonlySet<string>; readonly columns: ReadonlySet<string> };
+  readonly canaries?: {
+    readonly tables: ReadonlySet<string>;
+    readonly columns: ReadonlySet<string>;
+    readonly rows: readonly CanaryRow[];
+  };
 };
 
 export function buildMonitoring(parsed: z.infer<typeof monitoringSchema>, at: ConfigReader): MonitorConfig {
@@ -107,7 +116,9 @@ export function buildMonitoring(parsed: z.infer<typeof monitoringSchema>, at: Co
     ...(new_shape && { newShape: new_shape }),
     ...(parsed.end_session && { endsSession: new Set(parsed.end_session) }),
     ...(denials && { denials: { count: denials.count, windowMs: durationMs(denials.window) } }),
-    ...(canaries && { canaries: { tables: new Set(canaries.tables), columns: new Set(canaries.columns) } }),
+    ...(canaries && {
+      canaries: { tables: new Set(canaries.tables), columns: new Set(canaries.columns), rows: canaries.rows },
+    }),
   };
 }
 

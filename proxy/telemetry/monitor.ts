@@ -111,6 +111,8 @@ export class Monitor implements Watcher {
   };
 
   readonly completed = (event: Completed): void => {
+    for (const name of event.canaries ?? [])
+      this.#find(event, "canary", "high", name, `was given the canary row ${name}`);
     const running = this.#running.get(event.decisionId);
     if (running === undefined) return;
     this.#running.delete(event.decisionId);
@@ -200,6 +202,9 @@ export class Monitor implements Watcher {
       if (relation === undefined) continue;
       const table = relationKey(relation.schema, relation.name);
       if (canaries.tables.has(table)) this.#find(event, "canary", "high", table, `touched the canary ${table}`);
+    }
+    for (const { name, text } of canaries.rows) {
+      if (event.sql.text.includes(text)) this.#find(event, "canary", "high", name, `asked for the canary row ${name}`);
     }
     if (canaries.columns.size === 0) return;
     for (const { relation, column } of [...event.sql.columnsRead, ...event.sql.columnsWritten]) {

@@ -30,6 +30,8 @@ export type Completed = {
   readonly rows: number;
   readonly bytes: number;
   readonly durationUs: number;
+  /** Names of canary rows that went to the client; left out: none. */
+  readonly canaries?: readonly string[];
 };
 
 export type Watcher = {
