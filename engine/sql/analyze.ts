@@ -94,6 +94,7 @@ function analyzeOne(
     ...(parameters.length === 0 ? {} : { parameters }),
     isRowReturning: bound.isRowReturning,
     isEmpty: false,
+    ...(start === 0 ? {} : { start: [...slice(0, start)].length }),
   };
 }
 

@@ -68,6 +68,8 @@ export type AnalyzedStatement = {
   /** The statement produces rows (SELECT, RETURNING, SHOW, EXPLAIN, FETCH …) that a row limit can be put on. */
   readonly isRowReturning: boolean;
   readonly isEmpty: boolean;
+  /** Characters of the client's text before the statement's own, `facts.text`. Absent: none. */
+  readonly start?: number;
 };
 
 /** How the answers of a statement that counts what it changes become those of the client's own (limit-changes.ts). */

@@ -69,6 +69,7 @@ export class UpstreamSide {
       run.rows += rows;
       run.bytes += bytes.length;
       run.capture?.rows.add(bytes, rows);
+      run.scan?.add(bytes);
     }
     this.#out.add(bytes);
     return undefined;
@@ -401,10 +402,12 @@ export class UpstreamSide {
   #about(head: Answer | undefined): About {
     const { hasProtectedWrite } = this.#state;
     if (head?.kind === "parse") {
-      return { statement: head.prepared.statement, rewritten: head.prepared.sent, hasProtectedWrite };
+      const { statement, sent } = head.prepared;
+      return { statement, rewritten: sent, hasProtectedWrite, charactersBefore: undefined };
     }
     const release = head && releaseOf(head);
-    return { statement: release?.statement, rewritten: release?.rewritten, hasProtectedWrite };
+    const charactersBefore = head?.kind === "query" && head.at > 0 ? () => charactersBeforeRun(head) : undefined;
+    return { statement: release?.statement, rewritten: release?.rewritten, hasProtectedWrite, charactersBefore };
   }
 
   #parameterStatus(frame: Buffer): UpstreamFault | undefined {
@@ -432,6 +435,7 @@ export class UpstreamSide {
       durationUs: stopwatchUs() - run.startedUs,
       ...(outcome === "cancelled" && this.#cancelledBy !== undefined ? { cancelledBy: this.#cancelledBy } : undefined),
       ...(run.overLimit === undefined ? undefined : { overLimit: run.overLimit }),
+      ...(run.scan === undefined || run.scan.found.size === 0 ? undefined : { canaries: [...run.scan.found] }),
       ...(run.capture === undefined ? undefined : this.#resultOf(run)),
     });
   }
@@ -458,6 +462,10 @@ const outcomeOf = (code: string | undefined): Completion["outcome"] =>
 function runOf(answer: Answer): Run | undefined {
   return answer.kind === "execute" || answer.kind === "bind" ? answer.run : undefined;
 }
+
+/** The texts of a Query are sent as one, see simple-query.ts. */
+const charactersBeforeRun = ({ runs, at }: Answer & { readonly kind: "query" }): number =>
+  runs.slice(0, at).reduce((sum, { release }) => sum + [...release.rewritten.text].length + ";\n".length, 0);
 
 function releaseOf(answer: Answer): Release | undefined {
   return answer.kind === "query" ? answer.runs[answer.at]?.release : runOf(answer)?.release;
