@@ -16,12 +16,17 @@ export type IdentityParts = {
 /** @throws GatewayError `config-unreadable` */
 export function openIdentity(config: GatewayConfig, clock: Clock, log: Log): IdentityParts {
   const revocation = openRevocation(config.identity, clock, log);
-  const { issuers, audiences } = config.identity;
+  const { issuers } = config.identity;
+  // The address of an MCP server is what its tokens are for (RFC 8707), where nothing else is said.
+  const resources = config.http.flatMap((connection): (readonly [string, string])[] =>
+    connection.kind === "mcp" && connection.resource !== undefined ? [[connection.name, connection.resource]] : [],
+  );
+  const audiences = new Map([...resources, ...(config.identity.audiences ?? [])]);
   return {
     verify: createVerifyToken({
       issuers,
       revocation,
-      ...(audiences === undefined ? {} : { audiences }),
+      audiences,
       clock,
       log,
     }),

@@ -35,19 +35,23 @@ export type McpParts = {
 
 export function mcpBehaviour(connection: McpConnectionConfig, parts: McpParts): RouteBehaviour {
   const book = toolBook(connection, parts);
+  const { name, scopes } = connection;
+  const resource = { name, url: connection.resource, issuers: parts.issuers, scopes };
   return {
     handler: createMcpHandler({
       target: connection.endpoint,
       mediator: mcpMediator(connection, parts, book),
       sessions: createMcpSessions(parts.clock, parts.mcpLedger, (name) => book.get(name)?.tool),
       origins: new Set(connection.origins),
+      resource: connection.resource,
+      scopes: connection.scopes,
       clock: parts.clock,
       log: parts.log,
     }),
     tokenHeaders: [],
     sessionHeaders: ["x-claude-code-session-id"],
-    open: (request) => resourceMetadata(request, connection.name, parts.issuers),
-    challenge: challengeOf,
+    open: (request) => resourceMetadata(resource, request),
+    challenge: (request) => challengeOf(resource, request),
   };
 }
 

@@ -233,6 +233,8 @@ class Front implements HttpFront {
     const raw = rawRequestOf(request, target);
     const read = readRequest(raw, { tokenHeaders: this.#tokenHeaders });
     if (!read.ok) return (await this.#refuseKnown(raw, client, read.error)) ?? refuse(read.error);
+    const metadata = this.#metadata(request, read.value);
+    if (metadata !== undefined) return err({ code: "open", answer: metadata });
     const route =
       statusPath(read.value.target.segments) === undefined ? pickRoute(routes, read.value.target) : routes[0];
     if (route === undefined) return refuse(httpFault("route-unknown"));
@@ -260,6 +262,20 @@ class Front implements HttpFront {
       return refuse({ status, code, message, help: tokenHelp(code) }, route, challengeOf("invalid_token", extra));
     }
     return ok({ route, read: read.value, who: verified.value, open });
+  }
+
+  /** Of a route with a path, between host and path: RFC 9728, section 3.1. */
+  #metadata(request: Incoming, read: ReadRequest): HttpAnswer | undefined {
+    const [wellKnown, name, ...segments] = read.target.segments;
+    if (wellKnown !== ".well-known" || name !== "oauth-protected-resource" || segments.length === 0) return undefined;
+    const route = pickRoute(this.#options.routes, { ...read.target, segments });
+    if (route === undefined || route.prefix.length !== segments.length) return undefined;
+    return route.open?.({
+      method: read.method,
+      path: `/${wellKnown}/${name}`,
+      origin: `${this.#options.tls === undefined ? "http" : "https"}://${originHost(request, read)}`,
+      prefix: `/${segments.join("/")}`,
+    });
   }
 
   /** Of somebody who shows a good token it is on record who sent it; of others it is logged, or anybody could fill the recording. */

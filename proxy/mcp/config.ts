@@ -3,6 +3,7 @@ import type { ConfigReader, Path } from "../config-reader.ts";
 import { keysIn } from "../config-schema.ts";
 import { buildHttpBase, type HttpConnectionBase, httpConnectionKeys, maskKeyOf } from "../http/config.ts";
 import { z } from "../schema.ts";
+import type { McpScopes } from "./scopes.ts";
 import type { SqlArgument } from "./sql-arguments.ts";
 
 /** What the treatment of a server's messages depends on, whatever the transport. */
@@ -24,6 +25,9 @@ export type McpConnectionConfig = HttpConnectionBase &
     readonly endpoint: string;
     /** Origins of browser pages that may ask. */
     readonly origins: readonly string[];
+    /** The address that clients know: tokens are for it alone. */
+    readonly resource: string | undefined;
+    readonly scopes: McpScopes;
   };
 
 const toolsSchema = z.strictObject({
@@ -36,6 +40,19 @@ const sqlSchema = z.strictObject({
   tool: z.string().min(1),
   argument: z.string().regex(/^[^.\s]+(?:\.[^.\s]+)*$/, "write an argument like `query` or `options.query`"),
   connection: z.string().min(1),
+});
+
+/** RFC 6749, section 3.3. */
+const scopeName = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/, "a scope has no spaces or quotes");
+
+const scopesSchema = z.strictObject({
+  required: z.array(scopeName).default([]),
+  tools: z
+    .record(
+      z.string().regex(/^[A-Za-z0-9_.:/@*-]{1,128}$/, "write a tool's name, `*` for any part"),
+      z.array(scopeName),
+    )
+    .default({}),
 });
 
 const mcpKeys = {
@@ -52,6 +69,8 @@ export const mcpConnectionSchema = z.strictObject({
   ...mcpKeys,
   kind: z.literal("mcp"),
   origins: z.array(z.string()).default([]),
+  resource: z.url({ protocol: /^https?$/ }).optional(),
+  scopes: scopesSchema.prefault({}),
 });
 
 /** A server that `gw mcp run` starts: it has no address. */
@@ -87,6 +106,7 @@ export const mcpConfigKeys: readonly string[] = [
   ...keysIn(mcpConnectionSchema),
   ...keysIn(toolsSchema),
   ...keysIn(sqlSchema),
+  ...keysIn(scopesSchema),
 ];
 
 /** `folder`: where the gateway keeps its own files. */
@@ -99,6 +119,13 @@ export function buildMcpConnection(
   const base = buildHttpBase(parsed, path, at);
   const { basePath } = base.upstream;
   const cut = basePath.lastIndexOf("/");
+  const tools = Object.entries(parsed.scopes.tools).map(([pattern, scopes]) => ({ pattern, scopes }));
+  if (parsed.resource === undefined && parsed.scopes.required.length + tools.length > 0) {
+    at.complain(
+      [...path, "scopes"],
+      "scopes need `resource`, the address that clients know: it leads them to a better token",
+    );
+  }
   return {
     ...base,
     ...buildTreatment(parsed, at, folder, base.maskKey),
@@ -107,6 +134,8 @@ export function buildMcpConnection(
     upstream: { ...base.upstream, basePath: cut < 0 ? "" : basePath.slice(0, cut) },
     endpoint: cut < 0 ? "/" : basePath.slice(cut),
     origins: parsed.origins,
+    resource: parsed.resource,
+    scopes: { required: parsed.scopes.required, tools },
   };
 }
 

@@ -6,6 +6,7 @@ import type { Json } from "../../engine/lib/json.ts";
 import { field, isObject, type JsonObject, readJson, textField } from "../../engine/lib/read-json.ts";
 import { err, ok, type Result } from "../../engine/lib/result.ts";
 import { limits } from "../../engine/limits.ts";
+import type { McpFault } from "../../engine/mcp/facts.ts";
 import {
   type RpcMessage,
   type RpcRequest,
@@ -20,6 +21,8 @@ import type { Clock, Log } from "../deps.ts";
 import { causeCode } from "../errors.ts";
 import type { HttpAnswer, HttpExchange, ResponseSink, UpstreamResponse } from "../http/exchange.ts";
 import type { AskForTools, Judged, Mediator, Peer } from "./mediator.ts";
+import { scopeChallenge } from "./metadata.ts";
+import { type McpScopes, missingScopes } from "./scopes.ts";
 import { type McpSessions, newState, ownerOf } from "./sessions.ts";
 import type { Asked, McpState } from "./state.ts";
 
@@ -30,6 +33,9 @@ export type McpEndpoint = {
   readonly sessions: McpSessions;
   /** Origins of browsers that may ask: DNS rebinding reaches a gateway on a loopback address. */
   readonly origins: ReadonlySet<string>;
+  /** The address that clients know; scopes need one. */
+  readonly resource: string | undefined;
+  readonly scopes: McpScopes;
   readonly clock: Clock;
   readonly log: Log;
 };
@@ -118,8 +124,23 @@ class PostExchange {
     const found = this.#findState(message);
     if (found === "gone") return exchange.answer(failed(404, id, rpcCodes.invalidRequest, "there is no such session"));
     const conversation = new Conversation(this.#endpoint, exchange, found.state, found.sessionId, version.value);
+    const lacking = this.#lacking(message);
+    if (lacking !== undefined) {
+      if (message.kind === "request" || message.kind === "notification") {
+        this.#endpoint.mediator.refuse(conversation.peer, message, scopeMissing);
+      }
+      const refused = failed(403, id, rpcCodes.refused, `${scopeMissing.message}: \`${lacking.scopes.join(" ")}\``);
+      return exchange.answer({ ...refused, headers: [...refused.headers, ["www-authenticate", lacking.challenge]] });
+    }
     const judged = await this.#endpoint.mediator.judge(conversation.peer, message, conversation.askForTools(message));
     await this.#act(conversation, message, judged);
+  }
+
+  #lacking(message: RpcMessage): { readonly scopes: readonly string[]; readonly challenge: string } | undefined {
+    const { resource, scopes } = this.#endpoint;
+    if (resource === undefined) return undefined;
+    const missing = missingScopes(scopes, this.#exchange.session.identity, message);
+    return missing && { scopes: missing, challenge: scopeChallenge(resource, missing) };
   }
 
   /** Without a session id a request stands for itself: `initialize`, 2026-07-28, and servers that keep no sessions. */
@@ -202,6 +223,12 @@ class PostExchange {
     }
   }
 }
+
+const scopeMissing: McpFault = {
+  code: "mcp-scope-missing",
+  message: "the token lacks a scope that this request needs",
+  help: "ask the identity provider for a token with it",
+};
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, " ");
 
@@ -510,6 +537,12 @@ async function listen(endpoint: McpEndpoint, exchange: HttpExchange): Promise<vo
   if (found === "gone")
     return exchange.answer(failed(404, undefined, rpcCodes.invalidRequest, "there is no such session"));
   const { id, state } = found;
+  const missing = endpoint.resource && missingScopes(endpoint.scopes, exchange.session.identity, undefined);
+  if (endpoint.resource !== undefined && Array.isArray(missing)) {
+    const refused = failed(403, undefined, rpcCodes.refused, scopeMissing.message);
+    const challenge = scopeChallenge(endpoint.resource, missing);
+    return exchange.answer({ ...refused, headers: [...refused.headers, ["www-authenticate", challenge]] });
+  }
   const wrapped = headerOf(exchange, "last-event-id");
   const lastEventId = wrapped === undefined ? undefined : endpoint.sessions.unwrapEventId(id, wrapped);
   if (wrapped !== undefined && lastEventId === undefined) {

@@ -92,6 +92,8 @@ export type Mediator = {
   readonly passDown: (peer: Peer, message: RpcMessage, origin: Asked | undefined) => Down;
   /** A stream of the server's own. @returns how to end it; or that it is refused */
   readonly openStream: (peer: Peer) => { readonly end: () => void } | "refused";
+  /** A refusal of the transport's own, on record. */
+  readonly refuse: (peer: Peer, message: RpcRequest | RpcNotification, fault: McpFault) => void;
   /** The server ended the exchange without an answer. */
   readonly lost: (peer: Peer, asked: Asked, code: string, message: string) => RpcMessage;
 };
@@ -754,6 +756,10 @@ export function createMediator(connection: McpConnection): Mediator {
         default:
           return message satisfies never;
       }
+    },
+    refuse: (peer, message, fault) => {
+      const action = readAction(message, server);
+      refuseFault(peer, message, fault, action.ok ? subjectOf(action.value, peer) : undefined);
     },
     openStream: (peer) => {
       const verdict = peer.gate.decide(
