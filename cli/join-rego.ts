@@ -128,7 +128,7 @@ async function loadBundle(
 }
 
 async function startBundle(
-  { module, data, hash, revision }: RegoBundle,
+  { module, data, hash, revision, namesEstimatedRows }: RegoBundle,
   { entrypoint: wanted, deadlineMs }: Pick<RegoConfig, "entrypoint" | "deadlineMs">,
   digest: string,
   log: Log,
@@ -150,7 +150,7 @@ async function startBundle(
         timeZone,
         entrypoint,
         evaluate,
-        needs: noNeeds,
+        needs: { ...noNeeds, estimatedRows: namesEstimatedRows },
         tags: () => undefined,
         limits,
       }),

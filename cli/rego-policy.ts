@@ -41,7 +41,7 @@ const regoSet = ({ bundle, evaluator }: LoadedRego): PolicySet =>
     timeZone: "UTC",
     entrypoint: evaluator.entrypoint,
     evaluate: (input, nowMs) => evaluator.evaluate(input, nowMs),
-    needs: noNeeds,
+    needs: { ...noNeeds, estimatedRows: bundle.namesEstimatedRows },
     tags: () => undefined,
     limits,
     isOpen: ({ why }) => why.startsWith(leftOpen),

@@ -240,6 +240,12 @@ export const checkCodes = {
     "deny x on sql when sql.verb == updte",
     "deny x on sql when sql.verb == update",
   ),
+  E0226: row(
+    "an estimate that the client would read",
+    "Rules decide by the planner's estimate; it comes from statistics over hidden rows too, so reasons and filters don't tell it.",
+    'deny x on sql when (sql.estimated_rows ?? 0) > 5 because "{sql.estimated_rows ?? 0} rows are too many"',
+    'deny x on sql when (sql.estimated_rows ?? 0) > 5 because "narrow it down with a WHERE"',
+  ),
   E0301: row(
     "an unknown mask",
     "Masks are partial, bucket, round, card, phone, fields, hash, tokenize, redact and nullify.",

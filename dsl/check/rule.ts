@@ -34,6 +34,7 @@ import {
   routeParams,
   type ScopeContext,
 } from "./scope.ts";
+import { reportShownEstimate } from "./shown-estimate.ts";
 import { checkTranslatable, reportSilent } from "./where.ts";
 
 const annotations = ["title", "severity", "owner", "controls", "mode", "ends", "allow_missing", "description"];
@@ -66,6 +67,7 @@ export function checkRule(base: Env, symbol: Declared<RuleDecl>, isShadowPackage
   const needsTable = body.env.requires.has("table");
   const scope = written.protocol === "sql" ? { ...written, needsTable: needsTable || overTables } : written;
   const because = decl.because && checkText(body.env, decl.because);
+  reportShownEstimate(outer, decl, body.clauses, payload, because);
   const { severity, mode, endsSession } = checkAnnotations(outer, decl.annotations, decl.head.effect);
   const cost = checkCost(outer, decl, body.clauses, payload);
   if (!payload || countErrors(base) > errorsBefore) return undefined;

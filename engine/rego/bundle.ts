@@ -18,6 +18,8 @@ export type RegoBundle = {
   readonly entrypoints: readonly string[];
   /** `sha256:` and 64 hex digits over module and data. */
   readonly hash: string;
+  /** The module holds the name of the fact: somebody may look at it. */
+  readonly namesEstimatedRows: boolean;
   /** Everything else in the archive: catalog snapshots, tests, sources. */
   readonly files: ArchiveFiles;
 };
@@ -61,6 +63,9 @@ export function readRegoFiles(files: ArchiveFiles, limits: Limits): Result<RegoB
     revision: manifest.value.revision,
     entrypoints: manifest.value.entrypoints,
     hash: `sha256:${digest.digest("hex")}`,
+    namesEstimatedRows: Buffer.from(moduleBytes.buffer, moduleBytes.byteOffset, moduleBytes.length).includes(
+      "estimated_rows",
+    ),
     files,
   });
 }

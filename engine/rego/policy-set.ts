@@ -70,9 +70,15 @@ function decide(source: RegoPolicySource, packageName: string, request: PolicyRe
   const { decision, tolerates } = answer.value;
   if (decision.effect === "deny") return ok(decision);
   // In Rego a missing fact makes a `deny` rule silently not fire: a permission that may rest on one is none.
-  const gap = input.unknown.find((u) => !u.isGiven && !tolerates.has(u.fact) && source.isOpen?.(u) !== true);
+  const gap = input.unknown.find(
+    (u) => !u.isGiven && !tolerates.has(u.fact) && !isLater(u, request) && source.isOpen?.(u) !== true,
+  );
   return gap ? err(faultOfGap(gap)) : ok(decision);
 }
+
+/** Asked is whether some number of rows could pass: what runs is decided with the planner's word. */
+const isLater = ({ fact }: UnknownFact, request: PolicyRequest): boolean =>
+  request.isProbe === true && fact === "sql.estimated_rows";
 
 const faultOfGap = ({ fact, of, why }: UnknownFact): RegoFault => ({
   code: "rego-fact-unknown",

@@ -129,7 +129,7 @@ export function loadInProcess(
     timeZone: "UTC",
     entrypoint: evaluator.value.entrypoint,
     evaluate: (input, now) => evaluator.value.evaluate(input, now),
-    needs: noNeeds,
+    needs: { ...noNeeds, estimatedRows: bundle.value.namesEstimatedRows },
     tags: () => undefined,
     limits,
   });
