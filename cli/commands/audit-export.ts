@@ -29,7 +29,7 @@ export function registerExport(audit: Command, { terminal }: CommandContext): vo
     });
 }
 
-type Start = Pick<DecisionRow, "connection" | "protocol" | "principal">;
+type Start = Pick<DecisionRow, "connection" | "protocol" | "principal" | "client">;
 const unknownStart: Start = { connection: "", protocol: "", principal: { sub: "unknown", kind: "unknown" } };
 
 async function* decisionRows(directory: string): AsyncGenerator<DecisionRow> {
@@ -39,8 +39,8 @@ async function* decisionRows(directory: string): AsyncGenerator<DecisionRow> {
       const oldest = starts.keys().next().value;
       if (starts.size >= sessionsMax && oldest !== undefined) starts.delete(oldest);
       const { sub, kind } = event.principal;
-      const { connection, protocol } = event;
-      starts.set(event.session, { connection, protocol, principal: { sub, kind } });
+      const { connection, protocol, client } = event;
+      starts.set(event.session, { connection, protocol, client, principal: { sub, kind } });
     } else if (event.type === "session-end") {
       starts.delete(event.session);
     } else if (event.type === "statement") {

@@ -1,4 +1,5 @@
 // one decision -> an entry of OPA's decision log, or an event of OCSF. Ids, names and numbers; no text of statements.
+import { isIP } from "node:net";
 import type { Json } from "../../engine/lib/json.ts";
 
 /** What both formats are made of, live or from the recording. */
@@ -8,6 +9,8 @@ export type DecisionRow = {
   readonly session: string;
   readonly connection: string;
   readonly protocol: string;
+  /** Address; left out where nobody recorded it. */
+  readonly client?: string;
   readonly principal: { readonly sub: string; readonly kind: string };
   /** `select public.orders`, `GET /v1/users`. */
   readonly accesses: readonly string[];
@@ -74,8 +77,9 @@ const isObject = (value: Json | undefined): value is JsonObject =>
 export function ocsfEvent(row: DecisionRow, node: string): JsonObject {
   const isSql = row.protocol === "postgres" || row.protocol === "sql";
   const classUid = isSql ? 6005 : 6003;
-  const activity = isSql ? datastoreActivity(row.accesses[0]) : 99;
+  const activity = isSql ? datastoreActivity(row.accesses[0]) : apiActivity(row.accesses[0]);
   const isAllowed = row.effect === "allow";
+  const isHeld = row.effect === "approval";
   return {
     category_uid: 6,
     class_uid: classUid,
@@ -83,9 +87,11 @@ export function ocsfEvent(row: DecisionRow, node: string): JsonObject {
     type_uid: classUid * 100 + activity,
     time: row.atMs,
     severity_id: isAllowed ? 1 : 2,
-    status_id: isAllowed ? 1 : row.effect === "approval" ? 99 : 2,
-    action_id: isAllowed ? 1 : row.effect === "approval" ? 99 : 2,
-    ...(row.effect === "approval" ? { action: "held for approval", status: "held for approval" } : {}),
+    status_id: isAllowed ? 1 : isHeld ? 99 : 2,
+    // An action is allowed, denied or unknown; what is held is neither yet, and its disposition says so.
+    action_id: isAllowed ? 1 : isHeld ? 0 : 2,
+    disposition_id: isAllowed ? 1 : isHeld ? 99 : 2,
+    ...(isHeld ? { disposition: "held for approval", status: "held for approval" } : {}),
     metadata: {
       version: "1.3.0",
       uid: row.decisionId,
@@ -94,13 +100,50 @@ export function ocsfEvent(row: DecisionRow, node: string): JsonObject {
       product: { name: "Gatewright", vendor_name: "Gatewright" },
       log_provider: node,
     },
-    actor: { user: { name: row.principal.sub, type: row.principal.kind, type_id: 99 }, session: { uid: row.session } },
+    actor: { user: userOf(row.principal), session: { uid: row.session } },
+    src_endpoint: isAddress(row.client)
+      ? { ip: row.client }
+      : { name: row.client === undefined || row.client === "" ? "unknown" : row.client },
     ...(isSql
-      ? { database: { name: row.connection, type_id: 1 } }
-      : { api: { operation: row.accesses[0] ?? "", service: { name: row.connection } } }),
-    policy: { uid: row.policyHash, version: row.revision, name: row.rules.join(", ") },
+      ? { database: { name: row.connection === "" ? "unknown" : row.connection, type_id: 1 } }
+      : {
+          api: {
+            operation: row.accesses[0] ?? "unknown",
+            service: { name: row.connection === "" ? "unknown" : row.connection },
+          },
+        }),
+    policy: {
+      uid: row.policyHash,
+      ...(row.revision === "" ? {} : { version: row.revision }),
+      ...(row.rules.length === 0 ? {} : { name: row.rules.join(", ") }),
+    },
     unmapped: { accesses: [...row.accesses], fingerprint: row.fingerprint ?? null, effect: row.effect },
   };
+}
+
+const isAddress = (client: string | undefined): client is string => client !== undefined && isIP(client) !== 0;
+
+/** People are users; agents and services have no word of their own in 1.3. */
+const userOf = ({ sub, kind }: DecisionRow["principal"]): JsonObject =>
+  kind === "human" ? { name: sub, type_id: 1 } : { name: sub, type: kind, type_id: 99 };
+
+/** Create 1, Read 2, Update 3, Delete 4, Other 99: an HTTP method says which, a tool or a model doesn't. */
+function apiActivity(access: string | undefined): number {
+  switch (access?.split(" ", 1)[0]) {
+    case "POST":
+      return 1;
+    case "GET":
+    case "HEAD":
+    case "resources/read":
+      return 2;
+    case "PUT":
+    case "PATCH":
+      return 3;
+    case "DELETE":
+      return 4;
+    default:
+      return 99;
+  }
 }
 
 /** Read 1, Update 2, Query 4, Write 5, Create 6, Delete 7, Other 99. */

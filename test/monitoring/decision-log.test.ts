@@ -10,6 +10,7 @@ import { main } from "../../cli/main.ts";
 import { ocsfEvent } from "../../proxy/telemetry/decision-entry.ts";
 import { eventually } from "../support/eventually.ts";
 import { refusalOf, startTestGateway } from "../support/gateway.ts";
+import { ocsfFaults } from "../support/ocsf-schema.ts";
 import { captured } from "../support/terminal.ts";
 
 const setting = {
@@ -107,6 +108,7 @@ test("decisions go to a file in OPA's form, with fields masked and named", async
       .map((line): object => JSON.parse(line));
     assert.equal(lines.length, 2);
     assert.ok(lines.every((line) => id in line));
+    if (format === "ocsf") assert.deepEqual(lines.flatMap(ocsfFaults), []);
     assert.doesNotMatch(terminal.stdout(), /secret-literal/);
     assert.match(terminal.stdout(), /"ana"/);
   }
