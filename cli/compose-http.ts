@@ -8,7 +8,7 @@ import { causeCode, GatewayError } from "../proxy/errors.ts";
 import { timeFactsOf } from "../proxy/gate/time-facts.ts";
 import type { TrafficGate } from "../proxy/gate/traffic.ts";
 import { createTrafficGate, type TrafficGateDeps } from "../proxy/gate/traffic-gate.ts";
-import type { Address, ClientTls, TrafficConnectionConfig } from "../proxy/gateway-config.ts";
+import type { Address, ClientTls, Durability, TrafficConnectionConfig } from "../proxy/gateway-config.ts";
 import { createApiHandler } from "../proxy/http/api.ts";
 import { upgradeApi } from "../proxy/http/api-upgrade.ts";
 import type { HttpConnectionBase, HttpConnectionConfig } from "../proxy/http/config.ts";
@@ -26,6 +26,7 @@ export type HttpParts = Omit<TrafficGateDeps, "connection" | "timeFacts" | "appr
   McpParts & {
     readonly approvals: ApprovalDesk;
     readonly verify: VerifyToken;
+    readonly durability: Durability;
     readonly clock: Clock;
     readonly newId: NewId;
     readonly log: Log;
@@ -108,12 +109,15 @@ async function routeOf(
   upstream: HttpUpstream,
   parts: HttpParts,
 ): Promise<HttpRoute> {
-  return { ...(await behaviourOf(connection, parts)), ...placeOf(connection), gate, upstream };
+  return { ...(await behaviourOf(connection, parts)), ...placeOf(connection, parts.durability), gate, upstream };
 }
 
-function placeOf(connection: HttpConnectionBase): Omit<HttpRoute, keyof RouteBehaviour | "gate" | "upstream"> {
+function placeOf(
+  connection: HttpConnectionBase,
+  durability: Durability,
+): Omit<HttpRoute, keyof RouteBehaviour | "gate" | "upstream"> {
   const { name, hosts, prefix, env, tags, bodyBytesMax, isCaseInsensitive, passCookies } = connection;
-  const facts = { name, env, tags: new Set(tags) };
+  const facts = { name, env, tags: new Set(tags), durability };
   return { name, hosts, prefix, connection: facts, bodyBytesMax, isCaseInsensitive, passCookies };
 }
 

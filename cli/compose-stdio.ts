@@ -53,7 +53,12 @@ export async function runStdioServer(config: GatewayConfig, run: StdioRun): Prom
     const session: TrafficSession = {
       id: newId("ses"),
       identity: who.value.identity,
-      connection: { name: connection.name, env: connection.env, tags: new Set(connection.tags) },
+      connection: {
+        name: connection.name,
+        env: connection.env,
+        tags: new Set(connection.tags),
+        durability: config.recording.durability,
+      },
       startedAtMs: clock.nowMs(),
       purpose: who.value.purpose,
       application: run.agent === undefined ? undefined : `agent/${run.agent}`,

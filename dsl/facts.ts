@@ -11,6 +11,7 @@ export type ReadFact = (c: EvaluationContext) => Value;
 export const notHere = new Unknown("this request has no such data");
 const noBound = new Unknown("the length of the input says nothing about its tokens");
 const noDecision = new Unknown("there is no decision yet");
+const noDurability = new Unknown("nothing says how durable the recording is");
 const notMonitored = new Unknown("the gateway doesn't monitor this");
 const noTable = new Unknown("this access has no table");
 
@@ -55,6 +56,7 @@ export const factReaders: Readonly<Record<string, Readonly<Record<string, ReadFa
     name: ({ request }) => request.connection.name,
     env: ({ request }) => request.connection.env,
     tags: ({ request }) => request.connection.tags,
+    durability: ({ request }) => request.connection.durability ?? noDurability,
   },
   session: {
     id: ({ request }) => request.session.id,

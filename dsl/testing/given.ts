@@ -89,6 +89,7 @@ export function prepare(
       name,
       env: field(roots.get("connection"), "connection", "env", textOf),
       tags: field(roots.get("connection"), "connection", "tags", setOf),
+      durability: field(roots.get("connection"), "connection", "durability", textOf),
     },
     // A test is a fresh world: what it does not count has not happened.
     counter: (counter: string): Fact<number> => counters.get(counter) ?? 0,
@@ -178,6 +179,7 @@ function actionsOf(
             toolUse: isTool ? name : undefined,
             ...(llm.tool_input === undefined ? {} : { toolInput: asJson(llm.tool_input) }),
             inputTokens: field(llm, "llm", "input_tokens", numberOf),
+            inputTokensBound: field(llm, "llm", "input_tokens_bound", numberOf),
             maxTokens: numberOf(llm.max_tokens),
           },
         },

@@ -43,6 +43,10 @@ export const factSchema: Readonly<Record<string, FactRoot>> = {
       name: { type: "string", doc: "Name of the connection in the gateway's configuration." },
       env: { type: "string", doc: "Environment that the configuration gives the connection, such as prod." },
       tags: { type: "set<string>", doc: "Tags that the configuration gives the connection." },
+      durability: {
+        type: "string",
+        doc: "What is certain of a record before a statement runs: sync (on disk), batched (with the system) or async (queued).",
+      },
     },
   },
   session: {

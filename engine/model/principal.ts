@@ -29,6 +29,8 @@ export type ConnectionFacts = {
   readonly name: string;
   readonly env: Fact<string>;
   readonly tags: Fact<ReadonlySet<string>>;
+  /** How durable a record is before what it announces goes on: `sync`, `batched` or `async`. Absent outside of a gateway. */
+  readonly durability?: Fact<string>;
 };
 
 export type Weekday = "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun";

@@ -54,6 +54,7 @@ export function inputOf(request: PolicyRequest, needs: PolicyNeeds): RegoInput {
       name: connection.name,
       ...writer.fact("connection.env", connection.env),
       ...writer.set("connection.tags", connection.tags),
+      ...(connection.durability === undefined ? {} : writer.fact("connection.durability", connection.durability)),
     },
     session: {
       ...writer.fact("session.id", session.id),

@@ -58,6 +58,8 @@ export type TestGatewayOptions = {
   readonly log?: Log;
   /** Runs before anything starts, with the test's folder. */
   readonly prepare?: (folder: string) => void;
+  /** Keys of `recording` besides its directory. */
+  readonly recordingKeys?: string;
 };
 
 /** Database, issuer, policies and gw.yaml, without a gateway: for tests that start `gw` as a process. */
@@ -79,7 +81,7 @@ export async function prepareGateway(options: TestGatewayOptions): Promise<Prepa
     configPath,
     `
 policies: { path: policies }
-recording: { directory: recording }
+recording: { directory: recording${options.recordingKeys === undefined ? "" : `, ${options.recordingKeys}`} }
 admin:
   ${options.admin ?? "listen: 127.0.0.1:0"}
 identity:
