@@ -3,8 +3,9 @@ import type { JsonPath } from "../lib/json-path.ts";
 import { limits } from "../limits.ts";
 import { joinMasks, type Mask } from "../model/mask.ts";
 import { Counted, type CountLimit, type Transformer, unreadable } from "./content-fault.ts";
+import { maskNestedText } from "./json-stream.ts";
 import { maskString } from "./mask-value.ts";
-import { type ContentMasks, maskText, type PathMask } from "./masker.ts";
+import type { ContentMasks, PathMask } from "./masker.ts";
 
 export type CsvOptions = {
   readonly masks: ContentMasks;
@@ -123,20 +124,24 @@ export class CsvTransformer implements Transformer {
     const columns = this.#columns;
     if (columns === undefined) {
       this.#columns = this.#readHeader(cells);
-      return cells.map((cell) => this.#write(maskText(cell, masks))).join(separator) + lineEnd;
+      return cells.map((cell) => this.#write(maskNestedText(cell, masks, 0))).join(separator) + lineEnd;
     }
     this.#counted.add();
     if (columns.length !== cells.length && masks.paths.length > 0)
       throw unreadable("CSV whose records differ in length");
     const shown = cells.map((cell, i) => {
       const mask = columns[i];
-      return this.#write(mask === undefined ? maskText(cell, masks) : maskCell(cell, mask, masks));
+      return this.#write(mask === undefined ? maskNestedText(cell, masks, 0) : maskCell(cell, mask, masks));
     });
     return shown.join(separator) + lineEnd;
   }
 
   #readHeader(names: readonly string[]): readonly (Mask | undefined)[] {
     const { paths } = this.#options.masks;
+    // Separated otherwise than its type says, several columns would have one name.
+    if (paths.length > 0 && names.some((name) => otherSeparators.test(name.replaceAll(this.#options.separator, "")))) {
+      throw unreadable("CSV whose columns can't be told apart");
+    }
     const columns = names.map((name) =>
       joinMasks(paths.filter(({ path }) => namesColumn(path, name)).map(({ mask }) => mask)),
     );
@@ -150,11 +155,15 @@ export class CsvTransformer implements Transformer {
   }
 }
 
-/** Case and blanks of a header say nothing: a mask that might be meant holds. */
+const otherSeparators = /[;|\t]/;
+
+/** Case and blanks of a header say nothing, nor do the names of what a document was flattened from: a mask that might be meant holds. */
 function namesColumn(path: JsonPath, name: string): boolean {
   const last = path.at(-1);
   if (last === undefined || !("name" in last)) return true;
-  return last.name.toLowerCase() === name.trim().toLowerCase();
+  const wanted = last.name.toLowerCase();
+  const own = name.trim().toLowerCase();
+  return own === wanted || own.split(/[./]/).at(-1) === wanted;
 }
 
 const maskCell = (cell: string, mask: PathMask["mask"], { key }: ContentMasks): string =>

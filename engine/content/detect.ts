@@ -1,6 +1,7 @@
 // text -> where values of a kind stand in it. A text is looked at as a whole: callers cut it at lines or values.
 import type { TextKind } from "../model/text-kinds.ts";
 import { ibanLength, isIban } from "./ibans.ts";
+import { findNationalIds, nationalIds } from "./national-ids.ts";
 import { findPhones } from "./phone-numbers.ts";
 
 export type TextSpan = { readonly start: number; readonly end: number };
@@ -14,7 +15,24 @@ export const detectors: Readonly<Record<TextKind, (text: string) => readonly Tex
   phone: (text) => (/[+\uff0b]\s?[\d(]/.test(text) ? findPhones(text) : []),
   iban: findIbans,
   card: findCards,
-  ssn: (text) => matches(text, /(?<![\d-])(?!000|666|9\d\d)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\d-])/g),
+  ssn: findSsns,
+  national_id: (text) =>
+    [findSsns(text), ...Object.values(nationalIds).map((form) => findNationalIds(text, form))]
+      .flat()
+      .sort((a, b) => a.start - b.start || b.end - a.end)
+      .reduce(apart, []),
+  gb_nhs: (text) => findNationalIds(text, nationalIds.gb_nhs),
+  gb_nino: (text) => findNationalIds(text, nationalIds.gb_nino),
+  de_tax_id: (text) => findNationalIds(text, nationalIds.de_tax_id),
+  fr_nir: (text) => findNationalIds(text, nationalIds.fr_nir),
+  es_dni: (text) => findNationalIds(text, nationalIds.es_dni),
+  it_cf: (text) => findNationalIds(text, nationalIds.it_cf),
+  nl_bsn: (text) => findNationalIds(text, nationalIds.nl_bsn),
+  se_personnummer: (text) => findNationalIds(text, nationalIds.se_personnummer),
+  pl_pesel: (text) => findNationalIds(text, nationalIds.pl_pesel),
+  br_cpf: (text) => findNationalIds(text, nationalIds.br_cpf),
+  in_aadhaar: (text) => findNationalIds(text, nationalIds.in_aadhaar),
+  ca_sin: (text) => findNationalIds(text, nationalIds.ca_sin),
   ip: (text) => [...findIpv4(text), ...findIpv6(text)].sort((a, b) => a.start - b.start),
   jwt: (text) => (text.includes("eyJ") ? matches(text, /(?<![\w-])eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*/g) : []),
   api_key: (text) => (text.length < shortestKey ? [] : matches(text, apiKey)),
@@ -26,6 +44,18 @@ export const detectors: Readonly<Record<TextKind, (text: string) => readonly Tex
           /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|$)/g,
         ),
 };
+
+function findSsns(text: string): readonly TextSpan[] {
+  return matches(text, /(?<![\d-])(?!000|666|9\d\d)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\d-])/g);
+}
+
+/** What overlaps is one value. */
+function apart(spans: TextSpan[], span: TextSpan): TextSpan[] {
+  const last = spans.at(-1);
+  if (last === undefined || span.start >= last.end) spans.push(span);
+  else if (span.end > last.end) spans[spans.length - 1] = { start: last.start, end: span.end };
+  return spans;
+}
 
 /** Of the shortest pattern below. */
 const shortestKey = 15;

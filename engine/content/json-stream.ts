@@ -172,6 +172,9 @@ export class JsonTransformer implements Transformer {
     this.#endValue();
     if (place.mask !== undefined) return JSON.stringify(maskJsonValue(value, place.mask, this.#masks.key));
     if (typeof value !== "number" || !this.#looksAtText) return undefined;
+    // Its value has other digits than its spelling where that has an exponent or a fraction of zeros.
+    const plain = String(value);
+    if (plain !== raw && maskNumberText(plain, this.#masks) !== plain) return "0";
     const masked = maskNumberText(raw, this.#masks);
     return masked === raw ? undefined : masked;
   }

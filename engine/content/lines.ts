@@ -1,6 +1,7 @@
 // text, cut anywhere -> masked text: a line at a time, a private key as the one value that spans lines
 import { limits } from "../limits.ts";
 import { Counted, type CountLimit, type Transformer, unreadable } from "./content-fault.ts";
+import { maskNestedText } from "./json-stream.ts";
 import { type ContentMasks, maskText } from "./masker.ts";
 
 /** Lines with their ends (`\n`, `\r\n`); a `\r` alone is a character of its line. */
@@ -68,6 +69,8 @@ export class TextTransformer implements Transformer {
       this.#isInKey = true;
       return maskText(line, this.#masks);
     }
-    return maskText(line, this.#masks);
+    // A line may be JSON, whose escapes hide values.
+    const end = /\r?\n$/.exec(line)?.index ?? line.length;
+    return maskNestedText(line.slice(0, end), this.#masks, 0) + line.slice(end);
   }
 }

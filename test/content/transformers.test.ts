@@ -320,6 +320,41 @@ test("law: chunking doesn't matter, in any format", () => {
   );
 });
 
+test("a national identifier is found wherever the network cuts it", () => {
+  const formats: readonly (readonly [type: string, input: string, masked: string])[] = [
+    ["application/json", '{"a":["NHS 943 476 5919"],"n":1112223330}', '{"a":["NHS ***"],"n":1112223330}'],
+    ["application/x-ndjson", '{"n":111222333}\n["RSSMRA85T10A562S"]\n', '{"n":0}\n["***"]\n'],
+    ["text/csv", "id,x\r\n12345678Z,1\r\n", "id,x\r\n***,1\r\n"],
+    ["text/plain", "call 811218-9876\n46\u00a0\n", "call ***\n46\u00a0\n"],
+    ["text/event-stream", "data: CPF 111.444.777-35\n\n", "data: CPF ***\n\n"],
+  ];
+  for (const [type, input, masked] of formats) {
+    for (let cut = 0; cut <= input.length; cut += 1)
+      assert.equal(run(input, { type, masks: [text(redact, "national_id")], cuts: [cut] }), masked, `${type} ${cut}`);
+  }
+});
+
+test("JSON in cells and lines is read as JSON, and numbers by their value", () => {
+  const rows: readonly (readonly [type: string, input: string, masked: string])[] = [
+    ["text/csv", 'a\n"{""e"":""x\\u0040y.de""}"\n', 'a\n"{""e"":""***""}"\n'],
+    ["text/plain", '{"e":"x\\u0040y.de"}\r\nplain\n', '{"e":"***"}\r\nplain\n'],
+    ["text/event-stream", 'data: {"e":"x\\u0040y.de"}\n\n', 'data: {"e":"***"}\n\n'],
+  ];
+  for (const [type, input, masked] of rows) assert.equal(run(input, { type, masks: [text(redact, "email")] }), masked);
+  const card = { type: "application/json", masks: [text(redact, "card")] };
+  assert.equal(run("[4.111111111111111e15,4111111111111111.0,4111111111111112]", card), "[0,0,4111111111111112]");
+});
+
+test("CSV that is separated otherwise than it says is not read, and flattened names name their last part", () => {
+  const masks = [json(redact, "$..iban")];
+  const types = ["text/csv", "text/csv; header=present"];
+  for (const type of types) {
+    for (const head of ["a;iban", "a|iban", "a\tiban", '"a;iban",b', "iban,b;iban"])
+      assert.match(run(`${head}\n1,2\n`, { type, masks }), /^! answer-unreadable/, head);
+    assert.equal(run("owner.iban,x/iban,b\nDE1,DE2,3\n", { type, masks }), "owner.iban,x/iban,b\n***,***,3\n");
+  }
+});
+
 test("law: no value of a masked kind is left, wherever it stands", () => {
   fc.assert(
     fc.property(documents.value, cutsOf, (document, cuts) => {
