@@ -20,6 +20,8 @@ export type Catalog = {
   readonly types: ReadonlyMap<string, readonly CatalogType[]>;
   /** Operators outside pg_catalog, by symbol. Absent in a snapshot: none. */
   readonly operators?: ReadonlyMap<string, readonly CatalogOperator[]>;
+  /** Collations outside pg_catalog, by name. Absent in a snapshot: none. */
+  readonly collations?: ReadonlyMap<string, readonly CatalogCollation[]>;
   /** OIDs of types whose casts or comparisons run SQL or PL functions of the database's own. Absent in a snapshot: none. */
   readonly codeTypes?: ReadonlySet<number>;
 };
@@ -128,6 +130,13 @@ export type CatalogOperator = {
   readonly symbol: string;
   /** Its function is compiled code of an extension, not SQL or a procedural language. */
   readonly isNative: boolean;
+};
+
+export type CatalogCollation = {
+  readonly schema: string;
+  readonly name: string;
+  /** pg_catalog has one of that name too: it is found first. */
+  readonly isHidden: boolean;
 };
 
 /** Key of a relation in `Catalog.relations`. Injective: a part with a dot or quote is quoted. */

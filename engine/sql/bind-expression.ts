@@ -104,7 +104,7 @@ export function bindExpression(b: Binder, node: Node | undefined, at: Place): vo
   }
   if ("CollateClause" in node) {
     bindExpression(b, node.CollateClause.arg, at);
-    resolveCollation(node.CollateClause);
+    resolveCollation(b.sql, node.CollateClause);
     return;
   }
   if ("SortBy" in node) {
@@ -183,7 +183,7 @@ function bindFunctionCall(b: Binder, node: { FuncCall: FuncCall }, at: Place): v
   if (name === "set_config" || name === "current_setting") {
     const guarded = bindSettingFunction(b, f, name);
     if (guarded) replaceBody(node, () => guarded);
-  } else if (name === "nextval") bindNextval(b, f);
+  } else if (name === "nextval" || name === "setval") bindNextval(b, f, name);
   else if (sizeFunctions.has(name)) replaceBody(node, unknownSize);
 }
 

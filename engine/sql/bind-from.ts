@@ -273,7 +273,7 @@ function jsonColumns(b: Binder, nodes: readonly Node[] | undefined, at: Place): 
 function bindColumnDef(b: Binder, node: Node): string {
   if (!("ColumnDef" in node)) refuse("unsupported-node", "this column definition is not supported");
   resolveType(b, node.ColumnDef.typeName);
-  if (node.ColumnDef.collClause) resolveCollation(node.ColumnDef.collClause);
+  if (node.ColumnDef.collClause) resolveCollation(b.sql, node.ColumnDef.collClause);
   return node.ColumnDef.colname ?? "";
 }
 

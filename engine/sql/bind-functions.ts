@@ -98,11 +98,13 @@ function guardedByColumn(f: FuncCall, name: "set_config" | "current_setting"): N
   return isOther(isAnother, { FuncCall: { ...f, args: [stringConst(guardedSetting), ...rest] } });
 }
 
-/** `nextval('app.seq')` writes the sequence: it must be a constant, and the sequence is an access of its own. */
-export function bindNextval(b: Binder, f: FuncCall): void {
+/** `nextval('app.seq')`, `setval('app.seq', 9)` write the sequence: it must be a constant, and is an access of its own. */
+export function bindNextval(b: Binder, f: FuncCall, call: "nextval" | "setval"): void {
   const text = constantText(f.args?.[0]);
   if (text === undefined)
-    refuse("function-not-allowed", "`nextval` needs the name of the sequence as a constant", { position: f.location });
+    refuse("function-not-allowed", `\`${call}\` needs the name of the sequence as a constant`, {
+      position: f.location,
+    });
   const parsed = parseSql(`SELECT FROM ${text}`);
   const statement = parsed.ok && parsed.value.length === 1 ? parsed.value[0]?.stmt : undefined;
   const from = statement && "SelectStmt" in statement ? statement.SelectStmt.fromClause : undefined;
@@ -114,5 +116,5 @@ export function bindNextval(b: Binder, f: FuncCall): void {
   addUse(b, sequence, "update", { where: undefined });
   addFamily(b, sequence, false, { where: undefined });
   const quoted = [sequence.schema, sequence.name].map((p) => `"${p.replaceAll('"', '""')}"`).join(".");
-  f.args = [cast(stringConst(quoted), "regclass")];
+  f.args = [cast(stringConst(quoted), "regclass"), ...(f.args ?? []).slice(1)];
 }

@@ -170,7 +170,7 @@ function bindOnConflict(b: Binder, c: OnConflictClause, target: TargetUse, at: P
     if (!("IndexElem" in item)) refuse("unsupported-node", "this ON CONFLICT is not supported");
     const e = item.IndexElem;
     if (e.opclass?.length) refuse("unsupported-clause", "an operator class in ON CONFLICT is not supported");
-    if (e.collation?.length) resolveCollation({ collname: e.collation });
+    if (e.collation?.length) resolveCollation(b.sql, { collname: e.collation });
     if (e.name === undefined) bindExpression(b, e.expr, at);
     else target.read.columns.add(checkColumn(target.relation, e.name, undefined));
   }

@@ -78,7 +78,7 @@ export const sizeFunctions: ReadonlySet<string> = new Set(
 );
 
 /** Allowed with constant arguments that are checked by the binder. */
-export const checkedFunctions: ReadonlySet<string> = new Set(words("set_config current_setting nextval"));
+export const checkedFunctions: ReadonlySet<string> = new Set(words("set_config current_setting nextval setval"));
 
 export const builtinFunctions: ReadonlySet<string> = new Set([...pure, ...aggregates, ...schema]);
 

@@ -215,11 +215,18 @@ export function resolveType(b: Binder, type: TypeName | undefined): void {
   type.names = [stringNode(found.schema), stringNode(name)];
 }
 
-export function resolveCollation(c: CollateClause): void {
-  const path = stringsOf(c.collname);
-  if (path.length === 1) c.collname = [stringNode("pg_catalog"), stringNode(path[0] ?? "")];
-  else if (path[0] !== "pg_catalog")
-    refuse("unsupported-clause", "only built-in collations are supported", position(c));
+export function resolveCollation(sql: SqlContext, c: CollateClause): void {
+  const path = [...stringsOf(c.collname)];
+  const name = path.pop() ?? "";
+  const schema = path.pop();
+  if (path.length > 0) refuse("other-database", "cross-database references are not supported", position(c));
+  const own = sql.catalog.collations?.get(name) ?? [];
+  const isOwn = (s: string): boolean => own.some((o) => o.schema === s);
+  if (schema !== undefined && schema !== "pg_catalog" && !isOwn(schema))
+    refuse("unsupported-clause", `collation \`${schema}.${name}\` is not known`, position(c));
+  const isBuiltin = (s: string): boolean => s === "pg_catalog" && (own.length === 0 || own.some((o) => o.isHidden));
+  const found = schema ?? lookupPath(sql).find((s) => isBuiltin(s) || isOwn(s)) ?? "pg_catalog";
+  c.collname = [stringNode(found), stringNode(name)];
 }
 
 /** Pattern operators are printed as what they are: an operator and its function. */

@@ -207,7 +207,7 @@ function bindElements(b: Binder, elements: readonly Node[], scope: Scope): void 
       const { typeName, collClause, constraints } = e.ColumnDef;
       const [only, ...others] = stringsOf(typeName?.names);
       if (only === undefined || others.length > 0 || !serials.has(only)) resolveType(b, typeName);
-      if (collClause) resolveCollation(collClause);
+      if (collClause) resolveCollation(b.sql, collClause);
       for (const c of constraintsOf(constraints)) bindConstraint(b, c, scope);
     } else refuse("unsupported-clause", `\`${kindOf(e)}\` is not supported in a temporary table`);
   }

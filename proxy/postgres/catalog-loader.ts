@@ -40,6 +40,7 @@ export async function loadCatalog(query: CatalogQuery): Promise<LoadedCatalog> {
       types: await text(query, typesSql),
       operators: await text(query, operatorsSql),
       codeTypes: await text(query, codeTypesSql),
+      collations: await text(query, collationsSql),
     };
     return { catalog: decodeCatalog(parts), defaultSearchPath, stamps: decodeStamps(await text(query, stampsSql)) };
   } finally {
@@ -48,7 +49,18 @@ export async function loadCatalog(query: CatalogQuery): Promise<LoadedCatalog> {
 }
 
 type Parts = Readonly<
-  Record<"server" | "relations" | "columns" | "constraints" | "functions" | "types" | "operators" | "codeTypes", string>
+  Record<
+    | "server"
+    | "relations"
+    | "columns"
+    | "constraints"
+    | "functions"
+    | "types"
+    | "operators"
+    | "codeTypes"
+    | "collations",
+    string
+  >
 >;
 
 async function text(query: CatalogQuery, sql: string): Promise<string> {
@@ -172,6 +184,13 @@ const operatorsSql = `
     JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode JOIN pg_catalog.pg_language l ON l.oid = p.prolang
   WHERE n.nspname <> 'pg_catalog'`;
 
+const collationsSql = `
+  SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.collname, EXISTS (
+      SELECT FROM pg_catalog.pg_collation b WHERE b.collname = c.collname
+        AND b.collnamespace = 'pg_catalog'::pg_catalog.regnamespace)) ORDER BY c.oid), '[]')::text AS data
+  FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace
+  WHERE n.nspname <> 'pg_catalog'`;
+
 /**
  * An explicit cast to a type that isn't built in names it: see `runsCode`. Of any other cast between a built-in type and another one, the other; of one between built-in types, both. Arrays, domains and rows
  * of such a type with it. Compiled functions are the server's, or an extension's that a superuser chose.
@@ -270,6 +289,7 @@ type ConstraintRow = [
 type FunctionRow = [string, string, number, string, string, boolean];
 type TypeRow = [string, string, number, string, boolean];
 type OperatorRow = [string, string, boolean];
+type CollationRow = [string, string, boolean];
 
 function decodeCatalog(parts: Parts): Catalog {
   const [database, serverVersion, schemas] = JSON.parse(parts.server) as [string, number, string[]];
@@ -290,6 +310,10 @@ function decodeCatalog(parts: Parts): Catalog {
     functions: Map.groupBy((JSON.parse(parts.functions) as FunctionRow[]).map(decodeFunction), (f) => f.name),
     types: Map.groupBy((JSON.parse(parts.types) as TypeRow[]).map(decodeType), (t) => t.name),
     codeTypes: new Set(JSON.parse(parts.codeTypes) as number[]),
+    collations: Map.groupBy(
+      (JSON.parse(parts.collations) as CollationRow[]).map(([schema, name, isHidden]) => ({ schema, name, isHidden })),
+      (c) => c.name,
+    ),
     operators: Map.groupBy((JSON.parse(parts.operators) as OperatorRow[]).map(decodeOperator), (o) => o.symbol),
   };
 }

@@ -16,6 +16,7 @@ const catalogs: readonly (readonly [name: string, ownRows: string])[] = [
   ["pg_type", "oid >= 16384"],
   ["pg_operator", "oid >= 16384"],
   ["pg_cast", "oid >= 16384"],
+  ["pg_collation", "oid >= 16384"],
   ["pg_opclass", "oid >= 16384"],
   ["pg_amproc", "oid >= 16384"],
   ["pg_depend", "objid >= 16384 AND deptype IN ('a', 'i')"],
