@@ -227,6 +227,7 @@ class LlmExchange {
       binding: [text, ...binding],
       shown: [],
       refs: { trace: this.#exchange.traceId, ...refs },
+      ...(this.#exchange.trace === undefined ? {} : { trace: { ...this.#exchange.trace, spanId: undefined } }),
       whyUnable: (obligations) => this.#whyUnable(obligations, facts.model),
     };
   }
@@ -412,10 +413,19 @@ class LlmExchange {
       for await (const chunk of response.body) {
         const events = reader.push(chunk);
         if (!events.ok) throw new BrokenAnswer(events.error);
+        // What came together goes together: a write for each event would cost more than all the rest.
+        let text = "";
         for (const event of events.value) {
           if (event.data === undefined) continue;
-          await this.#passEvent(request, verdict, stream, modelEvent(event.event, event.data), sink);
+          const step = stream.push(modelEvent(event.event, event.data));
+          if (step?.kind === "broken") throw new BrokenAnswer(step.fault.code);
+          if (step?.kind === "pass") text += eventText(step.event);
+          if (step?.kind !== "tool-use") continue;
+          // Deciding may take minutes: what came before it doesn't wait.
+          if (text !== "") await sink.write(text);
+          text = await this.#decidedUse(request, verdict, step.use, stream.summary(), sink);
         }
+        if (text !== "") await sink.write(text);
       }
       if (!stream.summary().isEnded) outcome = "error";
       sink.end();
@@ -429,28 +439,17 @@ class LlmExchange {
     }
   }
 
-  async #passEvent(
+  async #decidedUse(
     request: ModelRequest,
     verdict: Released,
-    stream: AnswerStream,
-    event: ModelEvent,
+    use: ToolUse,
+    answer: AnswerSummary,
     sink: ResponseSink,
-  ): Promise<void> {
-    const step = stream.push(event);
-    switch (step?.kind) {
-      case undefined:
-        return;
-      case "pass":
-        return sink.write(eventText(step.event));
-      case "broken":
-        throw new BrokenAnswer(step.fault.code);
-      case "tool-use": {
-        const stop = beat(sink);
-        const denial = await this.#decideUse(request, verdict, step.use, stream.summary()).finally(stop);
-        const events = denial === undefined ? replayUse(step.use) : denyUse(step.use, denial);
-        return sink.write(events.map(eventText).join(""));
-      }
-    }
+  ): Promise<string> {
+    const stop = beat(sink);
+    const denial = await this.#decideUse(request, verdict, use, answer).finally(stop);
+    const events = denial === undefined ? replayUse(use) : denyUse(use, denial);
+    return events.map(eventText).join("");
   }
 
   async #relayMessage(

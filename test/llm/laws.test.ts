@@ -79,6 +79,8 @@ test("the stream, however it is cut, and the answer in one piece give the client
         assert.ok(Array.isArray(uses));
         const denied = new Map(uses.filter(({ name }) => isDenied(name)).map(({ index }) => [index, "no"]));
         assert.deepEqual(streamed, withDenied(message, denied).content);
+        const oneByOne = follow(text, () => 1, isDenied);
+        assert.deepEqual(oneByOne, streamed);
       },
     ),
     { numRuns: 150 },
