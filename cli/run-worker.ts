@@ -54,7 +54,11 @@ export async function runWorker(): Promise<void> {
     counters.close();
     mcpLedger.end();
   } catch (error) {
-    if (!(error instanceof GatewayError)) throw error;
+    if (!(error instanceof GatewayError)) {
+      // A bug: the primary hears of the end at once, not when it has waited for long enough.
+      setImmediate(() => process.disconnect());
+      throw error;
+    }
     link.say({ type: "failed", code: error.code, message: error.message, help: error.help });
   }
   // The last words go out before the pipe closes.

@@ -329,6 +329,8 @@ export const limits = {
   cancelNotesMax: 1_000,
   /** A cancel that another worker must take. */
   workerCancelMs: 2_000,
+  /** Cancels that the primary asks the workers about at a time. */
+  workerCancelsMax: 1_000,
   /** One MCP message, bytes: SDK servers refuse more too. */
   mcpMessageBytesMax: 4_194_304,
   /** One answer or event of an MCP server, bytes: results are larger than calls, and are held whole while they are masked. */

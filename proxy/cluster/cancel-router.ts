@@ -15,6 +15,11 @@ export class CancelRouter {
   #next = 1;
 
   route(asker: WorkerProcess, cancel: RoutedCancel, live: Iterable<WorkerProcess>): void {
+    // Anybody may send CancelRequests: over the bound nobody is asked.
+    if (this.#pending.size >= limits.workerCancelsMax) {
+      asker.send({ type: "cancelled", id: cancel.id, isTaken: false });
+      return;
+    }
     const others = [...live].filter((worker) => worker !== asker && worker.state !== "starting");
     const id = this.#next++;
     const late = setTimeout(() => this.#finish(id, false), limits.workerCancelMs);

@@ -64,19 +64,47 @@ export type FromWorker =
   /** The last word: where its recording ends. */
   | { readonly type: "ended"; readonly head: string };
 
-const fromWorker: ReadonlySet<string> = new Set([
-  ...["hello", "ready", "failed", "changed", "prepared", "cancel", "cancelled", "beat", "ended"],
-]);
+/** Fields that the primary relies on. One that broke it would end every session. */
+const fromWorker: Readonly<Record<FromWorker["type"], Readonly<Record<string, (value: unknown) => boolean>>>> = {
+  hello: {},
+  ready: { protocol: isNumber, connections: isList, policyHash: isText },
+  failed: { code: isText, message: isText },
+  changed: {},
+  prepared: { parts: isList },
+  cancel: { id: isNumber, connection: isText, processId: isNumber, secret: isText },
+  cancelled: { id: isNumber, isTaken: (value) => typeof value === "boolean" },
+  beat: { sessions: isNumber, metrics: isList },
+  ended: { head: isText },
+};
 const toWorker: ReadonlySet<string> = new Set([
   ...["start", "prepare", "settle", "cancel", "cancelled", "retire", "stop", "others"],
 ]);
 
-/** SAFETY: both ends are this program's own, over a pipe that nobody else has; the protocol number is compared at the start. */
-export const decodeFromWorker = (message: unknown): FromWorker | undefined =>
-  isTyped(message) && fromWorker.has(message.type) ? (message as FromWorker) : undefined;
+/**
+ * SAFETY: both ends are this program's own, over a pipe that nobody else has; the protocol number is compared at the start. Whose
+ * message it is, is known by the pipe: a worker can't speak for another.
+ */
+export function decodeFromWorker(message: unknown): FromWorker | undefined {
+  if (!isTyped(message) || !Object.hasOwn(fromWorker, message.type)) return undefined;
+  const fields = Object.entries(fromWorker[message.type as FromWorker["type"]]);
+  const of: Readonly<Record<string, unknown>> = { ...message };
+  return fields.every(([name, fits]) => fits(of[name])) ? (message as FromWorker) : undefined;
+}
 
 export const decodeToWorker = (message: unknown): ToWorker | undefined =>
   isTyped(message) && toWorker.has(message.type) ? (message as ToWorker) : undefined;
+
+function isNumber(value: unknown): boolean {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isList(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === "object" && item !== null);
+}
 
 const isTyped = (message: unknown): message is { readonly type: string } =>
   typeof message === "object" && message !== null && "type" in message && typeof message.type === "string";

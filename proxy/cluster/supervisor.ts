@@ -34,8 +34,10 @@ export class Supervisor {
   #config: ClusterConfig = { text: "", workers: 0, lingerMs: 0 };
   /** Where the lead listens. The others may leave something to it, and have nothing of their own. */
   #addresses: ReadonlySet<string> = new Set();
-  /** Ports of the lead, for one that takes its place. */
-  #ports: Readonly<Record<string, number>> = {};
+  /** Where the first lead listens, for one that takes its place. */
+  #ports: WorkerStart["ports"] = {};
+  /** The same once one has taken its place: port 0 would be another one from then on. */
+  #takenPorts: WorkerStart["ports"] = {};
   #restarts = 0;
   /** Short lives in a row, of leads and of others. */
   readonly #deaths = new Map<boolean, number>();
@@ -121,7 +123,7 @@ export class Supervisor {
   async #startGeneration({ text, workers }: ClusterConfig): Promise<WorkerReady> {
     this.#lastGeneration += 1;
     const generation = this.#lastGeneration;
-    const started = Array.from({ length: workers }, (_, i) => this.#fork(text, i === 0, generation, {}));
+    const started = Array.from({ length: workers }, (_, i) => this.#fork(text, i === 0, generation, this.#takenPorts));
     try {
       const readies = await Promise.all(started.map((worker) => worker.ready));
       const [lead] = readies;
@@ -227,7 +229,8 @@ export class Supervisor {
   async #revive(isLead: boolean, generation: number): Promise<void> {
     if (this.#isStopping || generation !== this.#generation) return;
     this.#restarts += 1;
-    const worker = this.#fork(this.#config.text, isLead, generation, this.#ports);
+    if (isLead) this.#takenPorts = this.#ports;
+    const worker = this.#fork(this.#config.text, isLead, generation, this.#takenPorts);
     try {
       const ready = await worker.ready;
       if (!addressesOf(ready).every((address) => this.#addresses.has(address))) {

@@ -3,6 +3,7 @@ import cluster, { type Worker } from "node:cluster";
 import { limits } from "../../engine/limits.ts";
 import type { Metric } from "../admin/metrics.ts";
 import { type FaultCode, faultCodes, GatewayError } from "../errors.ts";
+import { closeWhatIsNotTaken } from "./handed-over.ts";
 import {
   clusterProtocol,
   decodeFromWorker,
@@ -53,6 +54,7 @@ export class WorkerProcess {
     const settled = (): void => clearTimeout(late);
     promise.then(settled, settled);
     this.#process = cluster.fork();
+    closeWhatIsNotTaken(this.#process.process);
     this.#process.on("error", () => undefined); // a message to one that is gone: `exit` tells
     this.#process.on("message", (raw: unknown) => {
       const message = decodeFromWorker(raw);
