@@ -2,7 +2,7 @@
 import type { A_Expr, ColumnRef, FuncCall, Node, SubLink } from "@pgsql/types";
 import type { Column } from "../model/catalog.ts";
 import { type Binder, type Ctes, touch } from "./bind-context.ts";
-import { bindNextval, bindSettingFunction } from "./bind-functions.ts";
+import { bindInputCheck, bindNextval, bindSettingFunction } from "./bind-functions.ts";
 import { bindQuery } from "./bind-query.ts";
 import type { RelationUse } from "./bindings.ts";
 import { refuse } from "./fault.ts";
@@ -184,6 +184,7 @@ function bindFunctionCall(b: Binder, node: { FuncCall: FuncCall }, at: Place): v
     const guarded = bindSettingFunction(b, f, name);
     if (guarded) replaceBody(node, () => guarded);
   } else if (name === "nextval" || name === "setval") bindNextval(b, f, name);
+  else if (name === "pg_input_is_valid" || name === "pg_input_error_info") bindInputCheck(b, f);
   else if (sizeFunctions.has(name)) replaceBody(node, unknownSize);
 }
 

@@ -1,11 +1,12 @@
 // Functions whose arguments are names in disguise: allowed where they are constants that the allowlists know.
-import type { FuncCall, Node } from "@pgsql/types";
+import type { FuncCall, Node, SelectStmt } from "@pgsql/types";
 import { addUse, type Binder } from "./bind-context.ts";
 import { addFamily } from "./bind-from.ts";
 import { refuse } from "./fault.ts";
 import { type ConstantTest, Hole } from "./holes.ts";
 import { parseSql } from "./pg-parser.ts";
-import { resolveRelation } from "./resolve-names.ts";
+import { typeName } from "./print.ts";
+import { resolveRelation, resolveType } from "./resolve-names.ts";
 import { isChangeableToAny, isReadableSetting, isSettingAllowed, readableSettings, settingName } from "./settings.ts";
 import { allOf, call, cast, nullConst, operator, stringConst, stringNode } from "./tree.ts";
 
@@ -118,3 +119,21 @@ export function bindNextval(b: Binder, f: FuncCall, call: "nextval" | "setval"):
   const quoted = [sequence.schema, sequence.name].map((p) => `"${p.replaceAll('"', '""')}"`).join(".");
   f.args = [cast(stringConst(quoted), "regclass"), ...(f.args ?? []).slice(1)];
 }
+
+/** `pg_input_is_valid('7', 'int4')` reads a type's name, whose domain's checks it would run: a constant that may be cast to. */
+export function bindInputCheck(b: Binder, f: FuncCall): void {
+  const text = constantText(f.args?.[1]);
+  const parsed = text === undefined ? undefined : parseSql(`SELECT NULL::${text}`);
+  const statement = parsed?.ok && parsed.value.length === 1 ? parsed.value[0]?.stmt : undefined;
+  const query =
+    statement && "SelectStmt" in statement && isBare(statement.SelectStmt) ? statement.SelectStmt : undefined;
+  const [target, another] = query?.targetList ?? [];
+  const val = target && !another && "ResTarget" in target ? target.ResTarget.val : undefined;
+  const type = val && "TypeCast" in val && f.args?.length === 2 ? val.TypeCast.typeName : undefined;
+  if (!type || !f.args?.[0])
+    refuse("function-not-allowed", "the name of the type must be a constant", { position: f.location });
+  resolveType(b, type);
+  f.args = [f.args[0], stringConst(typeName(type))];
+}
+
+const isBare = (s: SelectStmt): boolean => !s.fromClause && !s.whereClause && !s.withClause && !s.sortClause && !s.larg;

@@ -3,7 +3,7 @@ import type { Catalog, Relation } from "../model/catalog.ts";
 import { ancestorsOf } from "./family.ts";
 import { isBoundStatement } from "./statement.ts";
 import { isSystemSchema } from "./system-catalog.ts";
-import { originOf, TemplateTree } from "./template.ts";
+import { originOf } from "./template-tree.ts";
 import type { AnalyzedStatement } from "./types.ts";
 
 const watchedBy = new WeakMap<AnalyzedStatement, { readonly catalog: Catalog; readonly oids: readonly number[] }>();
@@ -14,8 +14,7 @@ const watchedBy = new WeakMap<AnalyzedStatement, { readonly catalog: Catalog; re
  * is named column by column.
  */
 export function watchedRelations(given: AnalyzedStatement, catalog: Catalog): readonly number[] {
-  const statement = originOf(given);
-  const own = statement.tree instanceof TemplateTree ? statement.tree.template.statement : statement;
+  const own = originOf(given);
   const known = watchedBy.get(own);
   if (known?.catalog === catalog) return known.oids;
   const oids = isBoundStatement(own.tree) ? watched(own.tree.bindings.uses, catalog) : [];

@@ -78,7 +78,9 @@ export const sizeFunctions: ReadonlySet<string> = new Set(
 );
 
 /** Allowed with constant arguments that are checked by the binder. */
-export const checkedFunctions: ReadonlySet<string> = new Set(words("set_config current_setting nextval setval"));
+export const checkedFunctions: ReadonlySet<string> = new Set(
+  words("set_config current_setting nextval setval pg_input_is_valid pg_input_error_info"),
+);
 
 export const builtinFunctions: ReadonlySet<string> = new Set([...pure, ...aggregates, ...schema]);
 
@@ -100,6 +102,7 @@ export const functionColumns: ReadonlyMap<string, readonly string[]> = new Map(
     jsonb_each: ["key", "value"],
     jsonb_each_text: ["key", "value"],
     pg_get_keywords: ["word", "catcode", "barelabel", "catdesc", "baredesc"],
+    pg_input_error_info: ["message", "detail", "hint", "sql_error_code"],
     pg_identify_object: ["type", "schema", "name", "identity"],
     pg_options_to_table: ["option_name", "option_value"],
     pg_partition_ancestors: ["relid"],

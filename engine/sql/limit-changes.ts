@@ -106,7 +106,10 @@ function ceiled(
   const select = "SelectStmt" in node ? node.SelectStmt : undefined;
   const own = write?.body.withClause ?? select?.withClause;
   const writing = (own?.ctes ?? []).filter((c) => writeOfCte(c) !== undefined);
-  if (write === undefined && writing.length === 0) return { node };
+  if (write === undefined && writing.length === 0) {
+    if (obligations.limits.some(isOfChanges)) refuseUncounted(node, 0, catalog);
+    return { node };
+  }
   if (writing.length > 0 && obligations.limits.some((l) => isOfChanges(l) && l.window !== undefined))
     refuseCounting("the rows that a WITH changes can't be counted over time", "write a statement of its own for each");
   const isReturning = write?.body.returningClause !== undefined;

@@ -60,7 +60,8 @@ export function mismatchOf(shape: RowShape, described: readonly DescribedColumn[
     if (column.table === 0) continue;
     const origin = shape.origins.get(column.table);
     if (!origin && !shape.isTemporaryRead) return "column-origin";
-    const isThere = column.attribute < 0 || origin?.columns.some((c) => c.number === column.attribute) !== false;
+    // 0 is the whole row, system columns are below it.
+    const isThere = column.attribute <= 0 || origin?.columns.some((c) => c.number === column.attribute) !== false;
     if (!isThere) return "column-origin";
   }
   return undefined;

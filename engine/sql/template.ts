@@ -2,26 +2,14 @@
 // Why this is sound: docs/decisions/literal-templates.md.
 import type { Obligations } from "../model/decision.ts";
 import { analyzeSql } from "./analyze.ts";
-import { type Guard, HoleWatch, splitAtHoles } from "./holes.ts";
+import { HoleWatch, splitAtHoles } from "./holes.ts";
 import type { CutText, Literal } from "./literals.ts";
 import { fingerprintSql, parseSql } from "./pg-parser.ts";
 import { type RewriteOptions, rewriteSql } from "./rewrite.ts";
 import { isBoundStatement } from "./statement.ts";
+import { type Template, TemplateTree } from "./template-tree.ts";
 import { sameTree } from "./tree.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext } from "./types.ts";
-
-/** Good for every text with its skeleton whose literals agree with `fixed` and `guards`. */
-export type Template = {
-  /** Analysed with holes in the place of literals. */
-  readonly statement: AnalyzedStatement;
-  readonly holes: HoleWatch;
-  /** Values that something looked at: these only. */
-  readonly fixed: readonly { readonly slot: number; readonly value: string }[];
-  readonly guards: readonly Guard[];
-  /** Code units of the text before and behind the statement's own. */
-  readonly before: number;
-  readonly behind: number;
-};
 
 /** A rewritten text with gaps for the literals. */
 export type TemplateForm = {
@@ -29,18 +17,6 @@ export type TemplateForm = {
   readonly pieces: readonly string[];
   readonly slots: readonly number[];
 };
-
-/** The tree of a statement that came from a template holds somebody else's values: nobody may read it as this one's. */
-export class TemplateTree {
-  readonly template: Template;
-  readonly literals: readonly Literal[];
-  /** The latest rewriting, and the obligations that it was for: a prepared statement asks for the same each time. */
-  latest: { readonly key: string; readonly rewritten: RewrittenSql } | undefined;
-  constructor(template: Template, literals: readonly Literal[]) {
-    this.template = template;
-    this.literals = literals;
-  }
-}
 
 /** Undefined where nothing would be won, or where what was seen of `text` can't be said of others like it. */
 export function templateOf(text: string, cut: CutText, context: SqlContext): Template | undefined {
@@ -140,11 +116,3 @@ export function fillForm({ holes }: Template, form: TemplateForm, literals: read
   for (const [i, slot] of form.slots.entries()) text += holes.written(slot, literals[slot]?.value) + form.pieces[i + 1];
   return { ...form.rewritten, text };
 }
-
-/** The statement that all that come from one template share their facts with, but for their texts; else itself. */
-export const originOf = (statement: AnalyzedStatement): AnalyzedStatement =>
-  statement.tree instanceof TemplateTree ? statement.tree.template.statement : statement;
-
-/** Made for one text: not worth remembering anything of. */
-export const isFromTemplate = (statement: AnalyzedStatement | undefined): boolean =>
-  statement?.tree instanceof TemplateTree;

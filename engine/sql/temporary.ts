@@ -176,7 +176,7 @@ function bindCreate(b: Binder, node: Kind<"CreateStmt">): BoundParts {
       );
     }
   bindElements(b, elements, scopeOf(rel.relname ?? "", columns));
-  const bound: CreateStmt = { ...create, relation: rel, tableElts: elements };
+  const bound: CreateStmt = { ...create, relation: rel, ...(elements.length === 0 ? {} : { tableElts: elements }) };
   return made(b, { CreateStmt: bound }, tableOf(rel.relname ?? "", columns), {
     onCommit: create.oncommit,
     isConditional: create.if_not_exists === true,

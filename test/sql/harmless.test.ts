@@ -12,6 +12,8 @@ const world = await makeWorld(`
   CREATE COLLATION other.plain FROM "C";
   CREATE TABLE app.t (id serial, name text); INSERT INTO app.t (name) VALUES ('b'), ('B'), ('a');
   CREATE TABLE app.hidden (id serial, ward text);
+  CREATE FUNCTION app.peek(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
+  CREATE DOMAIN app.pct AS int CHECK (VALUE <= 100); CREATE DOMAIN app.coded AS int CHECK (app.peek(VALUE));
   CREATE TABLE app.doors (id int, name text COLLATE app.plain);
 `);
 const context = contextOf(world.catalog, { searchPath: ["app"] });
@@ -45,4 +47,16 @@ test("setval is a write of its sequence, and refused where rows that are hidden 
   assert.deepEqual(await rows("SELECT setval('t_id_seq', 40, true) - 40, nextval('t_id_seq')"), [["0", "41"]]);
   assert.equal(faultOf("SELECT setval('hidden_id_seq', 1)", context, obligations)?.code, "filter-not-applicable");
   assert.equal(faultOf("SELECT setval(name::regclass, 1) FROM t", context)?.code, "function-not-allowed");
+});
+
+test("what a type takes can be asked, of types that may be cast to", async () => {
+  const asked =
+    "SELECT pg_input_is_valid(name, 'numeric(3,1)'), pg_input_is_valid('7', 'pct'), message FROM t, pg_input_error_info(name, 'int4')";
+  assert.deepEqual((await rows(`${asked} LIMIT 1`))[0], [false, true, 'invalid input syntax for type integer: "b"']);
+  for (const type of ["'coded'", "'nothing'", "name", "'int4 FROM app.t'", "'t'"])
+    assert.notEqual(faultOf(`SELECT pg_input_is_valid('7', ${type}) FROM t`, context), undefined, type);
+});
+
+test("a temporary table may have no columns", () => {
+  assert.equal(rewritten("CREATE TEMP TABLE bare ()", context).text, 'CREATE TEMPORARY TABLE "bare" ()');
 });
