@@ -113,3 +113,21 @@ test("only text that the gateway wrote reaches the server", async () => {
   }
   for (const text of lastColumn(answers)) assert.doesNotMatch(text, /comment|more|hidden|E'/);
 });
+
+test("a statement that SQL prepared is bound by its name under the search_path of that moment", async () => {
+  const client = await connect();
+  const run = async (): Promise<readonly string[]> => {
+    client.send(say.bind([], "by_sql"), say.execute(), say.sync());
+    return lastColumn(await client.until("Z"));
+  };
+  client.send(say.query("PREPARE by_sql AS SELECT name FROM people WHERE id IN (1, 9)"));
+  await client.until("Z");
+  assert.deepEqual(await run(), ["Ana"]);
+  client.send(say.query("SET search_path = other"));
+  await client.until("Z");
+  assert.deepEqual(await run(), ["Other"]);
+  client.send(say.query("SET search_path = public"));
+  await client.until("Z");
+  assert.deepEqual(await run(), ["Ana"]);
+  client.socket.destroy();
+});
