@@ -221,6 +221,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
         decision: verdict.decision,
         sql: undefined,
         access: verdict.subject.access,
+        ...(verdict.subject.trace === undefined ? {} : { trace: verdict.subject.trace }),
         policyHash: state.policies.hash,
         revision: state.policies.revision,
       });

@@ -4,6 +4,7 @@ import type { HttpFacts, LlmFacts, McpFacts } from "../../engine/model/request.t
 import type { RecordedResult } from "../../engine/model/session-event.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
 import type { ResultCaps } from "../recording/results.ts";
+import type { SpanPlace } from "../telemetry/watch.ts";
 
 /** A client session after login: the same record for every protocol. */
 export type TrafficSession = GateSession;
@@ -29,6 +30,8 @@ export type Subject = {
   readonly shown: readonly string[];
   /** Join keys for the timeline: trace id, JSON-RPC id, the model's tool_use id, MCP session. Ids only, never content. */
   readonly refs: Readonly<Record<string, string>>;
+  /** The trace that it belongs to; left out: one of its own. */
+  readonly trace?: SpanPlace;
   /**
    * What it may come to, of units that are known at its end only: while it runs, windows of limits hold it, so that
    * requests at the same time don't each spend what is left. Left out: nothing.

@@ -66,7 +66,7 @@ export const upgradeApi: UpgradeHandler = async (exchange) => {
 const boundOf = ({ request }: Pick<UpgradeExchange, "request">): readonly Field[] =>
   request.headers.filter(([name]) => name !== "sec-websocket-key");
 
-function subjectOf({ request, traceId }: UpgradeExchange): Subject {
+function subjectOf({ request, traceId, trace }: UpgradeExchange): Subject {
   const asConnect = { ...request, method: "CONNECT" };
   const none = { body: undefined, bodySize: 0 };
   return {
@@ -76,6 +76,7 @@ function subjectOf({ request, traceId }: UpgradeExchange): Subject {
     binding: [request.host, ...boundOf({ request }).map(([n, v]) => `${n}: ${v}`)],
     shown: [],
     refs: { trace: traceId },
+    ...(trace === undefined ? {} : { trace }),
     whyUnable,
   };
 }

@@ -164,7 +164,7 @@ async function readBody(
 
 function subjectOf(
   deps: ApiDeps,
-  { request, traceId }: HttpExchange,
+  { request, traceId, trace }: HttpExchange,
   readFacts: () => BodyFacts,
   body: Uint8Array | undefined,
 ): Subject {
@@ -177,6 +177,7 @@ function subjectOf(
     binding: [request.host, ...digest, ...headers],
     shown: body === undefined ? [] : [showBody(body)],
     refs: { trace: traceId },
+    ...(trace === undefined ? {} : { trace }),
     whyUnable: (obligations) => {
       const plan = planAnswer(obligations, request, deps);
       return plan.ok ? undefined : plan.error;

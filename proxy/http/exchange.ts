@@ -6,6 +6,7 @@ import type { CanonicalRequest, Field, HttpFault } from "../../engine/http/reque
 import type { Result } from "../../engine/lib/result.ts";
 import type { ConnectionFacts } from "../../engine/model/principal.ts";
 import type { TrafficGate, TrafficSession } from "../gate/traffic.ts";
+import type { Trace } from "./trace.ts";
 
 /**
  * One request of an authenticated client, normalised. Nothing of it has gone upstream, and nothing goes unless the
@@ -21,6 +22,8 @@ export type HttpExchange = {
   readonly signal: AbortSignal;
   /** W3C trace id of this exchange, 32 hex digits: the client's or a new one. */
   readonly traceId: string;
+  /** All of it, for spans; left out: the exchange is in nobody's trace. */
+  readonly trace?: Trace;
   /**
    * To the connection's own upstream, with its credential: the gateway's. `target` starts with `/` and is appended to
    * the upstream's base path; redirects are not followed. INVARIANT: only after `gate.record` of a released verdict.
@@ -137,7 +140,7 @@ export type UpgradeRequest = { readonly target: string; readonly headers: readon
 export type UpgradedSocket = { readonly headers: readonly Field[]; readonly socket: Duplex };
 
 /** A client that wants to leave HTTP behind. The handler calls `refuse` or `accept` once. */
-export type UpgradeExchange = Pick<HttpExchange, "session" | "request" | "gate" | "signal" | "traceId"> & {
+export type UpgradeExchange = Pick<HttpExchange, "session" | "request" | "gate" | "signal" | "traceId" | "trace"> & {
   readonly forward: (request: UpgradeRequest, signal: AbortSignal) => Promise<Result<UpgradedSocket, HttpFault>>;
   readonly refuse: (answer: HttpAnswer) => void;
   /** Joins both sockets until they end, or `signal` ends them; resolves when both are closed, with the bytes that went each way. */

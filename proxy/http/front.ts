@@ -79,6 +79,11 @@ class Front implements HttpFront {
     const { server } = this.#app;
     // Node drops header lines beyond the two-thousandth without a word: all are read, and too many refused.
     if ("maxHeadersCount" in server) server.maxHeadersCount = 0;
+    // Of HTTP/1 over TLS: what is given to an HTTP/2 server for it is not taken.
+    Object.assign(server, {
+      headersTimeout: options.limits.httpHeadTimeoutMs,
+      requestTimeout: options.limits.httpRequestTimeoutMs,
+    });
     this.#app.addHook("onRequest", async (request, reply) => {
       reply.hijack();
       await this.#handle(request.raw, reply.raw, request.originalUrl);
@@ -185,10 +190,11 @@ class Front implements HttpFront {
     const exchange: HttpExchange = {
       session,
       request,
-      body: requestBodyOf(incoming, route.bodyBytesMax, proceed),
+      body: requestBodyOf(incoming, route.bodyBytesMax, options.limits.httpRequestTimeoutMs, proceed),
       gate: route.gate,
       signal,
       traceId: trace.traceId,
+      trace,
       forward: (upstream) =>
         route.upstream.forward({ ...upstream, headers: withTrace(upstream.headers, trace, trace.isContinued) }, signal),
       answer: (answer) => writer.answer(answer),
@@ -325,6 +331,7 @@ class Front implements HttpFront {
         gate: route.gate,
         signal: abort.signal,
         traceId: trace.traceId,
+        trace,
         forward: ({ target, headers }, signal) =>
           route.upstream.upgrade(
             { target, headers: withTrace(headers, trace, trace.isContinued) },
@@ -384,7 +391,17 @@ function makeServer(
     clientErrorHandler: (error: unknown, socket: Socket) => onUnreadable({ error, socket }),
   };
   if (tls === undefined) return fastify({ ...common, http });
-  const https = { allowHTTP1: true, cert: tls.cert, key: tls.key, minVersion: "TLSv1.2" as const, ...http };
+  const http2 = {
+    maxHeaderListPairs: limits.http2HeaderPairsMax,
+    streamResetBurst: limits.http2ResetsMax,
+    streamResetRate: limits.http2ResetsPerSecond,
+    settings: {
+      enablePush: false,
+      maxConcurrentStreams: limits.http2StreamsMax,
+      maxHeaderListSize: limits.httpHeaderBytesMax,
+    },
+  };
+  const https = { allowHTTP1: true, cert: tls.cert, key: tls.key, minVersion: "TLSv1.2" as const, ...http, ...http2 };
   // SAFETY: fastify's types give each server its own class; what is used of them here is the same.
   return fastify({ ...common, http2: true, https }) as unknown as FastifyInstance;
 }

@@ -2,7 +2,14 @@
 import { randomBytes } from "node:crypto";
 import type { Field } from "../../engine/http/request.ts";
 
-export type Trace = { readonly traceId: string; readonly traceparent: string };
+/** `parentId`: the client's span; undefined where it sent none. `spanId`: the gateway's, as the upstream is told. */
+export type Trace = {
+  readonly traceId: string;
+  readonly traceparent: string;
+  readonly parentId: string | undefined;
+  readonly spanId: string;
+  readonly isSampled: boolean;
+};
 
 /** https://www.w3.org/TR/trace-context/#traceparent-header. What isn't well formed starts a trace of its own. */
 export function continueTrace(header: string | undefined): Trace {
@@ -11,7 +18,14 @@ export function continueTrace(header: string | undefined): Trace {
   const isKnown =
     version !== "ff" && (version !== "00" || rest === undefined) && !/^0+$/.test(traceId) && !/^0+$/.test(parentId);
   const id = isKnown ? traceId : randomBytes(16).toString("hex");
-  return { traceId: id, traceparent: `00-${id}-${randomBytes(8).toString("hex")}-${isKnown ? flags : "00"}` };
+  const spanId = randomBytes(8).toString("hex");
+  return {
+    traceId: id,
+    traceparent: `00-${id}-${spanId}-${isKnown ? flags : "00"}`,
+    parentId: isKnown ? parentId : undefined,
+    spanId,
+    isSampled: !isKnown || (Number.parseInt(flags, 16) & 1) === 1,
+  };
 }
 
 /** `tracestate` belongs to the trace that it came with. */

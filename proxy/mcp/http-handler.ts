@@ -279,7 +279,14 @@ class Conversation {
     this.#sessionId = sessionId;
     this.#version = version;
     const refs = { trace: exchange.traceId, ...(sessionId === undefined ? {} : { mcpSession: sessionId }) };
-    this.peer = { gate: exchange.gate, session: exchange.session, state, refs };
+    const { gate, session, trace } = exchange;
+    this.peer = {
+      gate,
+      session,
+      state,
+      refs,
+      ...(trace === undefined ? {} : { trace: { ...trace, spanId: undefined } }),
+    };
   }
 
   async forward(message: RpcMessage, asked: Asked | undefined, sink: ResponseSink | undefined): Promise<void> {

@@ -62,6 +62,7 @@ export type Peer = {
   readonly state: McpState;
   /** Join keys besides the message's own. */
   readonly refs: Readonly<Record<string, string>>;
+  readonly trace?: Subject["trace"];
 };
 
 export type Judged =
@@ -118,6 +119,7 @@ export function createMediator(connection: McpConnection): Mediator {
     binding: action.binding,
     shown: [],
     refs: { ...peer.refs, ...refs, ...(action.toolUseId === undefined ? {} : { toolUse: action.toolUseId }) },
+    ...(peer.trace === undefined ? {} : { trace: peer.trace }),
     whyUnable: (obligations) => connection.whyUnable(obligations.content ?? []),
   });
 

@@ -1,5 +1,14 @@
 // decisions and log lines -> OpenTelemetry spans and log records -> a collector (OTLP/HTTP)
-import { SeverityNumber, SpanKind, SpanStatusCode } from "@opentelemetry/api";
+import { randomBytes } from "node:crypto";
+import {
+  type Context,
+  ROOT_CONTEXT,
+  SeverityNumber,
+  SpanKind,
+  SpanStatusCode,
+  TraceFlags,
+  trace,
+} from "@opentelemetry/api";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-http";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -8,7 +17,7 @@ import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { limits } from "../../engine/limits.ts";
 import type { Log, LogFields } from "../deps.ts";
 import type { TelemetryConfig } from "./otel-config.ts";
-import type { Completed, Decided, Watcher } from "./watch.ts";
+import type { Completed, Decided, SpanPlace, Watcher } from "./watch.ts";
 
 export type Telemetry = {
   readonly watcher: Watcher | undefined;
@@ -25,8 +34,10 @@ export function openTelemetry(config: TelemetryConfig, node: string): Telemetry 
     Object.fromEntries(await Promise.all([...config.headers].map(async ([name, value]) => [name, await value()])));
   const timeoutMillis = limits.webhookTimeoutMs;
   const scheduledDelayMillis = limits.telemetryBatchMs;
+  const ids = new GivenIds();
   const tracers = new TracerProvider({
     resource,
+    idGenerator: ids,
     spanProcessors: [
       new BatchSpanProcessor({
         exporter: new OTLPTraceExporter({ url: `${config.otlp}/v1/traces`, headers, timeoutMillis }),
@@ -49,7 +60,7 @@ export function openTelemetry(config: TelemetryConfig, node: string): Telemetry 
     logger.emit({ severityNumber, severityText, body, attributes });
   };
   return {
-    watcher: config.hasTraces ? spanWatcher(tracers.getTracer("gatewright")) : undefined,
+    watcher: config.hasTraces ? spanWatcher(tracers.getTracer("gatewright"), ids) : undefined,
     alsoTo: (log) =>
       config.hasLogs
         ? {
@@ -78,10 +89,11 @@ export function openTelemetry(config: TelemetryConfig, node: string): Telemetry 
 type Tracer = ReturnType<TracerProvider["getTracer"]>;
 
 /** One span per request: ids, names and numbers. What was refused or waits for people has no upstream, and so no length. */
-function spanWatcher(tracer: Tracer): Watcher {
+function spanWatcher(tracer: Tracer, ids: GivenIds): Watcher {
   const running = new Map<string, Begun>();
-  const write = ({ name, effect, atMs, attributes }: Begun, completed: Completed | undefined): void => {
-    const span = tracer.startSpan(name, { kind: SpanKind.SERVER, startTime: new Date(atMs), attributes });
+  const write = ({ name, effect, atMs, attributes, place }: Begun, completed: Completed | undefined): void => {
+    const start = { kind: SpanKind.SERVER, startTime: new Date(atMs), attributes };
+    const span = ids.whileGiven(place, () => tracer.startSpan(name, start, parentOf(place)));
     if (completed !== undefined) {
       span.setAttribute("gw.outcome", completed.outcome);
       span.setAttribute("db.response.returned_rows", completed.rows);
@@ -118,10 +130,47 @@ function spanWatcher(tracer: Tracer): Watcher {
 type Begun = Pick<Decided, "effect" | "atMs"> & {
   readonly name: string;
   readonly attributes: Record<string, string | string[]>;
+  readonly place: SpanPlace | undefined;
 };
 
-const begin = ({ session, sql, protocol, effect, decision, decisionId, revision, atMs }: Decided): Begun => ({
+/** The client's span, as another process's. Whether it is sampled is the client's choice. */
+function parentOf(place: SpanPlace | undefined): Context {
+  if (place?.parentId === undefined) return ROOT_CONTEXT;
+  const traceFlags = place.isSampled ? TraceFlags.SAMPLED : TraceFlags.NONE;
+  return trace.setSpanContext(ROOT_CONTEXT, {
+    ...{ traceId: place.traceId, spanId: place.parentId, traceFlags, isRemote: true },
+  });
+}
+
+/** Random ids, but for a span whose own is known to others already. */
+class GivenIds {
+  #place: SpanPlace | undefined;
+
+  whileGiven<T>(place: SpanPlace | undefined, start: () => T): T {
+    this.#place = place;
+    try {
+      return start();
+    } finally {
+      this.#place = undefined;
+    }
+  }
+
+  readonly generateTraceId = (): string => this.#place?.traceId ?? randomBytes(16).toString("hex");
+  readonly generateSpanId = (): string => this.#place?.spanId ?? randomBytes(8).toString("hex");
+}
+
+/** As sqlcommenter writes it: a comment before or behind the statement. Ids of somebody else's trace and nothing more. */
+function placeInSql(text: string): SpanPlace | undefined {
+  if (!text.includes("traceparent='")) return undefined;
+  const found = /\/\*[^*]{0,500}traceparent='00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})'[^*]{0,500}\*\//.exec(text);
+  const [, traceId = "", parentId = "", flags = ""] = found ?? [];
+  if (found === null || /^0+$/.test(traceId) || /^0+$/.test(parentId)) return undefined;
+  return { traceId, parentId, spanId: undefined, isSampled: (Number.parseInt(flags, 16) & 1) === 1 };
+}
+
+const begin = ({ session, sql, protocol, effect, decision, decisionId, revision, atMs, ...of }: Decided): Begun => ({
   ...{ effect, atMs },
+  place: of.trace ?? (sql === undefined ? undefined : placeInSql(sql.text)),
   name: sql === undefined ? protocol : `${protocol} ${sql.verb}`,
   attributes: {
     "gw.decision.id": decisionId,

@@ -3,6 +3,17 @@ import type { Decision } from "../../engine/model/decision.ts";
 import type { SqlFacts } from "../../engine/model/statement.ts";
 import type { GateSession } from "../postgres/sql-gate.ts";
 
+/**
+ * Where a span belongs. `spanId`: the one that the upstream was told; undefined: any. `parentId`: the client's; undefined for
+ * the first of its trace.
+ */
+export type SpanPlace = {
+  readonly traceId: string;
+  readonly parentId: string | undefined;
+  readonly spanId: string | undefined;
+  readonly isSampled: boolean;
+};
+
 /** A verdict that is on record. Parts are those that the gate holds anyway: nothing is copied for it. */
 export type Decided = {
   readonly atMs: number;
@@ -15,6 +26,7 @@ export type Decided = {
   readonly sql: SqlFacts | undefined;
   /** Of another protocol: `GET /v1/users`, without values. */
   readonly access: string | undefined;
+  readonly trace?: SpanPlace;
   readonly policyHash: string;
   readonly revision: string;
 };

@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 import { renderMetrics } from "../../proxy/telemetry/render-metrics.ts";
 import { eventually } from "../support/eventually.ts";
 import { refusalOf, startTestGateway } from "../support/gateway.ts";
+import { startTrafficGateway } from "../support/traffic-gateway.ts";
 
 const posts: { readonly path: string; readonly auth: string | undefined; readonly body: string }[] = [];
 const collector = createServer((request, response) => {
@@ -84,6 +85,69 @@ test("workers' samples of a histogram keep apart", async () => {
     { name: "gw_x", help: "x", type: "histogram", samples: [sample("worker-1", 2), sample("worker-2", 3)] },
   ]);
   assert.match(text, /gw_x_bucket\{worker="worker-1",le="1"\} 2\ngw_x_bucket\{worker="worker-2",le="1"\} 3\n/);
+});
+
+type Span = {
+  readonly name: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+};
+const spansOf = (): readonly Span[] =>
+  posts
+    .filter(({ path }) => path === "/v1/traces")
+    .flatMap(({ body }): readonly Span[] =>
+      JSON.parse(body).resourceSpans.flatMap((resource: { scopeSpans: { spans: Span[] }[] }) =>
+        resource.scopeSpans.flatMap(({ spans }) => spans),
+      ),
+    );
+const spanIn = (traceId: string): Promise<Span> => eventually(() => spansOf().find((span) => span.traceId === traceId));
+
+test("a statement with a traceparent in a comment is in the client's trace; nonsense in one is not", async () => {
+  const client = await gateway.connect({ sub: "cy", kind: "human" });
+  const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+  await client.query(`SELECT id FROM notes /*action='x',traceparent='00-${traceId}-00f067aa0ba902b7-01'*/`);
+  await client.query(`SELECT id FROM notes /*traceparent='00-${"0".repeat(32)}-00f067aa0ba902b7-01'*/`);
+  const { name, parentSpanId } = await spanIn(traceId);
+  assert.deepEqual({ name, parentSpanId }, { name: "sql select", parentSpanId: "00f067aa0ba902b7" });
+  assert.equal(
+    spansOf().some((span) => /^0+$/.test(span.traceId)),
+    false,
+  );
+});
+
+test("an HTTP request's span is the child of the client's and the parent of the upstream's", async () => {
+  const seen: (string | undefined)[] = [];
+  const api = createServer((request, response) => {
+    seen.push(request.headers.traceparent?.toString());
+    response.writeHead(200, { "content-type": "application/json" }).end("{}");
+  });
+  await new Promise<void>((resolve) => api.listen(0, "127.0.0.1", resolve));
+  after(() => api.close());
+  // SAFETY: it listens on a TCP port.
+  const { port } = api.address() as AddressInfo;
+  const traffic = await startTrafficGateway({
+    policy: "package test\nallow everything on http\n",
+    config: `telemetry: { otlp: "${otlp}" }`,
+    connections: `
+  - { name: api, kind: http, listen: 127.0.0.1:0, tls: off, upstream: { url: "http://127.0.0.1:${port}" } }
+`,
+  });
+  const ask = async (headers: Readonly<Record<string, string>>): Promise<void> => {
+    const authorization = `Bearer ${await traffic.token()}`;
+    const answer = await fetch(`${traffic.urlOf("api")}/v1/things`, { headers: { authorization, ...headers } });
+    await answer.text();
+    assert.equal(answer.status, 200);
+  };
+  const traceId = "0af7651916cd43dd8448eb211c80319c";
+  await ask({ traceparent: `00-${traceId}-b7ad6b7169203331-01` });
+  const { spanId, parentSpanId } = await spanIn(traceId);
+  assert.equal(parentSpanId, "b7ad6b7169203331");
+  assert.equal(seen[0], `00-${traceId}-${spanId}-01`);
+  await ask({});
+  const [, own = "", ownSpan] = seen[1]?.split("-") ?? [];
+  const first = await spanIn(own);
+  assert.deepEqual({ spanId: first.spanId, parent: first.parentSpanId ?? "" }, { spanId: ownSpan, parent: "" });
 });
 
 test("a collector that is gone neither stops nor slows statements", async () => {
