@@ -109,6 +109,7 @@ async function between(
   const env = Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("GW_")));
   const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "pipe"] });
   const abort = new AbortController();
+  const closed = new Promise((resolve) => child.once("close", resolve));
   const failed = new Promise<never>((_, reject) => {
     child.once("error", () => reject(new GatewayError("mcp-server-failed", `\`${program}\` can't be started`)));
   });
@@ -125,5 +126,7 @@ async function between(
       await new Promise((resolve) => child.once("exit", resolve));
     }
     clearTimeout(timer);
+    // Its last words say why it ended; a process that it left behind may hold them open.
+    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 500).unref())]);
   }
 }

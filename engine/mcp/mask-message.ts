@@ -100,8 +100,10 @@ class Walker {
 
   #fields(value: JsonObject): JsonObject {
     const type = textField(value, "type");
-    if ((type === "image" || type === "audio") && Object.hasOwn(value, "data")) {
-      throw new UnmaskableError(type === "image" ? "an image" : "a sound");
+    if (Object.hasOwn(value, "data") && (type === "image" || type === "audio" || Object.hasOwn(value, "mimeType"))) {
+      throw new UnmaskableError(
+        type === "image" ? "an image" : type === "audio" ? "a sound" : "a file that is not text",
+      );
     }
     const isText = type === "text" || Object.hasOwn(value, "uri");
     return this.#text.entries(value, (key, item) => {

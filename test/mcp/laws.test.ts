@@ -84,6 +84,8 @@ test("what a mask can't read is refused, never passed", () => {
     [[{ type: "image", data: "AA==", mimeType: "image/png" }], mails, "an image"],
     [[{ type: "audio", data: "AA==", mimeType: "audio/wav" }], mails, "a sound"],
     [[{ type: "hologram", secret: "x" }], mails, "content of an unknown kind"],
+    [[{ data: "AA==", mimeType: "image/png" }], mails, "a file that is not text"],
+    [[{ type: "text", text: "", data: "AA==", mimeType: "image/png" }], mails, "a file that is not text"],
     [
       [{ type: "resource", resource: { uri: "x:y", blob: "AAAA", mimeType: "application/pdf" } }],
       mails,
