@@ -1,6 +1,7 @@
 // lines on disk -> Merkle tree -> signed checkpoints, beside the traffic and never in its way
+import { closeSync, existsSync, openSync, readFileSync, readSync, truncateSync, writeFileSync } from "node:fs";
 import { appendFile, readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Frontier, leafHash } from "../../engine/evidence/merkle.ts";
 import { limits } from "../../engine/limits.ts";
 import type { Clock, Log } from "../deps.ts";
@@ -18,6 +19,7 @@ import {
 } from "./checkpoints.ts";
 import { frontierOf, headBefore, keptFrom } from "./prunes.ts";
 import { linesOf, type Place } from "./read.ts";
+import { segmentsOf } from "./segments.ts";
 
 /** Where copies of checkpoints go, out of the reach of whoever can change the recording. */
 export type CheckpointSink = {
@@ -59,6 +61,7 @@ const stateSchema = z.strictObject({
 /** Checkpoints every `everyMs` and at the end. What it finds damaged is said in the log, and no checkpoint covers it. */
 export async function startCheckpointer(options: CheckpointerOptions): Promise<Checkpointer> {
   const { directory, log, clock } = options;
+  mendCheckpoints(directory, log);
   const lines = await checkpointLines(directory);
   const lastLine = lines.at(-1);
   const last = lastLine === undefined ? undefined : await openCheckpoint(lastLine, publicKeyOf(options.key));
@@ -81,18 +84,20 @@ export async function startCheckpointer(options: CheckpointerOptions): Promise<C
   };
   const grow = async (): Promise<string | undefined> => {
     let { head, place } = tree;
+    // A copy: reading may fail halfway, and what was read then is read again.
+    const frontier = new Frontier(tree.frontier.size, tree.frontier.roots);
     for await (const line of linesOf(directory, place)) {
       if (line.isTorn) break;
       const checked = checkLine(line.text, head);
       if (!checked.ok) return checked.fault;
       head = checked.head;
-      tree.frontier.append(leafHash(line.text));
+      frontier.append(leafHash(line.text));
       place = { segment: line.path.slice(-14), offset: line.end };
-      if (newest !== undefined && tree.frontier.size === newest.size && rootText(tree.frontier) !== newest.root) {
+      if (newest !== undefined && frontier.size === newest.size && rootText(frontier) !== newest.root) {
         return "it differs from what the last checkpoint covers";
       }
     }
-    tree = { ...tree, head, place };
+    tree = { frontier, head, place };
     return undefined;
   };
   const once = async (): Promise<Checkpoint | undefined> => {
@@ -187,12 +192,38 @@ async function takeUp(directory: string, newest: Checkpoint | undefined): Promis
     );
     const isSame =
       state.size === newest.size && rootText(frontier) === newest.root && state.head.hash === newest.head.hash;
-    return isSame
-      ? { frontier, head: newest.head, place: { segment: state.segment, offset: state.offset } }
-      : fromStart;
+    const place = { segment: state.segment, offset: state.offset };
+    // The tree is what was signed; the place isn't, and a wrong one would leave lines out of sight for ever.
+    return isSame && isBehind(directory, place, newest.head) ? { frontier, head: newest.head, place } : fromStart;
   } catch {
     return fromStart;
   }
+}
+
+/** The line that ends there is this one. */
+function isBehind(directory: string, { segment, offset }: Place, { hash }: ChainHead): boolean {
+  if (!segmentsOf(directory).some((path) => basename(path) === segment)) return false;
+  const tail = `${hash}"}\n`;
+  const file = openSync(join(directory, segment), "r");
+  try {
+    const bytes = Buffer.alloc(tail.length);
+    const length = offset < tail.length ? 0 : readSync(file, bytes, 0, tail.length, offset - tail.length);
+    return length === tail.length && bytes.toString("latin1") === tail;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** A line that a crash tore is moved aside: the next one must not be written behind it. */
+function mendCheckpoints(directory: string, log: Log): void {
+  const path = join(directory, checkpointsName);
+  if (!existsSync(path)) return;
+  const bytes = readFileSync(path);
+  const end = bytes.lastIndexOf(0x0a) + 1;
+  if (end === bytes.length) return;
+  writeFileSync(`${path}.torn-${bytes.length}`, bytes.subarray(end), { mode: 0o640, flush: true });
+  truncateSync(path, end);
+  log.warn({ code: "recording-recovered", bytes: bytes.length - end }, "a torn checkpoint was moved aside");
 }
 
 async function writeState(directory: string, { frontier, head, place }: Tree): Promise<void> {

@@ -46,6 +46,12 @@ export function signCheckpoint(checkpoint: Checkpoint, key: string): Promise<Res
 
 /** `key`: SPKI PEM. The error is one sentence. */
 export async function openCheckpoint(line: string, key: string): Promise<Result<Checkpoint, string>> {
+  // Base64url has spare bits: the same signature could be spelled in several ways, and a changed byte would pass.
+  const isSpelledOnce = line
+    .trim()
+    .split(".")
+    .every((part) => Buffer.from(part, "base64url").toString("base64url") === part);
+  if (!isSpelledOnce) return err("the signature is not by this key");
   const payload = await verifyCompact(line.trim(), key, algorithm);
   if (!payload.ok) return payload;
   const parsed = payloadSchema.safeParse(parseJson(payload.value));

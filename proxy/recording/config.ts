@@ -204,9 +204,18 @@ function buildSink(parsed: z.infer<typeof sinkSchema>, path: Path, at: ConfigRea
     return { kind: "s3", target: { bucket, region, endpoint, credentials }, prefix, lockDays: lock_days };
   }
   if (parsed.webhook !== undefined) {
+    if (parsed.token !== undefined && !isPrivate(parsed.webhook)) {
+      at.complain([...path, "webhook"], "a token would travel in clear: use https");
+    }
     return { kind: "webhook", url: parsed.webhook, token: secretOf(parsed.token, [...path, "token"], at) };
   }
   return { kind: "file", path: at.path(parsed.file ?? "") };
+}
+
+/** Encrypted, or on this machine. */
+function isPrivate(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === "https:" || /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname);
 }
 
 function isEd25519(key: string): boolean {

@@ -1,4 +1,5 @@
 // recording + checkpoints -> what can be proved to somebody who has neither
+import { basename, resolve } from "node:path";
 import {
   consistencyPath,
   type Hash,
@@ -35,6 +36,8 @@ export async function checkCheckpoints(
   key: string,
 ): Promise<CheckedCheckpoints> {
   const faults: CheckpointFault[] = [];
+  // Workers sign with one key: a folder of one in the place of another's would hold in itself.
+  const [worker] = /^worker-\d+$/.exec(basename(resolve(directory))) ?? [];
   const bySize = new Map<number, { readonly number: number; readonly checkpoint: Checkpoint }[]>();
   let previous: { readonly line: string; readonly size: number } | undefined;
   for (const [i, line] of lines.entries()) {
@@ -45,6 +48,9 @@ export async function checkCheckpoints(
       continue;
     }
     const checkpoint = opened.value;
+    if (worker !== undefined && !checkpoint.node.endsWith(`/${worker}`)) {
+      faults.push({ checkpoint: i + 1, why: `it is of \`${checkpoint.node}\`: another chain's` });
+    }
     if (previous !== undefined && checkpoint.previous !== hashOfCheckpoint(previous.line)) {
       faults.push({ checkpoint: i + 1, why: "it doesn't follow the one before: checkpoints are missing or moved" });
     }

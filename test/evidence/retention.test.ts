@@ -78,10 +78,10 @@ type World = {
 const lasting: Retention = { ageMs: undefined, bytesMax: undefined, atLeastMs: 0 };
 const dayOf = (i: number): number => start + i * day;
 
-async function opened(folder: string): Promise<World> {
+async function opened(folder: string, node = "gw-1"): Promise<World> {
   let nowMs = start;
   const clock = { nowMs: () => nowMs };
-  const options = { directory: folder, node: "gw-1", clock, log: silentLog };
+  const options = { directory: folder, node, clock, log: silentLog };
   const recorder = openRecorder({ ...options, durability: "batched", segmentBytesMax: 1_500 });
   const checkpointer = await startCheckpointer({
     ...options,
@@ -117,8 +117,8 @@ async function opened(folder: string): Promise<World> {
 }
 
 /** `days` days of events in segments of a few days each, with a checkpoint every 5. */
-async function recorded(days: number, folder = temporaryFolder()): Promise<World> {
-  const world = await opened(folder);
+async function recorded(days: number, folder = temporaryFolder(), node = "gw-1"): Promise<World> {
+  const world = await opened(folder, node);
   for (let i = 0; i < days; i += 1) {
     world.recorder.recordIntent([sessionStart(i), statement(i)]);
     if (i % 5 === 4) await world.checkpointer.checkpoint();
@@ -213,6 +213,69 @@ function eventOf(bytes: Buffer): unknown {
     return undefined;
   }
 }
+
+test("any change of any byte of what is left is found: pruned chain, workers' chains, checkpoints, records of pruning", async () => {
+  const root = temporaryFolder();
+  const worker = await recorded(30, join(root, "worker-1"), "gw-1/worker-1");
+  await worker.prune(tenDays, dayOf(30));
+  const { seq, hash } = worker.recorder.head();
+  await worker.checkpointer.checkpoint();
+  const own = await recorded(20, root);
+  own.recorder.recordIntent([
+    {
+      atMs: start,
+      session: "",
+      type: "worker",
+      worker: "worker-1",
+      generation: 1,
+      state: "ended",
+      head: `${seq}:${hash}`,
+    },
+  ]);
+  await own.prune(tenDays, dayOf(25));
+  for (const world of [worker, own]) await world.close();
+  const isFound = async (): Promise<boolean> => {
+    const { chains, missing } = await verifyChains(root);
+    if (missing.length > 0 || chains.some((c) => c.damage.length > 0 || c.anchor === "missing")) return true;
+    for (const { chain } of chains) {
+      const folder = join(root, chain);
+      const { faults } = await checkCheckpoints(folder, await checkpointLines(folder), keys.publicKey);
+      if (faults.length > 0) return true;
+    }
+    return false;
+  };
+  assert.equal(await isFound(), false);
+  const files = ["", "worker-1"].flatMap((chain) => [
+    ...segmentsOf(join(root, chain)),
+    join(root, chain, "checkpoints.jsonl"),
+    join(root, chain, prunesName),
+  ]);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...files),
+      fc.nat(1_000_000),
+      fc.integer({ min: 1, max: 255 }),
+      async (path, place, by) => {
+        const whole = readFileSync(path);
+        const at = place % whole.length;
+        // Between records a line feed may become another space, and copies hold what nobody believes: when, and why.
+        fc.pre(whole[at] !== 0x0a);
+        const changed = Buffer.from(whole);
+        changed[at] = (whole[at] ?? 0) ^ by;
+        const isBelieved =
+          !path.endsWith(prunesName) || JSON.stringify(eventOf(changed)) !== JSON.stringify(eventOf(whole));
+        fc.pre(isBelieved);
+        writeFileSync(path, changed);
+        try {
+          assert.ok(await isFound(), `${path} at ${at}`);
+        } finally {
+          writeFileSync(path, whole);
+        }
+      },
+    ),
+    { numRuns: 120 },
+  );
+});
 
 test("a record of pruning that the key of the checkpoints didn't sign is no good", async () => {
   const world = await recorded(30);
