@@ -12,10 +12,10 @@ import {
   decodeColumns,
   decodeCommandTag,
   decodeErrorFields,
-  decodeOrigins,
   decodeParameterStatus,
   decodeReady,
   fieldOf,
+  hasOrigin,
 } from "./protocol/backend.ts";
 import { encodeCommandComplete, encodeNoData } from "./protocol/encode.ts";
 import { sqlstate } from "./protocol/sqlstate.ts";
@@ -225,8 +225,7 @@ export class UpstreamSide {
       rewritten = head.runs[head.at]?.release.rewritten;
     }
     if (type === backendType.rowDescription && rewritten && rewritten.maskedOrigins.size > 0) {
-      const masked = rewritten.maskedOrigins;
-      if (decodeOrigins(frame).some((origin) => masked.has(origin))) return { reason: "masked-origin" };
+      if (hasOrigin(frame, rewritten.maskedOrigins)) return { reason: "masked-origin" };
     }
     if (type === backendType.rowDescription && rewritten?.shape) {
       const fault = this.#shapeFault(rewritten.shape, frame);

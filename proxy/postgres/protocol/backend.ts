@@ -75,8 +75,16 @@ export function decodeCommandTag(frame: Buffer): string {
   return new Cursor(frame, 5).cstringBytes().toString("latin1");
 }
 
-/** `oid:attnum` of each result column that comes straight from a table; others are left out. */
-export function decodeOrigins(frame: Buffer): readonly string[] {
+/** True when a column of a RowDescription comes straight from one of `origins` (`oid:attnum`), or is a whole row with it. */
+export const hasOrigin = (frame: Buffer, origins: ReadonlySet<string>): boolean =>
+  decodeOrigins(frame).some((origin) => {
+    if (origins.has(origin)) return true;
+    const [table, attribute] = origin.split(":");
+    return attribute === "0" && [...origins].some((one) => one.startsWith(`${table}:`));
+  });
+
+/** `oid:attnum` of each result column that comes straight from a table, 0 for a whole row; others are left out. */
+function decodeOrigins(frame: Buffer): readonly string[] {
   const cursor = new Cursor(frame, 5);
   const origins: string[] = [];
   for (let columns = cursor.int16(); columns > 0; columns--) {
