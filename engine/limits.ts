@@ -383,6 +383,8 @@ export const limits = {
   llmImageTokensMax: 5_000,
   /** Tokens that the provider puts before a request with tools, in a bound on its input. */
   llmToolPromptTokensMax: 1_000,
+  /** Names of tools in the record of one request to a model. */
+  llmToolNamesMax: 50,
   /** Denied tool uses of one principal that are put back into later requests; the oldest are forgotten. */
   llmDenialsRememberedMax: 1_000,
   /** Quiet time after which a session of HTTP traffic ends: it has no connection that would. */
@@ -393,6 +395,13 @@ export const limits = {
   httpSessionsMax: 100_000,
   /** Header lines of a request together, bytes: a token of `passwordBytesMax` and 32 KiB for the rest. */
   httpHeaderBytesMax: 163_840,
+  /** Header lines of one HTTP/2 request: above the 200 that are read, so that too many are told apart from a broken stream. */
+  http2HeaderPairsMax: 256,
+  /** Requests that one HTTP/2 connection has open at a time. */
+  http2StreamsMax: 128,
+  /** Requests that an HTTP/2 connection may cancel at once, and per second from then on (CVE-2023-44487). */
+  http2ResetsMax: 200,
+  http2ResetsPerSecond: 33,
   /** From the first byte of a request to the end of its head. */
   httpHeadTimeoutMs: 30_000,
   /** From the first byte of a request to its last: large uploads over slow lines, and no request for ever. */

@@ -4,6 +4,7 @@ import type { Json } from "../lib/json.ts";
 import { canonicalJson, field, isObject, type JsonObject, textField, withField } from "../lib/read-json.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { type Fact, isKnown, Unknown } from "../lib/truth.ts";
+import { limits } from "../limits.ts";
 import type { LlmFacts } from "../model/request.ts";
 import { inputBound } from "./input-bound.ts";
 import { noUsage, type Usage } from "./usage.ts";
@@ -123,6 +124,18 @@ function resultsOf(message: JsonObject): readonly ToolResult[] {
   });
 }
 
+/** Of the first tools: what is said of all of them is the digest. */
+function namesOf(tools: readonly JsonObject[]): string {
+  if (tools.length === 0) return "";
+  const names = tools.slice(0, limits.llmToolNamesMax).map((tool) =>
+    nameOfTool(tool)
+      .replaceAll(/[^\w.-]/g, "?")
+      .slice(0, 64),
+  );
+  const more = tools.length - names.length;
+  return ` (${names.join(", ")}${more > 0 ? ` and ${more} more` : ""})`;
+}
+
 function summaryOf(
   tools: readonly JsonObject[],
   messages: number,
@@ -134,7 +147,7 @@ function summaryOf(
   const answered = results.map(({ id, chars: size, isError }) => `${id} ${size} chars${isError ? " error" : ""}`);
   return [
     `${messages} messages, ${newest.length} new (${chars} chars)`,
-    `${tools.length} tools ${digest}`,
+    `${tools.length} tools ${digest}${namesOf(tools)}`,
     ...(answered.length === 0 ? [] : [`results ${answered.join(", ")}`]),
   ].join("; ");
 }

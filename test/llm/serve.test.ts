@@ -237,5 +237,6 @@ test("the record has requests, tool uses and tokens, joined by ids", async () =>
   assert.match(text, /"toolUse":"toolu_1"/);
   assert.match(text, /agent\/11111111-2222-3333-4444-555555555555/);
   assert.match(text, /tool_use Bash/);
+  assert.match(text, /1 tools [0-9a-f]{16} \(Bash\)/);
   assert.doesNotMatch(text, /ann@example/);
 });
