@@ -398,7 +398,6 @@ function makeServer(
     settings: {
       enablePush: false,
       maxConcurrentStreams: limits.http2StreamsMax,
-      maxHeaderListSize: limits.httpHeaderBytesMax,
     },
   };
   const https = { allowHTTP1: true, cert: tls.cert, key: tls.key, minVersion: "TLSv1.2" as const, ...http, ...http2 };

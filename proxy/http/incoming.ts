@@ -35,11 +35,19 @@ export class HttpFaultError extends Error {
   }
 }
 
-/** `proceed` tells a client that waits for it to send the body. */
-export function requestBodyOf(request: Incoming, bytesMax: number, proceed: () => void): RequestBody {
+/** `proceed` tells a client that waits for it to send the body. `timeoutMs`: to its last byte; HTTP/2 streams have no other clock. */
+export function requestBodyOf(
+  request: Incoming,
+  bytesMax: number,
+  timeoutMs: number,
+  proceed: () => void,
+): RequestBody {
   async function* chunks(max: number): AsyncGenerator<Uint8Array> {
     proceed();
     let bytes = 0;
+    const late = new HttpFaultError(httpFault("request-timeout"));
+    const timer = setTimeout(() => request.destroy(late), timeoutMs);
+    timer.unref();
     try {
       for await (const chunk of request) {
         bytes += chunk.length;
@@ -48,6 +56,8 @@ export function requestBodyOf(request: Incoming, bytesMax: number, proceed: () =
       }
     } catch (error) {
       throw error instanceof HttpFaultError ? error : new HttpFaultError(httpFault("body-aborted"));
+    } finally {
+      clearTimeout(timer);
     }
     if (!request.complete) throw new HttpFaultError(httpFault("body-aborted"));
   }
