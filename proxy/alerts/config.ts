@@ -18,8 +18,13 @@ const sinkSchema = z.strictObject({
   url: z.url({ protocol: /^https?$/ }).optional(),
   syslog: z
     .string()
-    .regex(/^(?:udp|tcp):\/\/(?:\[[0-9A-Fa-f:.]+\]|[^:/[\]\s]+):\d{1,5}$/, "write `udp://host:514` or `tcp://host:601`")
+    .regex(
+      /^(?:udp|tcp|tls):\/\/(?:\[[0-9A-Fa-f:.]+\]|[^:/[\]\s]+):\d{1,5}$/,
+      "write `tls://host:6514`, `tcp://host:601` or `udp://host:514`",
+    )
     .optional(),
+  /** Of syslog over TLS: who vouches for the server, in place of the system's authorities. */
+  ca: z.string().min(1).optional(),
 });
 const sinksSchema = z.array(sinkSchema).max(16);
 
@@ -63,7 +68,7 @@ function buildSink(
   path: Path,
   at: ConfigReader,
 ): readonly AlertSink[] {
-  const { webhook, slack, pagerduty, syslog, secret, url } = parsed;
+  const { webhook, slack, pagerduty, syslog, secret, url, ca } = parsed;
   const urlOf = (given: z.infer<typeof urlSchema>, key: string): (() => Promise<string>) =>
     typeof given === "string" ? async () => given : at.secret(given, [...path, key]);
   if ([webhook, slack, pagerduty, syslog].filter((x) => x !== undefined).length !== 1) {
@@ -71,6 +76,7 @@ function buildSink(
     return [];
   }
   if (secret !== undefined && webhook === undefined) at.complain([...path, "secret"], "only a webhook is signed");
+  if (ca !== undefined && !syslog?.startsWith("tls:")) at.complain([...path, "ca"], "`ca` is for `tls://` of syslog");
   if (url !== undefined && pagerduty === undefined) at.complain([...path, "url"], "`url` is PagerDuty's");
   if (webhook !== undefined) {
     if (secret === undefined) {
@@ -85,9 +91,10 @@ function buildSink(
     const routingKey = at.secret(pagerduty, [...path, "pagerduty"]);
     return [{ kind: "pagerduty", name: `${name} pagerduty`, url: url ?? pagerDutyUrl, routingKey }];
   }
-  const transport = syslog?.startsWith("tcp:") ? "tcp" : "udp";
+  const transport = (["tls", "tcp"] as const).find((known) => syslog?.startsWith(`${known}:`)) ?? "udp";
   const to = addressOf((syslog ?? "").slice("udp://".length));
-  return [{ kind: "syslog", name: `${name} syslog`, transport, to }];
+  const vouching = ca === undefined ? undefined : at.file(ca, [...path, "ca"]);
+  return [{ kind: "syslog", name: `${name} syslog`, transport, to, ca: vouching }];
 }
 
 const pagerDutyUrl = "https://events.pagerduty.com/v2/enqueue";

@@ -4,7 +4,7 @@ import type { Clock, Log } from "../deps.ts";
 import { causeCode } from "../errors.ts";
 import type { Address } from "../gateway-config.ts";
 import { type AlertMessage, dataOf, lineOf, severityOf } from "./alert-message.ts";
-import { sendTcp, sendUdp, syslogLine } from "./syslog.ts";
+import { sendTcp, sendTls, sendUdp, syslogLine } from "./syslog.ts";
 
 type Text = () => Promise<string>;
 
@@ -16,7 +16,13 @@ export type AlertSink = {
   | { readonly kind: "slack"; readonly url: Text }
   /** Events API v2. */
   | { readonly kind: "pagerduty"; readonly url: string; readonly routingKey: Text }
-  | { readonly kind: "syslog"; readonly transport: "udp" | "tcp"; readonly to: Address }
+  /** `ca`: of `tls`; undefined: the system's. */
+  | {
+      readonly kind: "syslog";
+      readonly transport: "udp" | "tcp" | "tls";
+      readonly to: Address;
+      readonly ca?: string | undefined;
+    }
 );
 
 /** Never throws. */
@@ -53,7 +59,8 @@ async function send(sink: AlertSink, alert: AlertMessage, signal: AbortSignal, c
     case "syslog": {
       const line = syslogLine(alert);
       if (sink.transport === "udp") await sendUdp(sink.to, line);
-      else await sendTcp(sink.to, line, signal);
+      else if (sink.transport === "tcp") await sendTcp(sink.to, line, signal);
+      else await sendTls(sink.to, sink.ca, line, signal);
       return "delivered";
     }
     default:

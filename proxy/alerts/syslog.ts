@@ -1,6 +1,7 @@
-// alert -> RFC 5424 line -> UDP (RFC 5426) or TCP (RFC 6587, octets counted)
+// alert -> RFC 5424 line -> UDP (RFC 5426), TCP (RFC 6587, octets counted) or TLS (RFC 5425)
 import { createSocket } from "node:dgram";
-import { connect, isIPv6 } from "node:net";
+import { connect, isIP, isIPv6, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import type { Address } from "../gateway-config.ts";
 import { type AlertMessage, lineOf, severityOf } from "./alert-message.ts";
 
@@ -48,13 +49,38 @@ export function sendUdp({ host, port }: Address, line: string): Promise<void> {
 
 /** One connection per message: alerts are rare, and a connection that was idle for hours is often dead. */
 export function sendTcp({ host, port }: Address, line: string, signal: AbortSignal): Promise<void> {
+  return sendCounted(connect({ host, port, signal }), "connect", line);
+}
+
+/** The server's certificate must be good and of this host: an alert says who did what. `ca`: PEM, in place of the system's. */
+export function sendTls(
+  { host, port }: Address,
+  ca: string | undefined,
+  line: string,
+  signal: AbortSignal,
+): Promise<void> {
+  // A name is told to the server, an address isn't (RFC 6066 section 3); either way the certificate is checked for it.
+  const name = isIP(host) === 0 ? { servername: host } : {};
+  const socket = connectTls({ host, port, minVersion: "TLSv1.2", ...name, ...(ca === undefined ? {} : { ca }) });
+  const stop = (): void => void socket.destroy(new Error("aborted"));
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  return sendCounted(socket, "secureConnect", line).finally(() => signal.removeEventListener("abort", stop));
+}
+
+/** `MSG-LEN SP SYSLOG-MSG`, the same in RFC 6587 and RFC 5425. */
+function sendCounted(socket: Socket, ready: "connect" | "secureConnect", line: string): Promise<void> {
   const bytes = Buffer.from(line, "utf8");
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, signal });
+    let isSent = false;
     socket.once("error", reject);
-    socket.once("close", () => resolve());
+    // A connection that is closed before it was ready took nothing.
+    socket.once("close", () => (isSent ? resolve() : reject(new Error("closed before it was sent"))));
     // What it answers is of no interest; a half-closed socket closes when the other side has read all.
     socket.resume();
-    socket.once("connect", () => socket.end(Buffer.concat([Buffer.from(`${bytes.length} `), bytes])));
+    socket.once(ready, () => {
+      isSent = true;
+      socket.end(Buffer.concat([Buffer.from(`${bytes.length} `), bytes]));
+    });
   });
 }

@@ -4,13 +4,15 @@ import { createSocket } from "node:dgram";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { after, test } from "node:test";
+import { createServer as createTlsServer } from "node:tls";
 import type { SessionEvent } from "../../engine/model/session-event.ts";
 import { AlertDesk } from "../../proxy/alerts/alert-desk.ts";
 import type { RaisedAlert } from "../../proxy/alerts/alert-message.ts";
-import type { AlertSink } from "../../proxy/alerts/sinks.ts";
+import { type AlertSink, sendAlert } from "../../proxy/alerts/sinks.ts";
 import { syslogLine } from "../../proxy/alerts/syslog.ts";
 import { signatureOf } from "../../proxy/delivery.ts";
 import { silentLog } from "../../proxy/log.ts";
+import { type Certificate, makeSelfSigned } from "../../proxy/tls/self-signed.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTestGateway } from "../support/gateway.ts";
 
@@ -232,7 +234,13 @@ test("syslog gets one line of RFC 5424, over UDP and over TCP", async () => {
   const udp = createSocket("udp4", (bytes) => got.push(bytes.toString("utf8")));
   await new Promise<void>((resolve) => udp.bind(0, "127.0.0.1", resolve));
   after(() => udp.close());
-  const tcp = createTcpServer((socket) => socket.on("data", (bytes) => got.push(bytes.toString("utf8"))));
+  const tcp = createTcpServer((socket) => {
+    let text = "";
+    socket.on("data", (bytes) => {
+      text += bytes.toString("utf8");
+    });
+    socket.on("end", () => got.push(text));
+  });
   await new Promise<void>((resolve) => tcp.listen(0, "127.0.0.1", resolve));
   after(() => tcp.close());
   // SAFETY: it listens on a TCP port.
@@ -244,6 +252,48 @@ test("syslog gets one line of RFC 5424, over UDP and over TCP", async () => {
   desk.raise(alert({ principal: 'a"n]a', message: "two\nlines" }));
   await eventually(() => (got.length === 2 ? true : undefined));
   assert.deepEqual(got.sort(), [line, `${Buffer.byteLength(line)} ${line}`].sort());
+});
+
+test("syslog over TLS gets the same line, and only a server that the CA vouches for does", async () => {
+  const own = makeSelfSigned(["localhost"], Date.now());
+  const stranger = makeSelfSigned(["localhost"], Date.now());
+  const otherName = makeSelfSigned(["other.example"], Date.now());
+  const listen = async (certificate: Certificate) => {
+    const lines: string[] = [];
+    const server = createTlsServer({ key: certificate.key, cert: certificate.cert }, (socket) => {
+      let text = "";
+      socket.on("data", (chunk: Buffer) => {
+        text += chunk.toString("utf8");
+      });
+      socket.on("end", () => {
+        lines.push(text);
+        socket.end();
+      });
+      socket.on("error", () => undefined);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
+    after(() => server.close());
+    // SAFETY: it listens on a TCP port.
+    return { lines, port: (server.address() as AddressInfo).port };
+  };
+  const good = await listen(own);
+  const bad = await listen(stranger);
+  const misnamed = await listen(otherName);
+  const message = { ...alert({}), id: "alt_1", node: "gw", count: 1, firstAtMs: 0 };
+  const wall = { nowMs: () => Date.now() };
+  const send = (port: number, ca: string | undefined) =>
+    sendAlert(
+      { kind: "syslog", name: "tls", transport: "tls", to: { host: "localhost", port }, ca },
+      ...([message, AbortSignal.timeout(10_000), wall, silentLog] as const),
+    );
+  assert.equal(await send(good.port, own.cert), "delivered");
+  const line = syslogLine(message);
+  await eventually(() => (good.lines.length > 0 ? true : undefined));
+  assert.deepEqual(good.lines, [`${Buffer.byteLength(line)} ${line}`]);
+  assert.equal(await send(bad.port, own.cert), "failed");
+  assert.equal(await send(misnamed.port, otherName.cert), "failed");
+  assert.equal(await send(good.port, undefined), "failed");
+  assert.deepEqual([bad.lines.join(""), misnamed.lines.join("")], ["", ""]);
 });
 
 test("a name with every kind of character makes one well-formed syslog line", () => {
