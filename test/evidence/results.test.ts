@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import Anthropic from "@anthropic-ai/sdk";
 import fc from "fast-check";
 import type pg from "pg";
 import { startGateway } from "../../cli/compose.ts";
@@ -14,11 +15,15 @@ import type { RecordedResult } from "../../engine/model/session-event.ts";
 import { parseConfig, readConfig } from "../../proxy/config.ts";
 import type { Log } from "../../proxy/deps.ts";
 import { BodyCapture, RowCapture } from "../../proxy/recording/results.ts";
+import { startModel } from "../llm/model.ts";
+import { legacyClient } from "../mcp/clients.ts";
+import { startLegacyServer } from "../mcp/servers.ts";
 import { connectTo, prepareGateway } from "../support/gateway.ts";
 import { startHttpGateway, startUpstream } from "../support/http-gateway.ts";
 import { testServer } from "../support/postgres.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { captured } from "../support/terminal.ts";
+import { startTrafficGateway } from "../support/traffic-gateway.ts";
 
 await testServer();
 
@@ -214,6 +219,49 @@ mask ibans of json "$.iban" using redact on http
       bytes: gzipSync("packed ".repeat(40)).length,
     },
   ]);
+});
+
+test("results of MCP tools and turns of a model are recorded as their clients got them", async () => {
+  const crm = await startLegacyServer("json");
+  const model = await startModel(() => ({ blocks: [{ type: "text", text: "let me see" }] }));
+  const gw = await startTrafficGateway({
+    policy: `package test
+allow reads on mcp tool "crm.get_*"
+allow models on llm model "claude-good-*"
+mask mails of text "email" using tokenize on mcp
+`,
+    connections: `
+  - { name: crm, kind: mcp, server: crm, listen: "127.0.0.1:0", tls: off, mask_key: { file: mask.key }, upstream: { url: "${crm.url}", credential: { bearer: { file: upstream.key } } } }
+  - { name: claude, kind: llm, listen: "127.0.0.1:0", tls: off, mask_key: { file: mask.key }, upstream: { url: "${model.url}", credential: { header: x-api-key, secret: { file: upstream.key } } } }
+`,
+    recordingKeys: "results: { as: clear, bytes: 32768 }",
+  });
+  const { client } = await legacyClient(gw.urlOf("crm"), await gw.token());
+  const called = await client.callTool({ name: "get_customer", arguments: { id: 7 } });
+  await client.close();
+  const anthropic = new Anthropic({
+    baseURL: gw.urlOf("claude"),
+    apiKey: null,
+    authToken: await gw.token(),
+    maxRetries: 0,
+  });
+  const ask = { model: "claude-good-1", max_tokens: 100, messages: [{ role: "user" as const, content: "hi" }] };
+  const whole = await anthropic.messages.create(ask);
+  await anthropic.messages.stream(ask).finalMessage();
+  await gw.gateway.stop(0);
+  const events = await gw.events();
+  const resultOf = (text: RegExp): readonly string[] => {
+    const ids = new Set(events.flatMap((e) => (e.type === "statement" && text.test(e.statement) ? [e.id] : [])));
+    return events.flatMap((e) =>
+      e.type === "completion" && ids.has(e.id) && e.result && "text" in e.result ? [e.result.text ?? ""] : [],
+    );
+  };
+  const [tool = ""] = resultOf(/^tools\/call/);
+  assert.ok(tool.includes("tok_") && !tool.includes("ann@example.com"), tool);
+  assert.deepEqual(JSON.parse(tool).content, called.content);
+  const [inOnePiece = "", stream = ""] = resultOf(/^messages claude-good-1/);
+  assert.deepEqual(JSON.parse(inOnePiece).content, whole.content);
+  assert.ok(stream.startsWith("event: message_start") && stream.includes("message_stop"), stream);
 });
 
 test("however an answer is cut into chunks, the same is recorded of it", () => {

@@ -29,6 +29,8 @@ export type TrafficOptions = {
   readonly connections: string;
   /** Keys at the top of gw.yaml. */
   readonly config?: string;
+  /** Keys of `recording` besides its directory. */
+  readonly recordingKeys?: string;
   readonly files?: Readonly<Record<string, string>>;
 };
 
@@ -51,7 +53,7 @@ export async function startTrafficGateway(options: TrafficOptions): Promise<Traf
     configPath,
     `
 policies: { path: policies }
-recording: { directory: recording }
+recording: { directory: recording${options.recordingKeys === undefined ? "" : `, ${options.recordingKeys}`} }
 admin: { listen: 127.0.0.1:0 }
 ${options.config ?? ""}
 identity:
