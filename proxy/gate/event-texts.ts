@@ -1,5 +1,5 @@
 // verdict, completion -> the text of their records; what is equal for every run of a statement is rendered once
-import { originOf } from "../../engine/sql/template.ts";
+import { originOf } from "../../engine/sql/template-tree.ts";
 import type { AnalyzedStatement } from "../../engine/sql/types.ts";
 import type { Completion } from "../postgres/sql-gate.ts";
 import { type EventText, eventText, eventTextOf, fieldsOf } from "../recording/event-text.ts";

@@ -9,7 +9,7 @@ import type { Cause, Decision, Obligations } from "../../engine/model/decision.t
 import { renderRowPredicate } from "../../engine/model/row-predicate.ts";
 import type { RecordedContent, SessionEvent } from "../../engine/model/session-event.ts";
 import type { SqlAccess, SqlFacts } from "../../engine/model/statement.ts";
-import { originOf } from "../../engine/sql/template.ts";
+import { originOf } from "../../engine/sql/template-tree.ts";
 import type { AnalyzedStatement } from "../../engine/sql/types.ts";
 import type { GateSession, SqlVerdict } from "../postgres/sql-gate.ts";
 import type { ContentRecorder } from "../recording/content.ts";

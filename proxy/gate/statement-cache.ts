@@ -3,7 +3,7 @@ import { invariant } from "../../engine/lib/assert.ts";
 import type { Result } from "../../engine/lib/result.ts";
 import type { Limits } from "../../engine/limits.ts";
 import type { Obligations } from "../../engine/model/decision.ts";
-import { TemplateTree } from "../../engine/sql/template.ts";
+import { TemplateTree } from "../../engine/sql/template-tree.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext, SqlFault } from "../../engine/sql/types.ts";
 import type { SqlEngine } from "./deps.ts";
 import { obligationsKey } from "./obligations-key.ts";

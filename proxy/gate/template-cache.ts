@@ -2,14 +2,8 @@
 import type { Limits } from "../../engine/limits.ts";
 import type { Obligations } from "../../engine/model/decision.ts";
 import { type CutText, cutLiterals } from "../../engine/sql/literals.ts";
-import {
-  fillForm,
-  fits,
-  fromTemplate,
-  type Template,
-  type TemplateForm,
-  type TemplateTree,
-} from "../../engine/sql/template.ts";
+import { fillForm, fits, fromTemplate, type TemplateForm } from "../../engine/sql/template.ts";
+import type { Template, TemplateTree } from "../../engine/sql/template-tree.ts";
 import type { AnalyzedStatement, RewrittenSql, SqlContext } from "../../engine/sql/types.ts";
 import type { TemplateEngine } from "./deps.ts";
 

@@ -1,5 +1,5 @@
 // Query messages: all statements of a text are decided and recorded before any of them is sent upstream.
-import { isFromTemplate } from "../../engine/sql/template.ts";
+import { isFromTemplate } from "../../engine/sql/template-tree.ts";
 import { type ClientGate, isCopy } from "./client-gate.ts";
 import { queryOf, refusalOf, refusals } from "./deny.ts";
 import type { Handled } from "./handled.ts";

@@ -10,7 +10,7 @@ import { noObligations, type Obligations } from "../../engine/model/decision.ts"
 import { watchedRelations } from "../../engine/sql/definition-watch.ts";
 import { HoleWatch } from "../../engine/sql/holes.ts";
 import { cutLiterals, type LiteralKind } from "../../engine/sql/literals.ts";
-import { isFromTemplate } from "../../engine/sql/template.ts";
+import { isFromTemplate } from "../../engine/sql/template-tree.ts";
 import type { AnalyzedStatement, SqlContext } from "../../engine/sql/types.ts";
 import { StatementCache } from "../../proxy/gate/statement-cache.ts";
 import { loadCatalog } from "../../proxy/postgres/catalog-loader.ts";
