@@ -15,6 +15,7 @@ export class ClientSide {
   readonly #state: SessionState;
   readonly #gate: ClientGate;
   readonly #extended: ExtendedQuery;
+  #isForwardingPieces = false;
 
   constructor(parts: ClientGateParts) {
     this.#parts = parts;
@@ -36,6 +37,20 @@ export class ClientSide {
   /** What was sent may not be written yet: its record comes with the end of this turn. */
   get isAwaitingRecord(): boolean {
     return this.#gate.isAwaitingRecord;
+  }
+
+  /** A piece of a long message was sent, and not its last one. */
+  get isForwardingPieces(): boolean {
+    return this.#isForwardingPieces;
+  }
+
+  /** COPY data is not decided upon piece by piece: the statement that asked for it was. */
+  forwardPiece(bytes: Buffer, isLast: boolean): void {
+    // A message that was begun is finished, or the server would take the next one for the rest of it.
+    if (this.#state.copy === "in" || this.#isForwardingPieces) {
+      this.#parts.toUpstream.add(bytes);
+      this.#isForwardingPieces = !isLast;
+    }
   }
 
   handle(type: number, frame: Buffer): Handled {

@@ -55,3 +55,7 @@ export function frameFault({ code, declared }: FrameFault): Ending {
     },
   };
 }
+
+/** An end that the client is told nothing of: it left, or has heard the server's own words. */
+export type Quietly = { readonly reason: string; readonly end: undefined };
+export const quietly = (reason: string): Quietly => ({ reason, end: undefined });

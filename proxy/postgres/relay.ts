@@ -1,57 +1,34 @@
 // Two sockets after login: one loop per direction, backpressure, half-close, cancel and the end of a session.
 import type { Socket } from "node:net";
-import type { CancelKey } from "./cancel.ts";
 import { cancelUpstream } from "./cancel.ts";
 import { ClientSide } from "./client-side.ts";
-import { endings, frameFault, quietReasons, surprised } from "./endings.ts";
+import { ClientVoice } from "./client-voice.ts";
+import { endings, frameFault, type Quietly, quietly, quietReasons, surprised } from "./endings.ts";
 import type { Ending, Handled } from "./handled.ts";
 import { cancelTimeoutMs, leaveClient, leaveUpstream, probeClient } from "./leave.ts";
 import { inPlaceOf } from "./lost-batch.ts";
-import type { PostgresListenerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
-import { backendType } from "./protocol/backend.ts";
+import { overdue } from "./overdue.ts";
 import { encodeTerminate } from "./protocol/encode.ts";
-import { type Frame, FrameReader, type FrameRules } from "./protocol/frame.ts";
-import { frontendType } from "./protocol/frontend.ts";
+import { type Frame, FrameReader } from "./protocol/frame.ts";
+import { readUpstream } from "./read-upstream.ts";
+import { RelayLog } from "./relay-log.ts";
+import { clientRules, fromServer, type RelayParts } from "./relay-parts.ts";
 import type { SessionRules } from "./session-rules.ts";
 import { type Run, SessionState } from "./session-state.ts";
 import { kept, readShared } from "./shared-reads.ts";
-import type { GateSession } from "./sql-gate.ts";
 import { stopwatchUs } from "./stopwatch.ts";
-import type { UpstreamSession } from "./upstream.ts";
 import { UpstreamSide } from "./upstream-side.ts";
-
-export type RelayParts = {
-  readonly options: PostgresListenerOptions;
-  readonly session: GateSession;
-  readonly client: Socket;
-  /** Bytes that the client sent behind its password. */
-  readonly clientRest: Buffer;
-  readonly upstream: UpstreamSession;
-  readonly searchPath: string;
-  /** The session at the server may go to another client when this one has left it idle. */
-  readonly isReusable: boolean;
-  /** `upstream` is the server's session where that lives on: reset it, then use it again. */
-  readonly onClosed: (upstream: Socket | undefined) => void;
-};
-
-/** Rows and COPY data above this size are handed on in pieces; smaller ones wait until they are whole. */
-const streamedAboveBytes = 65_536;
 
 const endOfSocket = ["end", "error", "close"] as const;
 
-const fromServer: FrameRules = {
-  lengthMax: () => 0x7fff_ffff,
-  isStreamed: (type, total) =>
-    total > streamedAboveBytes && (type === backendType.dataRow || type === backendType.copyData),
-};
-
 export class Relay {
   readonly #parts: RelayParts;
+  readonly #log: RelayLog;
   readonly #state: SessionState;
   readonly #client: Socket;
   readonly #upstream: Socket;
-  readonly #toClient: Outbox;
+  readonly #voice: ClientVoice;
   readonly #toUpstream: Outbox;
   readonly #fromClient: FrameReader;
   readonly #fromUpstream = new FrameReader(fromServer);
@@ -68,11 +45,6 @@ export class Relay {
   #isTerminating = false;
   #isDraining = false;
   #isClosed = false;
-  /** A piece of a long server message was the last that the client got. */
-  #isMidMessage = false;
-  /** For the client, as soon as it is between two messages. */
-  #betweenMessages: Buffer[] = [];
-  #isForwardingPieces = false;
   #probe: NodeJS.Timeout | undefined;
   /** When the client last said something. */
   #heardUs = stopwatchUs();
@@ -82,10 +54,11 @@ export class Relay {
   constructor(parts: RelayParts) {
     const { options, session, client, upstream } = parts;
     this.#parts = parts;
+    this.#log = new RelayLog(parts);
     this.#client = readShared(client, (chunk) => this.#guarded(this.#onClientData, chunk));
     this.#upstream = readShared(upstream.socket, (chunk) => this.#guarded(this.#onUpstreamData, chunk));
     this.#state = new SessionState(parts.searchPath, upstream.parameters);
-    this.#toClient = new Outbox(this.#client);
+    this.#voice = new ClientVoice(new Outbox(this.#client));
     this.#toUpstream = new Outbox(this.#upstream);
     this.#fromClient = new FrameReader(clientRules(options));
     const shared = { options, session, state: this.#state };
@@ -95,10 +68,10 @@ export class Relay {
       tellClient: (bytes) => this.#tellClient(bytes),
       flush: () => this.#flushUpstream(),
       recorded: (isRecorded) => this.#guarded(this.#onRecorded, isRecorded),
-      endRunning: () => void cancelUpstream(options.upstream, this.#upstreamKey, cancelTimeoutMs),
+      endRunning: () => void cancelUpstream(options.upstream, this.#parts.upstream, cancelTimeoutMs),
       resume: (failure) => this.#resume(failure),
     });
-    this.#upstreamSide = new UpstreamSide({ ...shared, toClient: this.#toClient });
+    this.#upstreamSide = new UpstreamSide({ ...shared, toClient: this.#voice.outbox });
   }
 
   /** `greeting`: what the client hears first. */
@@ -118,7 +91,7 @@ export class Relay {
     if (this.#clientSide.withdrawHold()) return true;
     const isBusy = this.#state.answers.length > 0;
     this.#upstreamSide.isCancelledBy(by);
-    await cancelUpstream(this.#parts.options.upstream, this.#upstreamKey, cancelTimeoutMs);
+    await cancelUpstream(this.#parts.options.upstream, this.#parts.upstream, cancelTimeoutMs);
     return isBusy;
   }
 
@@ -135,11 +108,6 @@ export class Relay {
   /** Ends now. */
   shutDown(): void {
     this.#end(endings.goingDown);
-  }
-
-  get #upstreamKey(): CancelKey {
-    const { processId, secret } = this.#parts.upstream;
-    return { processId, secret };
   }
 
   #listen(): void {
@@ -173,10 +141,7 @@ export class Relay {
     try {
       work.call(this, of);
     } catch (bug) {
-      const { log } = this.#parts.options;
-      const cause = bug instanceof Error ? bug.name : "unknown";
-      const at = bug instanceof Error ? /[\w-]+\.[jt]s:\d+:\d+/.exec(bug.stack ?? "")?.[0] : undefined;
-      log.error({ session: this.#parts.session.id, code: "session-bug", cause, at }, "a session broke");
+      this.#log.broke(bug);
       this.#end(endings.internalError);
     }
   }
@@ -197,9 +162,8 @@ export class Relay {
     return this.#isHeld || this.#isRefreshing || this.#waiting !== undefined || this.#state.copy === "expected";
   }
 
-  get #hasUnread(): boolean {
-    return this.#waiting !== undefined || this.#fromClient.waitingBytes > 0 || this.#isClientDone;
-  }
+  readonly #hasUnread = (): boolean =>
+    this.#waiting !== undefined || this.#fromClient.waitingBytes > 0 || this.#isClientDone;
 
   /** Somebody else must move first: a client that talks on is held by TCP, one that leaves is still noticed. */
   #boundWaiting(): void {
@@ -221,7 +185,7 @@ export class Relay {
         return;
       }
       if (step.kind === "piece") {
-        this.#forwardPiece(step.bytes, step.isLast);
+        this.#clientSide.forwardPiece(step.bytes, step.isLast);
         continue;
       }
       const { type, bytes } = step.frame;
@@ -257,15 +221,6 @@ export class Relay {
     return false;
   }
 
-  /** COPY data is not decided upon piece by piece: the statement that asked for it was. */
-  #forwardPiece(bytes: Buffer, isLast: boolean): void {
-    // A message that was begun is finished, or the server would take the next one for the rest of it.
-    if (this.#state.copy === "in" || this.#isForwardingPieces) {
-      this.#toUpstream.add(bytes);
-      this.#isForwardingPieces = !isLast;
-    }
-  }
-
   #flushUpstream(): void {
     if (this.#toUpstream.isEmpty) return;
     // INVARIANT: nothing is forwarded before it is recorded.
@@ -284,7 +239,7 @@ export class Relay {
   #replaceBatch(): void {
     const { answers, copy, segment } = this.#state;
     this.#toUpstream.clear();
-    if (copy === "in" || this.#isForwardingPieces) {
+    if (copy === "in" || this.#clientSide.isForwardingPieces) {
       // Data of a COPY has no place where a refusal could stand.
       this.#end(endings.notRecorded);
       return;
@@ -335,7 +290,7 @@ export class Relay {
     if (this.#isClosed) return;
     this.#upstream.resume();
     this.#client.resume();
-    this.#probe = probeClient(this.#client, () => this.#isClientDone && !this.#isMidMessage);
+    this.#probe = probeClient(this.#client, () => this.#isClientDone && !this.#voice.isMidMessage);
   }
 
   // From the upstream.
@@ -343,7 +298,7 @@ export class Relay {
   #onUpstreamData(chunk: Buffer): void {
     if (this.#isClosed) return;
     this.#fromUpstream.push(chunk);
-    const fault = this.#readUpstream();
+    const fault = readUpstream(this.#fromUpstream, this.#upstreamSide, this.#voice);
     if (fault) {
       this.#end(surprised(fault));
       return;
@@ -351,52 +306,22 @@ export class Relay {
     this.#flushClient();
     this.#fromUpstream.release();
     if (this.#state.isCatalogStale && this.#state.status === "idle") this.#refreshCatalog();
-    else if (this.#hasUnread && !this.#isHeld && !this.#isRefreshing) {
+    else if (!this.#isHeld && !this.#isRefreshing && this.#hasUnread()) {
       this.#client.resume();
       this.#readClient();
     }
     if (this.#isDraining) this.#endIfDrained();
   }
 
-  /** The reason why the session must end, if there is one. */
-  #readUpstream(): string | undefined {
-    for (;;) {
-      const bulk = this.#fromUpstream.takeRun(backendType.dataRow) ?? this.#fromUpstream.takeRun(backendType.copyData);
-      if (bulk) {
-        const fault = this.#upstreamSide.handleBulk(bulk.bytes, bulk.count);
-        if (fault) return fault.reason;
-        continue;
-      }
-      const step = this.#fromUpstream.next();
-      if (step.kind === "more") return undefined;
-      if (step.kind === "fault") return "upstream-frame";
-      const fault =
-        step.kind === "piece"
-          ? this.#upstreamSide.handleBulk(step.bytes, step.isLast ? 1 : 0)
-          : this.#upstreamSide.handle(step.frame.type, step.frame.bytes);
-      if (fault) return fault.reason;
-      if (step.kind === "piece") {
-        this.#isMidMessage = !step.isLast;
-        if (step.isLast) this.#addBetween();
-      }
-    }
-  }
-
   #tellClient(bytes: Buffer): void {
-    this.#betweenMessages.push(bytes);
-    if (!this.#isMidMessage) this.#addBetween();
+    this.#voice.say(bytes);
     // What the gateway itself answers doesn't slow the server: who doesn't read it isn't read either.
     if (!this.#flushClient()) this.#client.pause();
   }
 
-  #addBetween(): void {
-    for (const bytes of this.#betweenMessages) this.#toClient.add(bytes);
-    this.#betweenMessages = [];
-  }
-
   /** False when the client must read first. */
   #flushClient(): boolean {
-    const canTakeMore = this.#toClient.flush();
+    const canTakeMore = this.#voice.outbox.flush();
     if (!canTakeMore) this.#upstream.pause();
     return canTakeMore;
   }
@@ -405,15 +330,9 @@ export class Relay {
     if (this.#isRefreshing) return;
     this.#state.isCatalogStale = false;
     this.#isRefreshing = true;
-    const { options, session } = this.#parts;
-    options.catalog
+    this.#parts.options.catalog
       .refresh()
-      .catch(() => {
-        options.log.warn(
-          { session: session.id, connection: options.name, code: "catalog-refresh" },
-          "the catalog could not be read again",
-        );
-      })
+      .catch(() => this.#log.catalogNotRead())
       .finally(() => {
         this.#isRefreshing = false;
         if (this.#isClosed || this.#isHeld) return;
@@ -434,25 +353,20 @@ export class Relay {
     const { isReusable } = this.#parts;
     const { isQuiet, status, hasServerEnded } = this.#state;
     if (!isReusable || !isQuiet || status !== "idle" || hasServerEnded || this.#isTerminating) return false;
-    const isWhole = this.#fromUpstream.waitingBytes === 0 && this.#toUpstream.isEmpty && !this.#isForwardingPieces;
+    const isWhole =
+      this.#fromUpstream.waitingBytes === 0 && this.#toUpstream.isEmpty && !this.#clientSide.isForwardingPieces;
     return isWhole && !this.#upstream.destroyed && this.#upstream.writableLength === 0;
   }
 
   /** Called now and then: what has lasted too long ends, or is cancelled. */
-  enforce({ idleTimeoutMs, statementTimeoutMs }: SessionRules): void {
-    const nowUs = stopwatchUs();
-    const isIdle = this.#state.isQuiet && this.#state.status === "idle" && !this.#isHeld && !this.#waiting;
-    if (isIdle && idleTimeoutMs !== undefined && nowUs - this.#heardUs > idleTimeoutMs * 1_000) {
-      this.#end(endings.idleTimeout);
-      return;
-    }
-    if (statementTimeoutMs === undefined || this.#state.answers.length === 0) return;
-    for (const run of this.#state.openRuns) {
-      if (run === this.#timedOut || nowUs - run.startedUs <= statementTimeoutMs * 1_000) continue;
-      this.#timedOut = run;
-      this.#parts.options.log.info({ session: this.#parts.session.id, code: "statement-timeout" }, "cancelled");
-      void cancelUpstream(this.#parts.options.upstream, this.#upstreamKey, cancelTimeoutMs).catch(() => undefined);
-      return;
+  enforce(rules: SessionRules): void {
+    const isWaiting = this.#isHeld || this.#waiting !== undefined;
+    const found = overdue(this.#state, rules, { heardUs: this.#heardUs, isWaiting, timedOut: this.#timedOut });
+    if (found === "idle") this.#end(endings.idleTimeout);
+    else if (found) {
+      this.#timedOut = found;
+      this.#log.timedOut();
+      void cancelUpstream(this.#parts.options.upstream, this.#parts.upstream, cancelTimeoutMs).catch(() => undefined);
     }
   }
 
@@ -472,26 +386,13 @@ export class Relay {
     const { options, session, onClosed } = this.#parts;
     const isReused = this.#canReuse && quietReasons.has(reason);
     this.#toUpstream.clear();
-    if (!isReused) leaveUpstream(this.#upstream, options.upstream, this.#upstreamKey, this.#state.answers.length > 0);
-    if (this.#isMidMessage) this.#client.destroy();
-    else leaveClient(this.#client, this.#toClient, end);
-    const fields = { session: session.id, connection: options.name, reason };
-    if (quietReasons.has(reason)) options.log.info(fields, "session ended");
-    else options.log.warn(fields, "session ended by the gateway");
+    if (!isReused)
+      leaveUpstream(this.#upstream, options.upstream, this.#parts.upstream, this.#state.answers.length > 0);
+    if (this.#voice.isMidMessage) this.#client.destroy();
+    else leaveClient(this.#client, this.#voice.outbox, end);
+    this.#log.ended(reason);
     this.#upstreamSide.abandon();
     options.gate.close(session, reason);
     onClosed(isReused ? this.#letGo() : undefined);
   }
 }
-
-/** An end that the client is told nothing of: it left, or has heard the server's own words. */
-type Quietly = { readonly reason: string; readonly end: undefined };
-const quietly = (reason: string): Quietly => ({ reason, end: undefined });
-
-const clientRules = ({ limits }: PostgresListenerOptions): FrameRules => ({
-  lengthMax: (type) =>
-    type === frontendType.bind || type === frontendType.copyData
-      ? limits.frontendDataBytesMax
-      : limits.frontendMessageBytesMax,
-  isStreamed: (type) => type === frontendType.copyData,
-});
