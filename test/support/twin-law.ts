@@ -46,12 +46,14 @@ export async function searchCases(
       smallest = { case: made, oracle: verdict.oracle, detail: verdict.detail };
     return false;
   });
-  await fc.check(property, {
+  const checked = await fc.check(property, {
     seed: options.seed,
     numRuns: options.runs,
     interruptAfterTimeLimit: options.timeLimitMs,
     endOnFailure: options.isShrinking === false,
   });
+  // A server that is away, a session that can't be had: nothing was compared.
+  if (checked.failed && smallest === undefined) throw checked.errorInstance;
   return smallest;
 }
 

@@ -74,13 +74,18 @@ export class WireLaw {
       let smallest: WireCounterexample | undefined;
       const property = fc.asyncProperty(tapes, async (tape) => {
         const made = wireCaseOf(new Tape(tape), world);
-        const verdict = await pair.check(made, this.tally);
+        const verdict = await pair.check(made, this.tally).catch((error: unknown) => {
+          pair.close();
+          throw error;
+        });
         if (verdict === undefined) return true;
         const size = (c: WireCase) => c.turns.reduce((sum, t) => sum + t.bytes.length, 0);
         if (!smallest || size(made) <= size(smallest.case)) smallest = { seed, world, case: made, ...verdict };
         return false;
       });
-      await fc.check(property, { seed, numRuns: runs, endOnFailure: hooks.isShrinking === false });
+      const checked = await fc.check(property, { seed, numRuns: runs, endOnFailure: hooks.isShrinking === false });
+      // A session that can't be had or an answer that is lost: nothing was compared.
+      if (checked.failed && smallest === undefined) throw checked.errorInstance;
       return smallest;
     });
   }
@@ -303,7 +308,8 @@ function linesOf(messages: readonly Message[], oidMax: number): readonly string[
       rows.push(line);
       continue;
     }
-    lines.push(...rows.sort(), line);
+    for (const row of rows.sort()) lines.push(row); // hundreds of thousands of arguments are too many
+    lines.push(line);
     rows = [];
   }
   return [...lines, ...rows.sort()];
