@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, afterEach, describe, test } from "node:test";
 import { startPostgres } from "../../cli/demo/postgres-server.ts";
-import { startTestGateway, type TestGateway } from "../support/gateway.ts";
+import { eventually } from "../support/eventually.ts";
+import { connectTo, prepareGateway, spawnGateway, startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { olderPostgres } from "../support/older-postgres.ts";
 import { type TestServer, testServer, withClient } from "../support/postgres.ts";
 import { connectRaw, describeAll, frontend, type RawClient, say } from "../wire/raw-client.ts";
@@ -317,3 +318,26 @@ for (const world of worlds) {
     });
   });
 }
+
+test("a gateway that is killed in the middle leaves nothing of a statement that goes over", async () => {
+  const prepared = await prepareGateway({ schema, policy });
+  const { child, ports } = await spawnGateway(prepared.configPath);
+  const port = ports["test-pg"] ?? 0;
+  const client = await connectTo(prepared, port, { sub: "olga", kind: "human", groups: [] });
+  await withClient(prepared.database, async (owner) => {
+    const one = async (sql: string): Promise<number> => Number((await owner.query(sql)).rows[0].count);
+    await owner.query("begin; update orders set note = 'held' where id = 2");
+    const asked = client.query("update orders set paid = true").catch((error: unknown) => error);
+    const here = "database = (select oid from pg_database where datname = current_database())";
+    const touching = `select pid from pg_locks where relation = 'orders'::regclass and ${here} and pid <> pg_backend_pid()`;
+    const busy = `select count(*) from pg_locks where not granted and pid in (${touching})`;
+    await eventually(async () => (await one(busy)) === 1 || undefined);
+    child.kill("SIGKILL");
+    assert.ok((await asked) instanceof Error);
+    await owner.query("rollback");
+    const left = `select count(*) from (${touching}) p`;
+    await eventually(async () => (await one(left)) === 0 || undefined);
+    assert.equal(await one("select count(*) from orders where paid"), 0);
+  });
+  await client.end().catch(() => undefined);
+});

@@ -67,8 +67,11 @@ test("so do statements of several connections", async () => {
     await owner.query("begin; lock table t in access exclusive mode");
     const waiting = async (): Promise<number> =>
       Number(
-        (await owner.query("select count(*) from pg_locks where relation = 't'::regclass and not granted")).rows[0]
-          .count,
+        (
+          await owner.query(
+            "select count(*) from pg_locks where relation = 't'::regclass and database = (select oid from pg_database where datname = current_database()) and not granted",
+          )
+        ).rows[0].count,
       );
     a.send(select);
     await eventually(async () => (await waiting()) === 1 || undefined);
