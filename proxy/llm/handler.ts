@@ -310,6 +310,11 @@ class LlmExchange {
 
   /** Released, and yet it can't go on. */
   #withhold(verdict: Released, why: Unable, sink?: ResponseSink): void {
+    this.#complete(verdict.decisionId, "refused", why.code);
+    this.#tellWithheld(verdict, why, sink);
+  }
+
+  #tellWithheld(verdict: Released, why: Unable, sink: ResponseSink | undefined): void {
     const refusal: Refusal = {
       decisionId: verdict.decisionId,
       code: why.code,
@@ -319,7 +324,6 @@ class LlmExchange {
       approvalId: undefined,
       retry: "never",
     };
-    this.#complete(verdict.decisionId, "refused", why.code);
     if (sink === undefined) this.#exchange.answer(refusedAnswer(refusal));
     else void this.#sendRefusal(sink, "", refusal);
   }
@@ -463,8 +467,12 @@ class LlmExchange {
     const value = text === undefined ? undefined : readJson(text, limits.llmJsonDepthMax);
     const message = value?.ok && isObject(value.value) ? value.value : undefined;
     const uses = message === undefined ? malformedAnswer : usesOf(message);
-    if (message === undefined || !Array.isArray(uses))
-      return this.#withhold(verdict, "code" in uses ? uses : malformedAnswer, held);
+    if (message === undefined || !Array.isArray(uses)) {
+      // Paid for all the same.
+      const answer = message === undefined ? untold : summaryOfMessage(message);
+      this.#completeAnswer(verdict, request, answer, "refused", 0, undefined);
+      return this.#tellWithheld(verdict, "code" in uses ? uses : malformedAnswer, held);
+    }
     const summary = summaryOfMessage(message);
     const denied = new Map<number, string>();
     try {
