@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
-import { testDatabase } from "../support/postgres.ts";
+import { testDatabase, withClient } from "../support/postgres.ts";
 import { startCutter, startGateway } from "./gateway.ts";
 import { connectRaw, describeAll, type RawClient, say } from "./raw-client.ts";
 
@@ -123,6 +123,27 @@ test("an idle session ends, one in a transaction stays, and a long statement is 
   assert.equal(await ask(open, "select pg_sleep(60)"), "T | E:57014 canceling statement due to user request | Z:E");
   await ask(open, "rollback");
   await leave(open, gateway);
+});
+
+test("read-write is a primary whose transactions may write; read-only is any other", async () => {
+  const readOnly = await testDatabase("select 1");
+  await withClient(database, (c) =>
+    c.query(`alter database "${readOnly.database}" set default_transaction_read_only = on`),
+  );
+  const reached = async (of: typeof database, attributes: "read-write" | "read-only" | "primary"): Promise<boolean> => {
+    const gateway = await startGateway(of, { upstream: { database: of.database, attributes } });
+    const client = await connectRaw(gateway).catch(() => undefined);
+    client?.socket.destroy();
+    return client !== undefined;
+  };
+  assert.deepEqual(
+    [await reached(database, "read-write"), await reached(database, "read-only"), await reached(database, "primary")],
+    [true, false, true],
+  );
+  assert.deepEqual(
+    [await reached(readOnly, "read-write"), await reached(readOnly, "read-only"), await reached(readOnly, "primary")],
+    [false, true, true],
+  );
 });
 
 test("a place that is away is passed over, and one that isn't what was asked for isn't used", async () => {
