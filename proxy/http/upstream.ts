@@ -73,7 +73,7 @@ export function openHttpUpstream(target: HttpUpstreamTarget, name: string, log: 
         ...lengthOf(request),
       ]),
       body: bodyOf(request),
-      signal: request.signal === undefined ? signal : AbortSignal.any([signal, request.signal]),
+      signal: request.signal === undefined ? signal : eitherOf(signal, request.signal),
       responseHeaders: "raw",
       ...(request.idleTimeoutMs === undefined ? {} : { bodyTimeout: request.idleTimeoutMs }),
     });
@@ -112,6 +112,16 @@ export function openHttpUpstream(target: HttpUpstreamTarget, name: string, log: 
     ownParameters: new Set(target.credential.kind === "query" ? [target.credential.name.toLowerCase()] : []),
     close: () => pool.destroy(),
   };
+}
+
+/** AbortSignal.any, for signals that live no longer than the exchange: it keeps no books, which cost more than the rest. */
+function eitherOf(one: AbortSignal, other: AbortSignal): AbortSignal {
+  const abort = new AbortController();
+  for (const signal of [one, other]) {
+    if (signal.aborted) abort.abort();
+    else signal.addEventListener("abort", () => abort.abort(), { once: true });
+  }
+  return abort.signal;
 }
 
 function ownHeadersOf(credential: Credential): readonly string[] {
