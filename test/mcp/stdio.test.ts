@@ -107,6 +107,8 @@ test("lines hold one message each, what a server says besides is masked, and a l
         .map((line) => JSON.parse(line))
         .find((message) => message.id === id),
     );
+  // Starting takes as long as it takes.
+  if (log === "") await once(child.stderr, "data");
   // Before anything was asked: what can come of any call is masked.
   assert.match(await eventually(() => (log.includes("red") ? log : undefined)), /started for \*\*\* {2}\[31mred/);
   const clientInfo = { name: "raw", version: "1" };
