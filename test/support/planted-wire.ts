@@ -14,7 +14,11 @@ export const masksForgotten = plant(
   "const mask = p.masks.get(column.name);",
   "const mask = p.masks.get(' ' + column.name);",
 );
-export const netIsOff = plant("proxy/postgres/upstream-side.ts", "masked.has(origin)", "masked.has(' ' + origin)");
+export const netIsOff = plant(
+  "proxy/postgres/upstream-side.ts",
+  "hasOrigin(frame, rewritten.maskedOrigins)",
+  "hasOrigin(frame, new Set())",
+);
 
 export const wireDefects: readonly WireDefect[] = [
   { name: "masks are forgotten where a relation is read", seed: 11, plants: [masksForgotten] },
