@@ -94,10 +94,12 @@ export const limits = {
   approvalHoldMs: 110_000,
   /** The planner's estimate for who approves: longer than this nobody waits to be asked. Mostly a login upstream. */
   rowEstimateMs: 2_000,
-  /** Connections that ask for estimates at a time, for one upstream. Over it people are asked without one. */
+  /** Connections that ask for estimates at a time, for one upstream. Over it questions wait their turn, within `rowEstimateMs`. */
   rowEstimatesMax: 4,
-  /** Statements of one message that the planner is asked about; the rest have no estimate. Half of `rowEstimatesMax`. */
-  rowEstimatesPerMessageMax: 2,
+  /** Questions that wait for their turn. Over it there is no estimate: as many as four connections answer in `rowEstimateMs`. */
+  rowEstimatesWaitingMax: 200,
+  /** Statements of one message that the planner is asked about; the rest have no estimate. Twice `rowEstimatesMax`. */
+  rowEstimatesPerMessageMax: 8,
   /** Requests that wait for an approval at a time. */
   approvalsPendingMax: 1_000,
   /** Body of a request to the admin interface, bytes: a reason and little else. */
@@ -152,6 +154,8 @@ export const limits = {
   monitorRunningMax: 20_000,
   /** Sessions that a rule has ended and that are still remembered: many times `sessionsMax`. About 60 bytes each. */
   endedSessionsMax: 100_000,
+  /** `gw doctor` takes an address for closed after this. */
+  doctorConnectMs: 3_000,
   /** The same finding about the same principal is recorded and told once in this time. */
   monitorQuietMs: 300_000,
   /** Spans and log records wait this long for others, then go to the collector together. */

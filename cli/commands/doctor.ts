@@ -3,17 +3,16 @@ import { X509Certificate } from "node:crypto";
 import { closeSync, existsSync, fsyncSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { limits } from "../../engine/limits.ts";
 import { readConfig } from "../../proxy/config.ts";
 import { causeCode } from "../../proxy/errors.ts";
-import type { GatewayConfig, IssuerConfig, PostgresConnectionConfig } from "../../proxy/gateway-config.ts";
+import type { Address, GatewayConfig, IssuerConfig, PostgresConnectionConfig } from "../../proxy/gateway-config.ts";
 import { connectCatalog } from "../../proxy/postgres/catalog-connection.ts";
 import { verifyChains } from "../../proxy/recording/chains.ts";
-import { exitCodes } from "../exit-codes.ts";
+import { bypassCheck, type Check, isLoopback, skewCheck, trafficChecks } from "../doctor-http.ts";
+import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
-
-type Check = { readonly what: string; readonly state: "ok" | "warn" | "fail"; readonly says: string };
 
 export function register(program: Command, { terminal, exit }: CommandContext): void {
   program
@@ -22,27 +21,52 @@ export function register(program: Command, { terminal, exit }: CommandContext): 
     .requiredOption("-c, --config <file>", "the configuration", "gw.yaml")
     .option("--strict", "warnings end with 1, too")
     .option("--json", "as JSON")
-    .action(async (options: { readonly config: string; readonly strict?: boolean; readonly json?: boolean }) => {
-      const config = await readConfig(options.config, process.env);
-      const checks = (
-        await Promise.all([
-          [{ what: "configuration", state: "ok", says: "it can be read" } as const],
-          adminChecks(config),
-          ...config.connections.map(upstreamChecks),
-          ...config.connections.map((connection) => certificateChecks(connection)),
-          ...config.identity.issuers.map(issuerChecks),
-          diskChecks(config.recording.directory),
-          recordingChecks(config.recording.directory),
-        ])
-      ).flat();
+    .option(
+      "--bypass <host:port...>",
+      "on a client's machine: addresses that only the gateway should reach; nothing else is checked",
+      address,
+      [],
+    )
+    .action(async (options: Options) => {
+      const checks =
+        options.bypass.length > 0 ? await Promise.all(options.bypass.map(bypassCheck)) : await allChecks(options);
       if (options.json) terminal.out(`${JSON.stringify(checks)}\n`);
       else for (const { what, state, says } of checks) terminal.out(`${state.padEnd(4)}  ${what}: ${says}\n`);
-      const isBad = checks.some(({ state }) => state === "fail" || (options.strict && state === "warn"));
-      exit(isBad ? exitCodes.failed : exitCodes.ok);
+      exit(codeOf(checks, options.strict === true));
     });
 }
 
-const isLoopback = (host: string): boolean => /^(?:127\.|::1$|localhost$)/.test(host);
+type Options = {
+  readonly config: string;
+  readonly strict?: boolean;
+  readonly json?: boolean;
+  readonly bypass: readonly Address[];
+};
+
+const codeOf = (checks: readonly Check[], isStrict: boolean): ExitCode =>
+  checks.some(({ state }) => state === "fail" || (isStrict && state === "warn")) ? exitCodes.failed : exitCodes.ok;
+
+function address(text: string, known: readonly Address[]): readonly Address[] {
+  const [, host, port] =
+    /^(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]\s]+)):(\d{1,5})$/.exec(text)?.filter((part) => part !== undefined) ?? [];
+  if (host === undefined || Number(port) > 65_535) throw new InvalidArgumentError("write it like db.internal:5432.");
+  return [...known, { host, port: Number(port) }];
+}
+
+async function allChecks({ config: path }: Options): Promise<readonly Check[]> {
+  const config = await readConfig(path, process.env);
+  const checks = await Promise.all([
+    [{ what: "configuration", state: "ok", says: "it can be read" } as const],
+    adminChecks(config),
+    ...config.connections.map(upstreamChecks),
+    ...config.connections.map((connection) => certificateChecks(connection)),
+    ...config.http.map(trafficChecks),
+    ...config.identity.issuers.map(issuerChecks),
+    diskChecks(config.recording.directory),
+    recordingChecks(config.recording.directory),
+  ]);
+  return checks.flat();
+}
 
 async function adminChecks({ admin }: GatewayConfig): Promise<readonly Check[]> {
   if (admin === undefined) return [];
@@ -85,12 +109,6 @@ async function upstreamChecks({ name, upstream }: PostgresConnectionConfig): Pro
     say("fail", `it can't be reached or refuses the login: ${causeCode(error)}`);
   }
   return checks;
-}
-
-function skewCheck(what: string, skewMs: number): Check {
-  const says = `${Math.round(skewMs / 1_000)} s ahead of this machine`;
-  const isOff = !(Math.abs(skewMs) <= limits.clockSkewMs / 2);
-  return { what, state: isOff ? "fail" : "ok", says: isOff ? `${says}: set both by NTP` : says };
 }
 
 async function certificateChecks({ name, tls }: PostgresConnectionConfig): Promise<readonly Check[]> {
