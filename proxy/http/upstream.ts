@@ -203,11 +203,20 @@ function readRawHeaders(raw: unknown): readonly Field[] {
 }
 
 const timeouts: ReadonlySet<string> = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]);
-const unreadable: ReadonlySet<string> = new Set(["UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RESPONSE", "UND_ERR_INFO"]);
+const unreadable: ReadonlySet<string> = new Set([
+  "UND_ERR_HEADERS_OVERFLOW",
+  "UND_ERR_RESPONSE",
+  "UND_ERR_INFO",
+  "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
+  "HTTPParserError",
+]);
+/** What undici's socket says of an answer that nobody asked for: 100 and 101. */
+const isUnasked = (error: unknown): boolean =>
+  error instanceof Error && /^bad (?:response|upgrade)$/.test(error.message);
 
 export function faultOf(error: unknown): HttpFault {
   const code = causeCode(error);
   if (timeouts.has(code)) return httpFault("upstream-timeout");
-  if (unreadable.has(code) || code.startsWith("HPE_")) return httpFault("upstream-failed");
+  if (unreadable.has(code) || code.startsWith("HPE_") || isUnasked(error)) return httpFault("upstream-failed");
   return httpFault("upstream-unreachable", "try again; if it stays, tell whoever runs the gateway");
 }
