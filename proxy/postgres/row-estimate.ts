@@ -15,7 +15,11 @@ export type EstimateQuestion = {
   readonly parameters: readonly (string | null)[] | undefined;
 };
 
-export type EstimateBounds = { readonly rowEstimateMs: number; readonly rowEstimatesMax: number };
+export type EstimateBounds = {
+  readonly rowEstimateMs: number;
+  readonly rowEstimatesMax: number;
+  readonly rowEstimatesWaitingMax: number;
+};
 
 /** Settles within `rowEstimateMs`, or as soon as `signal` aborts, and never rejects: undefined where there is no estimate. */
 export type EstimateRows<Session> = (
@@ -41,18 +45,37 @@ const plannedVerbs: ReadonlySet<SqlVerb> = new Set([
  */
 export function rowEstimator<Session>(
   targetFor: (session: Session) => UpstreamTarget | undefined,
-  { rowEstimateMs, rowEstimatesMax }: EstimateBounds,
+  { rowEstimateMs, rowEstimatesMax, rowEstimatesWaitingMax }: EstimateBounds,
 ): EstimateRows<Session> {
   let running = 0;
+  const waiting: (() => void)[] = [];
+  /** False when its time is up first. Whoever ends hands its place on. */
+  const turn = (signal: AbortSignal): Promise<boolean> =>
+    new Promise((resolve) => {
+      const take = (): void => {
+        signal.removeEventListener("abort", leave);
+        resolve(true);
+      };
+      const leave = (): void => {
+        waiting.splice(waiting.indexOf(take), 1);
+        resolve(false);
+      };
+      waiting.push(take);
+      signal.addEventListener("abort", leave, { once: true });
+    });
   return async (session, question, client) => {
     const target = targetFor(session);
-    if (target === undefined || running >= rowEstimatesMax || !isPlannable(question)) return undefined;
-    running += 1;
+    if (target === undefined || !isPlannable(question)) return undefined;
     const signal = AbortSignal.any([client, AbortSignal.timeout(rowEstimateMs)]);
+    if (signal.aborted) return undefined;
+    if (running < rowEstimatesMax) running += 1;
+    else if (waiting.length >= rowEstimatesWaitingMax || !(await turn(signal))) return undefined;
     const answer = ask(target, question, rowEstimateMs, signal)
       .catch(() => undefined)
       .finally(() => {
-        running -= 1;
+        const next = waiting.shift();
+        if (next === undefined) running -= 1;
+        else next();
       });
     return Promise.race([answer, aborted(signal)]);
   };
