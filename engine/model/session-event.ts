@@ -17,8 +17,6 @@ export type RecordedContent = {
   readonly values?: readonly RecordedValue[];
   /** What the planner expected, where a rule or counter read it. Left out where there was no estimate. */
   readonly estimatedRows?: number;
-  /** What the planner expected, where a rule or counter read it. Left out where there was no estimate. */
-  readonly estimatedRows?: number;
   /** JWEs: of `values` as JSON, and of the text, in place of which `statement` is "". */
   readonly sealed?: { readonly values?: string; readonly statement?: string };
 };
@@ -208,7 +206,7 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
       readonly type: "prune";
       readonly id: string;
       readonly node: string;
-      readonly why: "age" | "size" | "asked";
+      readonly why: "age" | "size";
       readonly boundaries: readonly PruneBoundary[];
       readonly keys: readonly { readonly id: string; readonly recipient: string; readonly wrapped: string }[];
       readonly signed?: string;

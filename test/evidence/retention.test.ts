@@ -200,7 +200,7 @@ test("segments that go without a record are found, and so is every change of the
       const isIgnored = JSON.stringify(eventOf(bytes)) === JSON.stringify(eventOf(copy));
       assert.ok(damage.length > 0 || isIgnored, bytes.toString("latin1"));
     }),
-    { numRuns: 150 },
+    { numRuns: 60 },
   );
 });
 
@@ -273,7 +273,7 @@ test("any change of any byte of what is left is found: pruned chain, workers' ch
         }
       },
     ),
-    { numRuns: 120 },
+    { numRuns: 60 },
   );
 });
 
