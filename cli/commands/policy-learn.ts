@@ -15,12 +15,12 @@ import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { type Learned, learnPolicy } from "../learn/learn-policy.ts";
 import { isPatternSafe } from "../learn/text.ts";
 import type { CommandContext } from "../main.ts";
-import { moment } from "../moment.ts";
 import { type BundleFolder, readBundle } from "../read-bundle.ts";
 import { readBytes } from "../read-bytes.ts";
 import { recordingFolder } from "../recording-folder.ts";
 import { permitsMore } from "../replay-policies.ts";
 import type { Terminal } from "../terminal.ts";
+import { moment } from "./moment.ts";
 
 type Flags = {
   readonly from?: number;

@@ -5,7 +5,6 @@ import { bundleAt } from "../bundle-at.ts";
 import { compileOrShow } from "../compiled-bundle.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
-import { moment } from "../moment.ts";
 import { recordingFolder } from "../recording-folder.ts";
 import {
   permitsMore,
@@ -17,6 +16,7 @@ import {
 import { showLine } from "../show-text.ts";
 import { rememberingAnalyzer } from "../snapshot-analyzer.ts";
 import type { Terminal } from "../terminal.ts";
+import { moment } from "./moment.ts";
 
 type Flags = {
   readonly bundle: string;
