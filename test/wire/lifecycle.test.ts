@@ -346,17 +346,18 @@ test("DETAIL and context of a write to a protected relation stay behind", async 
   client.send(say.query("begin"), say.query("insert into d values (1), (1)"), say.query("commit"));
   const [error] = (await client.until("Z", 3)).filter((m) => m.type === "E");
   assert.equal(error?.body.includes("already exists"), false);
-  // A position in the gateway's text is none in the client's.
-  gateway.rule = () => ({ kind: "release", text: "select 1 from nowhere" });
-  client.send(say.parse("select 1 from x"), say.sync());
-  const [parse] = (await client.until("Z")).filter((m) => m.type === "E");
-  assert.equal(
-    parse?.body
+  // A position in the gateway's text is that of the same part of the client's, or none.
+  const positionOf = async (sent: string): Promise<string | undefined> => {
+    gateway.rule = () => ({ kind: "release", text: sent });
+    client.send(say.parse("select 1 from x"), say.sync());
+    const [parse] = (await client.until("Z")).filter((m) => m.type === "E");
+    return parse?.body
       .toString("utf8")
       .split("\0")
-      .some((field) => field.startsWith("P")),
-    false,
-  );
+      .find((field) => field.startsWith("P"));
+  };
+  assert.equal(await positionOf("select   1   from   nowhere"), "P15");
+  assert.equal(await positionOf("select nothing"), undefined);
   client.socket.destroy();
 });
 
