@@ -110,7 +110,10 @@ export const factSchema: Readonly<Record<string, FactRoot>> = {
         type: "json",
         doc: "Values of the statement's parameters as a list: `$1` is `sql.parameters[0]`. Not known where only the database can tell their types.",
       },
-      estimated_rows: { type: "int?", doc: "Rows that the database's planner expects of the statement as it would be sent." },
+      estimated_rows: {
+        type: "int?",
+        doc: "Rows that the database's planner expects of the statement as it would be sent.",
+      },
       text: { type: "string", doc: "The client's text of this statement." },
       fingerprint: { type: "string", doc: "Equal for statements that differ in literals only." },
     },
