@@ -3,9 +3,10 @@ import { EOF, type IRecognitionException, type IToken, type TokenType } from "ch
 import { type Span, spanOf } from "../engine/lib/span.ts";
 import { limits } from "../engine/limits.ts";
 import type { Expr, SourceFile } from "./ast.ts";
-import { PolicyParser, TooManyProblemsError } from "./cst.ts";
+import { PolicyParser } from "./cst.ts";
 import { type Cst, spanOfToken } from "./cst-read.ts";
 import { type Diagnostic, diagnose, sortDiagnostics } from "./diagnostic.ts";
+import { TooManyProblemsError } from "./grammar/grammar.ts";
 import { type Comment, tokenize } from "./lexer.ts";
 import { lowerFile } from "./lower.ts";
 import { ExprLowering } from "./lower-expr.ts";
