@@ -73,7 +73,10 @@ function erase(from: JsonObject, [first, ...rest]: readonly string[]): JsonObjec
 const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** OCSF 1.3: Datastore Activity (6005) for SQL, API Activity (6003) for the rest, with the profile `security_control`. */
+/**
+ * OCSF 1.3.0: Datastore Activity (6005) for SQL, API Activity (6003) for the rest. Both say in `actor.authorizations` what was
+ * decided and by which policies; the profile `security_control` is one of Datastore Activity alone until 1.4.0.
+ */
 export function ocsfEvent(row: DecisionRow, node: string): JsonObject {
   const isSql = row.protocol === "postgres" || row.protocol === "sql";
   const classUid = isSql ? 6005 : 6003;
@@ -88,19 +91,21 @@ export function ocsfEvent(row: DecisionRow, node: string): JsonObject {
     time: row.atMs,
     severity_id: isAllowed ? 1 : 2,
     status_id: isAllowed ? 1 : isHeld ? 99 : 2,
-    // An action is allowed, denied or unknown; what is held is neither yet, and its disposition says so.
-    action_id: isAllowed ? 1 : isHeld ? 0 : 2,
-    disposition_id: isAllowed ? 1 : isHeld ? 99 : 2,
-    ...(isHeld ? { disposition: "held for approval", status: "held for approval" } : {}),
+    ...(isHeld ? { status: "held for approval" } : {}),
+    ...(isSql ? securityControl(row.effect) : {}),
     metadata: {
       version: "1.3.0",
       uid: row.decisionId,
       correlation_uid: row.session,
-      profiles: ["security_control"],
+      profiles: isSql ? ["security_control"] : [],
       product: { name: "Gatewright", vendor_name: "Gatewright" },
       log_provider: node,
     },
-    actor: { user: userOf(row.principal), session: { uid: row.session } },
+    actor: {
+      user: userOf(row.principal),
+      session: { uid: row.session },
+      authorizations: [{ decision: row.effect, policy: policyOf(row) }],
+    },
     src_endpoint: isAddress(row.client)
       ? { ip: row.client }
       : { name: row.client === undefined || row.client === "" ? "unknown" : row.client },
@@ -112,14 +117,21 @@ export function ocsfEvent(row: DecisionRow, node: string): JsonObject {
             service: { name: row.connection === "" ? "unknown" : row.connection },
           },
         }),
-    policy: {
-      uid: row.policyHash,
-      ...(row.revision === "" ? {} : { version: row.revision }),
-      ...(row.rules.length === 0 ? {} : { name: row.rules.join(", ") }),
-    },
     unmapped: { accesses: [...row.accesses], fingerprint: row.fingerprint ?? null, effect: row.effect },
   };
 }
+
+/** An action is allowed, denied or unknown; what is held is neither yet, and its disposition says so. */
+const securityControl = (effect: DecisionRow["effect"]): JsonObject => {
+  if (effect === "approval") return { action_id: 0, disposition_id: 99, disposition: "held for approval" };
+  return effect === "allow" ? { action_id: 1, disposition_id: 1 } : { action_id: 2, disposition_id: 2 };
+};
+
+const policyOf = ({ policyHash, revision, rules }: DecisionRow): JsonObject => ({
+  uid: policyHash,
+  ...(revision === "" ? {} : { version: revision }),
+  ...(rules.length === 0 ? {} : { name: rules.join(", ") }),
+});
 
 const isAddress = (client: string | undefined): client is string => client !== undefined && isIP(client) !== 0;
 

@@ -62,4 +62,33 @@ test("the check finds what is missing, unknown, of the wrong kind or of no enume
     "actor.none of process,user,invoked_by,session,app_name,app_uid",
   ]);
   assert.deepEqual(ocsfFaults({ ...event, time: "now" }), ["time is no whole number"]);
+  assert.deepEqual(ocsfFaults({ ...event, policy: { uid: "sha256:1" } }), ["policy isn't known"]);
+});
+
+test("an API Activity of 1.3.0 has no security control: what was decided is an authorization of its actor", () => {
+  const event = ocsfEvent(
+    {
+      ...{ atMs: 1_700_000_000_000, decisionId: "dec_1", session: "ses_1", connection: "crm", protocol: "http" },
+      ...{ client: "10.0.0.1", principal: { sub: "bot", kind: "agent" }, accesses: ["POST /v1/users"] },
+      ...{ fingerprint: undefined, effect: "approval", rules: ["test.asks"], policyHash: "sha256:1", revision: "r1" },
+    },
+    "gw-1",
+  );
+  assert.deepEqual(event, {
+    ...{ category_uid: 6, class_uid: 6003, activity_id: 1, type_uid: 600301, time: 1_700_000_000_000 },
+    ...{ severity_id: 2, status_id: 99, status: "held for approval" },
+    metadata: {
+      ...{ version: "1.3.0", uid: "dec_1", correlation_uid: "ses_1", profiles: [], log_provider: "gw-1" },
+      product: { name: "Gatewright", vendor_name: "Gatewright" },
+    },
+    actor: {
+      user: { name: "bot", type: "agent", type_id: 99 },
+      session: { uid: "ses_1" },
+      authorizations: [{ decision: "approval", policy: { uid: "sha256:1", version: "r1", name: "test.asks" } }],
+    },
+    src_endpoint: { ip: "10.0.0.1" },
+    api: { operation: "POST /v1/users", service: { name: "crm" } },
+    unmapped: { accesses: ["POST /v1/users"], fingerprint: null, effect: "approval" },
+  });
+  assert.deepEqual(ocsfFaults({ ...event, action_id: 2 }), ["action_id isn't known"]);
 });
