@@ -104,7 +104,7 @@ export const factSchema: Readonly<Record<string, FactRoot>> = {
       has_where: { type: "bool", doc: "The part of the statement that makes this access has a WHERE clause." },
       where_always_true: { type: "bool", doc: "That WHERE clause is true for every row, or there is none." },
       has_limit: { type: "bool", doc: "The statement has a LIMIT at the top level." },
-      limit: { type: "int?", doc: "The constant of that LIMIT." },
+      limit: { type: "int?", doc: "The constant of that LIMIT; not known of one WITH TIES." },
       joins: { type: "int", doc: "Number of joins." },
       parameters: {
         type: "json",

@@ -168,6 +168,8 @@ function limitNode(query: SelectStmt | undefined): Node | undefined {
 function limitOf(query: SelectStmt | undefined): SqlFacts["limit"] {
   const node = limitNode(query);
   if (!node) return undefined;
+  // `ORDER BY id IS NULL FETCH FIRST 1 ROW WITH TIES` gives every row.
+  if (query?.limitOption === "LIMIT_OPTION_WITH_TIES") return new Unknown("rows that tie come beside the limit");
   if ("A_Const" in node && node.A_Const.ival) return node.A_Const.ival.ival ?? 0;
   return new Unknown("the limit is not a constant");
 }

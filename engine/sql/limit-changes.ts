@@ -1,12 +1,12 @@
 // The ceiling of changed rows -> a statement that the server itself ends with an error, before anything of it can last.
-import type { CommonTableExpr, Node, SelectStmt, WithClause } from "@pgsql/types";
+import type { A_Expr, CommonTableExpr, Node, SelectStmt, WithClause } from "@pgsql/types";
 import type { Catalog } from "../model/catalog.ts";
 import type { LimitObligation, Obligations } from "../model/decision.ts";
 import { refuse } from "./fault.ts";
 import { generated } from "./masks.ts";
 import type { RowShape } from "./row-shape.ts";
 import type { BoundStatement } from "./statement.ts";
-import { cast, columnRef, mapTree, stringNode } from "./tree.ts";
+import { cast, columnRef, mapTree, stringNode, stringsOf } from "./tree.ts";
 import type { ChangeCeiling } from "./types.ts";
 
 /** What the server's error quotes when a statement goes over its ceiling. The gateway puts its own words in its place. */
@@ -198,9 +198,25 @@ function insertedAtMost(node: Node): number {
   if (!("InsertStmt" in node)) return Number.POSITIVE_INFINITY;
   const { selectStmt } = node.InsertStmt;
   if (selectStmt === undefined) return 1;
-  const rows = "SelectStmt" in selectStmt ? (selectStmt.SelectStmt.valuesLists?.length ?? 0) : 0;
-  return rows === 0 ? Number.POSITIVE_INFINITY : rows;
+  const values = "SelectStmt" in selectStmt ? (selectStmt.SelectStmt.valuesLists ?? []) : [];
+  // PostgreSQL reads a single row as the list of a SELECT: `VALUES (generate_series(1, 1000))` is a thousand rows. Of several
+  // rows it lets none hold a function that gives a set.
+  if (values.length === 0 || (values.length === 1 && mayGiveSets(values))) return Number.POSITIVE_INFINITY;
+  return values.length;
 }
+
+/** Which functions do isn't known here: any call may, and any operator that isn't PostgreSQL's own. */
+function mayGiveSets(values: Node[]): boolean {
+  let found = false;
+  mapTree(values, (value) => {
+    if ("FuncCall" in value) found = true;
+    if ("A_Expr" in value && !isOwnOperator(value.A_Expr as A_Expr)) found = true;
+    return undefined;
+  });
+  return found;
+}
+
+const isOwnOperator = ({ name }: A_Expr): boolean => name?.length === 1 || stringsOf(name)[0] === "pg_catalog";
 
 /** A write anywhere else would go uncounted; MERGE can be part of a WITH from PostgreSQL 17 on. */
 function refuseUncounted(node: Node, counted: number, { serverVersion }: Pick<Catalog, "serverVersion">): void {

@@ -132,8 +132,8 @@ async function explain(
 }
 
 /**
- * Of a plan in EXPLAIN's JSON: the rows that come into what it writes, else those that it gives. A node that writes gives
- * no rows itself, unless it has RETURNING.
+ * Of a plan in EXPLAIN's JSON: the rows that come into what it writes, or those that it gives, whatever is more. A node that
+ * writes gives no rows itself, unless it has RETURNING.
  */
 export function rowsOfPlan(explained: unknown): number | undefined {
   const top = field(Array.isArray(explained) ? explained[0] : undefined, "Plan");
@@ -147,8 +147,11 @@ export function rowsOfPlan(explained: unknown): number | undefined {
     }
     waiting.push(...children);
   }
-  if (written.length === 0) return planRows(top);
-  return written.reduce((sum, rows) => (sum === undefined || rows === undefined ? undefined : sum + rows), 0);
+  // A query may write a row in its WITH, and give all that there are.
+  const given = planRows(top);
+  if (written.length === 0 || given === undefined) return given;
+  const sum = written.reduce((rows, more) => (rows === undefined || more === undefined ? undefined : rows + more), 0);
+  return sum === undefined ? undefined : Math.max(sum, given);
 }
 
 /** `Member`: one for each partition, before PostgreSQL 14. */

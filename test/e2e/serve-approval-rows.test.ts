@@ -84,12 +84,17 @@ const node = (type: string, rows: number, plans: readonly object[] = [], relatio
   Plans: plans,
 });
 
-test("a plan's rows are those that come into what it writes, else those that it gives", () => {
+test("a plan's rows are those that come into what it writes, or those that it gives, whatever is more", () => {
   const scan = node("Seq Scan", 7);
   assert.equal(rowsOfPlan([{ Plan: scan }]), 7);
   assert.equal(rowsOfPlan([{ Plan: node("ModifyTable", 0, [scan, node("Seq Scan", 90, [], "InitPlan")]) }]), 7);
   const inner = node("ModifyTable", 0, [scan], "InitPlan");
   assert.equal(rowsOfPlan([{ Plan: node("CTE Scan", 1, [inner]) }]), 7);
+  // One row written in a WITH, and all rows read.
+  assert.equal(
+    rowsOfPlan([{ Plan: node("Seq Scan", 90_000, [{ ...inner, "Parent Relationship": "InitPlan" }]) }]),
+    90_000,
+  );
   assert.equal(rowsOfPlan([{ Plan: node("ModifyTable", 0, [inner, node("CTE Scan", 3)]) }]), 10);
   for (const wrong of [undefined, null, [], [{}], [{ Plan: { "Plan Rows": "7" } }], [{ Plan: { "Plan Rows": -1 } }]]) {
     assert.equal(rowsOfPlan(wrong), undefined);

@@ -44,12 +44,23 @@ describe("a ceiling of changed rows", () => {
   test("is left out where the statement can't go over it, or isn't a write", () => {
     for (const sql of [
       "INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)",
+      "INSERT INTO t VALUES (1, 1 + 1)",
+      "INSERT INTO t VALUES (generate_series(1, 2), 1), (9, 9)", // PostgreSQL refuses it
       "INSERT INTO t DEFAULT VALUES",
       "SELECT id FROM t",
       "EXPLAIN DELETE FROM t",
       "PREPARE p AS DELETE FROM t",
     ])
       assert.equal(rewritten(sql, context, ceiling).text, rewritten(sql, context).text, sql);
+  });
+
+  test("counts a single row of VALUES that a function may make many of", () => {
+    for (const sql of [
+      "INSERT INTO t VALUES (generate_series(1, 50), 1)",
+      "INSERT INTO t VALUES (1 + abs(generate_series(1, 50)), 1)",
+      "INSERT INTO t (id) VALUES (CASE WHEN true THEN generate_series(1, 50) END) ON CONFLICT DO NOTHING RETURNING id",
+    ])
+      assert.equal(rewritten(sql, context, ceiling).ceiling?.tag, "INSERT 0", sql);
   });
 
   test("of rows that are returned holds for RETURNING, and for nothing else of a write", () => {

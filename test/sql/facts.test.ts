@@ -194,6 +194,12 @@ test("limits and joins are counted", () => {
   assert.deepEqual([facts.joins, facts.hasLimit, facts.limit], [2, true, 5]);
 });
 
+test("a limit that ties go over is not known", () => {
+  const { facts } = analyzed("SELECT id FROM orders ORDER BY id IS NULL FETCH FIRST 1 ROW WITH TIES", context);
+  assert.equal(facts.hasLimit, true);
+  assert.ok(facts.limit instanceof Unknown);
+});
+
 test("equal statements with other literals have one fingerprint", () => {
   const print = (sql: string): string => analyzed(sql, context).facts.fingerprint;
   assert.equal(print("SELECT id FROM orders WHERE id = 1"), print("select id from ORDERS where id = 222"));
