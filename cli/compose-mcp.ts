@@ -1,6 +1,7 @@
 // `kind: mcp` -> what answers its requests
-import type { DocumentMasker } from "../engine/content/masker.ts";
+import type { ContentMasks, DocumentMasker } from "../engine/content/masker.ts";
 import { documentMasker, readContentMasks } from "../engine/content/masker.ts";
+import { type MaskDescribed, tagMasker } from "../engine/content/tag-masker.ts";
 import { invariant } from "../engine/lib/assert.ts";
 import type { ContentMask, RuleId } from "../engine/model/decision.ts";
 import type { ConnectionFacts } from "../engine/model/principal.ts";
@@ -63,13 +64,11 @@ export function mcpMediator(
   parts: McpParts,
   book: ToolBook = toolBook(connection, parts),
 ): Mediator {
-  const { makeMasker, whyUnable } = maskersFor(connection.maskKey);
   return createMediator({
     name: connection.name,
     server: connection.server,
     onToolChange: connection.onToolChange,
-    makeMasker,
-    whyUnable,
+    ...maskersFor(connection.maskKey),
     sql:
       connection.sqlArguments.length === 0 ? undefined : createSqlArguments(connection.sqlArguments, parts.sqlJudgeOf),
     book,
@@ -100,27 +99,25 @@ const toolBook = (connection: McpTreatment, { clock, log, recorder }: McpParts):
 
 export type MaskersFor = {
   readonly makeMasker: (masks: readonly ContentMask[]) => DocumentMasker;
+  /** Undefined: none of them is about tags. */
+  readonly makeTagMasker: (masks: readonly ContentMask[]) => MaskDescribed | undefined;
   readonly whyUnable: (masks: readonly ContentMask[]) => Unable | undefined;
 };
 
 /** INVARIANT: masks are asked about first, so that making them can't fail. */
 export function maskersFor(maskKey: Uint8Array): MaskersFor {
+  const readAll = (masks: readonly ContentMask[]): ContentMasks => {
+    const read = readContentMasks(masks, maskKey);
+    invariant(read.ok, "masks that can't be carried out are refused before");
+    return read.ok ? read.value : { paths: [], kinds: [], tags: [], key: maskKey };
+  };
   return {
     whyUnable: (masks) => {
       const read = readContentMasks(masks, maskKey);
-      if (!read.ok) return { code: "mask-unsupported", message: read.error, help: undefined };
-      if (read.value.tags.length === 0) return undefined;
-      return {
-        code: "mask-unsupported",
-        message: "a rule masks by tags of a schema, which aren't read here",
-        help: undefined,
-      };
+      return read.ok ? undefined : { code: "mask-unsupported", message: read.error, help: undefined };
     },
-    makeMasker: (masks) => {
-      const read = readContentMasks(masks, maskKey);
-      invariant(read.ok, "masks that can't be carried out are refused before");
-      return documentMasker(read.ok ? read.value : { paths: [], kinds: [], tags: [], key: maskKey });
-    },
+    makeMasker: (masks) => documentMasker(readAll(masks)),
+    makeTagMasker: (masks) => tagMasker(readAll(masks)),
   };
 }
 

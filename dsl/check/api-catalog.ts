@@ -70,7 +70,9 @@ function mcpTools(document: Json, tools: readonly Json[]): ApiCatalog {
   const entries = tools.flatMap((tool): readonly [string, Type][] =>
     isObject(tool) && typeof tool.name === "string" ? [[tool.name, typeOfSchema(tool.inputSchema, document)]] : [],
   );
-  return { kind: "mcp", tools: new Map(entries), tags: documentTags(document).tags };
+  // Masks are of results: a tag of arguments is none that a mask could find.
+  const results = tools.map((tool) => (isObject(tool) ? (tool.outputSchema ?? null) : null));
+  return { kind: "mcp", tools: new Map(entries), tags: documentTags(results).tags };
 }
 
 export type ApiCatalogs = ReadonlyMap<string, ApiCatalog>;

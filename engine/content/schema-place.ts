@@ -134,6 +134,8 @@ function placeOf(document: Json, given: readonly Json[]): SchemaPlace {
     const own = schemaTags(schema);
     for (const tag of own ?? []) tags.add(tag);
     isOpaque ||= own === undefined || unfollowed.some((key) => field(schema, key) !== undefined);
+    // Below an identifier of its own, references mean other places than those of the document.
+    isOpaque ||= schema !== document && typeof field(schema, "$id") === "string";
     const reference = field(schema, "$ref");
     if (reference !== undefined) {
       const target = typeof reference === "string" ? pointedAt(document, reference) : undefined;

@@ -9,6 +9,7 @@ export const mcpCapabilities: Capabilities = {
   protocol: "mcp",
   columnMasks: new Set(),
   contentMasks: answerMasks,
+  masksTagged: true,
   filtersRows: false,
   resultLimits: new Set(["bytes"]),
   windowLimits: new Set(["requests", "calls", "bytes"]),

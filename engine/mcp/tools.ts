@@ -1,5 +1,7 @@
 // tools/list -> tools with types, pins and the headers that their arguments go into
 import { createHash } from "node:crypto";
+import { schemaPlace, standalone } from "../content/schema-place.ts";
+import type { Describing } from "../content/tag-masker.ts";
 import type { Json } from "../lib/json.ts";
 import { canonicalJson, field, isObject, type JsonObject, textField } from "../lib/read-json.ts";
 import { err, ok, type Result } from "../lib/result.ts";
@@ -17,6 +19,8 @@ export type Tool = {
   readonly checkArguments: CheckValue;
   /** Of `structuredContent`; undefined when the tool declares nothing. */
   readonly checkResult: CheckValue | undefined;
+  /** For masks of tags: the output schema; undefined when the tool declares none. */
+  readonly output: Describing | undefined;
   /** `Mcp-Param-…` headers of 2026-07-28 and the arguments they repeat. */
   readonly headers: readonly { readonly name: string; readonly path: readonly string[] }[];
 };
@@ -43,6 +47,10 @@ export function readTool(value: Json): Result<Tool, string> {
     pin: pinOf(value),
     checkArguments: input.value,
     checkResult: output?.value,
+    output: outputSchema && {
+      schema: standalone(outputSchema, outputSchema),
+      described: schemaPlace(outputSchema, outputSchema),
+    },
     headers: headersOf(inputSchema),
   });
 }

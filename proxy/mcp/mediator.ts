@@ -1,9 +1,12 @@
 // MCP messages in both directions -> what goes on, what is answered instead. Knows no transport.
+import type { MaskDescribed } from "../../engine/content/tag-masker.ts";
 import type { Json } from "../../engine/lib/json.ts";
 import { field, isObject, type JsonObject, textField, withField, withoutField } from "../../engine/lib/read-json.ts";
+import { ok } from "../../engine/lib/result.ts";
 import { Unknown } from "../../engine/lib/truth.ts";
 import { limits } from "../../engine/limits.ts";
 import { refusedCall, refusedRequest } from "../../engine/mcp/deny.ts";
+import { describedOnly, isUndescribed } from "../../engine/mcp/described.ts";
 import { type McpAction, type McpFault, readAction } from "../../engine/mcp/facts.ts";
 import {
   idKey,
@@ -48,6 +51,8 @@ export type McpConnection = {
   /** `deny`: a tool that changed is hidden and refused until somebody accepts it. */
   readonly onToolChange: "alert" | "deny";
   readonly makeMasker: (masks: readonly ContentMask[]) => ContentMasker;
+  /** Undefined: none of the masks is about tags of a schema. */
+  readonly makeTagMasker: (masks: readonly ContentMask[]) => MaskDescribed | undefined;
   /** Why these masks can't be carried out here; undefined: they can. */
   readonly whyUnable: (masks: readonly ContentMask[]) => Unable | undefined;
   readonly sql: SqlArguments | undefined;
@@ -120,7 +125,8 @@ export function createMediator(connection: McpConnection): Mediator {
     shown: [],
     refs: { ...peer.refs, ...refs, ...(action.toolUseId === undefined ? {} : { toolUse: action.toolUseId }) },
     ...(peer.trace === undefined ? {} : { trace: peer.trace }),
-    whyUnable: (obligations) => connection.whyUnable(obligations.content ?? []),
+    whyUnable: ({ content = [] }) =>
+      isUndescribed(action.facts.method) && hasTags(content) ? undescribedHere : connection.whyUnable(content),
   });
 
   /** Of a message that isn't a client's call: nothing of it is named. */
@@ -209,7 +215,8 @@ export function createMediator(connection: McpConnection): Mediator {
       peer.gate.record(peer.session, [verdict]);
       return refused(message, verdict.refusal);
     }
-    const prepared = await prepare(peer, message, action.value, subject, askForTools);
+    const owesTags = hasTags(verdict.obligations.content);
+    const prepared = await prepare(peer, message, action.value, subject, owesTags, askForTools);
     if (prepared.kind !== "ready") return prepared.judged;
     const release = (released: TrafficVerdict & { readonly kind: "release" }, withdrawal?: Withdrawal): Judged => {
       if (message.kind === "notification") {
@@ -279,10 +286,12 @@ export function createMediator(connection: McpConnection): Mediator {
     }
     const known = book.get(task.tool);
     const decision = previewTool(peer, task.tool, task.args ?? new Unknown("the arguments are too long to be kept"));
+    const now = decision === undefined || decision.effect === "deny" ? [] : (decision.obligations.content ?? []);
+    const owed = bothOwed(task.owed, { content: now, limits: [] });
     if (
       decision === undefined ||
       decision.effect === "deny" ||
-      (known?.isChanged && connection.onToolChange === "deny")
+      (known?.isChanged && (hasTags(owed.content) || connection.onToolChange === "deny"))
     ) {
       return {
         code: "mcp-task-refused",
@@ -290,7 +299,6 @@ export function createMediator(connection: McpConnection): Mediator {
         help: undefined,
       };
     }
-    const owed = bothOwed(task.owed, { content: decision.obligations.content ?? [], limits: [] });
     return { id, task, tool: known?.tool, owed };
   };
 
@@ -318,6 +326,7 @@ export function createMediator(connection: McpConnection): Mediator {
     message: RpcRequest | RpcNotification,
     action: McpAction,
     subject: Subject,
+    owesTags: boolean,
     askForTools: AskForTools,
   ): Promise<Prepared> => {
     const refuse = (fault: McpFault): Prepared => ({
@@ -345,11 +354,18 @@ export function createMediator(connection: McpConnection): Mediator {
         help: "`tools/list` shows what there is",
       });
     }
-    if (known.isChanged && connection.onToolChange === "deny") {
+    // A mask of tags rests on what the tool says of its result: a server must not take that back by itself.
+    if (known.isChanged && (owesTags || connection.onToolChange === "deny")) {
       return refuse({
         code: "mcp-tool-changed",
         message: `the description of \`${name}\` changed since it was accepted`,
         help: `have it looked at: \`gw mcp pins accept ${connection.name} ${name}\``,
+      });
+    }
+    if (owesTags && (known.tool.output === undefined || known.tool.output.described.isOpaque)) {
+      return refuse({
+        ...undescribedHere,
+        message: `a rule masks what \`${name}\` tags, and no output schema describes its result`,
       });
     }
     const misfit = known.tool.checkArguments(action.facts.args instanceof Unknown ? null : action.facts.args);
@@ -469,9 +485,16 @@ export function createMediator(connection: McpConnection): Mediator {
     return peer.gate.preview(peer.session, plainSubject(facts, `tools/call ${tool}`, peer), "optimistic");
   };
 
-  const masked = (message: RpcMessage, masks: readonly ContentMask[]): RpcMessage | Unable => {
+  const masked = (
+    message: RpcMessage,
+    masks: readonly ContentMask[],
+    about?: Pick<Answering, "method" | "tool">,
+  ): RpcMessage | Unable => {
     if (masks.length === 0) return message;
-    const result = maskMessage(message, connection.makeMasker(masks));
+    const ofTags = connection.makeTagMasker(masks);
+    const method = about?.method ?? ("method" in message ? message.method : "");
+    const described = ofTags ? describedOnly(message, method, about?.tool?.output, ofTags) : ok(message);
+    const result = described.ok ? maskMessage(described.value, connection.makeMasker(masks)) : described;
     return result.ok
       ? result.value
       : {
@@ -620,16 +643,17 @@ export function createMediator(connection: McpConnection): Mediator {
   const maskAnswer = (message: RpcResult | RpcError, asked: Asked): RpcMessage | Unable =>
     asked.taskId !== undefined && asked.method !== "tasks/result" && message.kind === "result"
       ? maskTask(message, asked)
-      : masked(message, asked.owed.content);
+      : masked(message, asked.owed.content, asked);
 
   /** The result that a task holds (2026-07-28) is masked as the same result by itself; refused, it is refused alone. */
   const maskTask = (message: RpcResult, asked: Answering): RpcMessage | Unable => {
-    const outer = masked({ ...message, result: withoutField(message.result, "result") }, asked.owed.content);
+    const outer = masked({ ...message, result: withoutField(message.result, "result") }, asked.owed.content, asked);
     const result = field(message.result, "result");
     if (!("kind" in outer) || outer.kind !== "result" || !isObject(result)) return outer;
-    const inner = masked({ ...message, result }, asked.owed.content);
+    const ofResult = { ...asked, method: "tasks/result" };
+    const inner = masked({ ...message, result }, asked.owed.content, ofResult);
     const why = "kind" in inner ? misfitOf(inner, asked) : inner;
-    const told = why === undefined ? inner : withheld({ ...asked, method: "tasks/result" }, why, true);
+    const told = why === undefined ? inner : withheld(ofResult, why, true);
     if (!("kind" in told) || told.kind !== "result") return outer;
     return { ...outer, result: withField(outer.result, "result", told.result) };
   };
@@ -828,6 +852,15 @@ const done = (outcome: "ok" | "error" | "refused", bytes: number, durationUs: nu
 });
 
 const malformed = (message: string): Unable => ({ code: "mcp-answer-malformed", message, help: undefined });
+
+const hasTags = (content: readonly ContentMask[] | undefined): boolean =>
+  content?.some((mask) => mask.content.format === "tagged") ?? false;
+
+const undescribedHere: Unable = {
+  code: "mcp-unmaskable",
+  message: "a rule masks what output schemas of tools tag, and no schema describes this answer",
+  help: "the policy's owner says which tools the mask is for (`on mcp tool …`)",
+};
 
 /** What an answer is shown for. */
 type Answering = Pick<Asked, "id" | "method" | "tool" | "decisionId" | "owed">;

@@ -190,6 +190,7 @@ export type LegacyMode = "sse" | "json" | "stateless";
 export async function startLegacyServer(
   mode: LegacyMode,
   describe: () => string = () => "a customer",
+  addMore: (server: McpServer) => void = () => undefined,
 ): Promise<TestMcpServer> {
   const calls: Calls = [];
   const sessions = new Map<string, StreamableHTTPServerTransport>();
@@ -206,6 +207,7 @@ export async function startLegacyServer(
       { capabilities: { logging: {} }, instructions: "be kind" },
     );
     addTools(server, calls, describe);
+    addMore(server);
     // SAFETY: the SDK's own types of its transport disagree under exactOptionalPropertyTypes.
     await server.connect(transport as Parameters<typeof server.connect>[0]);
     return transport;
@@ -223,7 +225,9 @@ export async function startLegacyServer(
 }
 
 /** 2026-07-28, as @modelcontextprotocol/server serves it. */
-export async function startModernServer(): Promise<TestMcpServer> {
+export async function startModernServer(
+  addMore: (server: ModernServer) => void = () => undefined,
+): Promise<TestMcpServer> {
   const calls: Calls = [];
   const handler = createMcpHandler(
     () => {
@@ -250,6 +254,7 @@ export async function startModernServer(): Promise<TestMcpServer> {
           return { content: [{ type: "text", text: "ran" }] };
         },
       );
+      addMore(server);
       return server;
     },
     { legacy: "reject" },
