@@ -21,6 +21,7 @@ import { alertEvents, recordedText } from "./session-events.ts";
 import type {
   HoldOptions,
   Refusal,
+  SessionEnd,
   Subject,
   TrafficCompletion,
   TrafficGate,
@@ -288,6 +289,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
 
   const whyEnded: TrafficGate["whyEnded"] = (session) => {
     if (deps.isRevoked?.(session)) return "token-revoked";
+    if (deps.isEnded?.(session)) return "session-ended";
     const { expiresAtS } = session;
     return expiresAtS !== undefined && expiresAtS * 1_000 <= deps.clock.nowMs() ? "token-expired" : undefined;
   };
@@ -306,7 +308,7 @@ export function createTrafficGate(deps: TrafficGateDeps): TrafficGate {
       // Waiting took time: policies, counters and the hour may have moved on, and the token may have ended.
       const ended = whyEnded(session);
       if (ended !== undefined) {
-        return refusedWhileHeld(verdict, ended, ended === "token-expired" ? sessionEnded : sessionRevoked);
+        return refusedWhileHeld(verdict, ended, endedWhileHeld[ended]);
       }
       if (verdict.kind === "release") return { kind: "granted", verdict };
       if (verdict.kind === "refuse") return { kind: "refused", refusal: verdict.refusal };
@@ -453,18 +455,21 @@ type WaitEnd =
 
 type Wording = { readonly reason: string; readonly help: string };
 
-const sessionEnded: Wording = {
-  reason: "the token ended while the request waited for approval",
-  help: "get a fresh token and repeat the request",
-};
-const sessionOver: Unable = {
+const sessionOver = {
   code: "session-ended",
   message: "a rule of the policies has ended this session",
   help: "talk to whoever runs the gateway; the recording says which rule it was",
-};
-const sessionRevoked: Wording = {
-  reason: "the token was revoked while the request waited for approval",
-  help: "talk to whoever runs the gateway",
+} satisfies Unable;
+const endedWhileHeld: Record<SessionEnd, Wording> = {
+  "token-expired": {
+    reason: "the token ended while the request waited for approval",
+    help: "get a fresh token and repeat the request",
+  },
+  "token-revoked": {
+    reason: "the token was revoked while the request waited for approval",
+    help: "talk to whoever runs the gateway",
+  },
+  "session-ended": { reason: sessionOver.message, help: sessionOver.help },
 };
 const policyMoved: Wording = {
   reason: "the policies changed while this request waited for approval, and ask for another one",

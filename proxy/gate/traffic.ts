@@ -112,6 +112,9 @@ export type TrafficCompletion = {
   readonly result?: RecordedResult | undefined;
 };
 
+/** `session-ended`: by a rule with `@ends(session)`, or by a finding of the monitor. */
+export type SessionEnd = "token-expired" | "token-revoked" | "session-ended";
+
 export type HoldOptions = {
   /** For approvers beside the subject's `shown`: what else the approval is bound to. */
   readonly alsoShown?: readonly string[];
@@ -153,8 +156,8 @@ export type TrafficGate = {
   ) => Promise<TrafficHoldOutcome>;
   /** Once per released verdict. */
   readonly complete: (session: TrafficSession, decisionId: string, completion: TrafficCompletion) => void;
-  /** Whether the token of a session still holds, for whatever lasts longer than the check at its beginning. */
-  readonly whyEnded: (session: TrafficSession) => "token-expired" | "token-revoked" | undefined;
+  /** Whether a session and its token still hold, for whatever lasts longer than the check at its beginning. */
+  readonly whyEnded: (session: TrafficSession) => SessionEnd | undefined;
   /** How much of an answer is to be kept for its completion; undefined: nothing. */
   readonly resultCaps?: ResultCaps | undefined;
 };

@@ -43,7 +43,7 @@ export const upgradeApi: UpgradeHandler = async (exchange) => {
     });
   const { target, headers } = exchange.request;
   const watch = watchSession(gate, session, decisionId, withdrawal);
-  watch.endAtExpiry();
+  watch.isStream("unbounded");
   try {
     const upgraded = await exchange.forward({ target, headers }, watch.signal);
     if (watch.signal.aborted) {

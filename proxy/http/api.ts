@@ -238,7 +238,7 @@ async function forward(
     exchange.answer(problemOfFault(fault));
     return;
   }
-  if (isEventStream(answered.value)) watch.endAtExpiry();
+  if (isEventStream(answered.value)) watch.isStream("unbounded");
   const headers: readonly Field[] = [["gw-decision", verdict.decisionId]];
   try {
     const sent = await sendAnswer(exchange, answered.value, plan, headers, verdict.decisionId, watch);

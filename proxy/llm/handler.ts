@@ -41,9 +41,10 @@ import type { ContentMask, Obligations } from "../../engine/model/decision.ts";
 import type { LlmFacts } from "../../engine/model/request.ts";
 import type { RecordedResult } from "../../engine/model/session-event.ts";
 import type { Clock, Log, NewId } from "../deps.ts";
-import type { Refusal, Subject, TrafficVerdict, Unable } from "../gate/traffic.ts";
+import type { Refusal, Subject, TrafficVerdict, Unable, Withdrawal } from "../gate/traffic.ts";
 import { type Captured, captured } from "../http/captured.ts";
 import type { HttpExchange, ResponseSink, UpstreamResponse } from "../http/exchange.ts";
+import { type SessionWatch, watchSession } from "../http/session-watch.ts";
 import { ownerOf } from "../mcp/sessions.ts";
 import { bodyResult } from "../recording/results.ts";
 import { errorAnswer, refusedAnswer } from "./answers.ts";
@@ -335,7 +336,7 @@ class LlmExchange {
     const sink = request.isStream ? this.#exchange.stream(streamHead) : undefined;
     const stop = beat(sink);
     const outcome = await gate.hold(session, verdict, signal, { waitMs: limits.trafficHoldMsMax }).finally(stop);
-    if (outcome.kind === "granted") return this.#ask(request, outcome.verdict, sink);
+    if (outcome.kind === "granted") return this.#ask(request, outcome.verdict, sink, outcome.withdrawal);
     if (outcome.kind === "withdrawn") return sink === undefined ? this.#exchange.destroy() : sink.end();
     if (sink === undefined) return this.#exchange.answer(refusedAnswer(outcome.refusal));
     return this.#sendRefusal(sink, request.model, outcome.refusal);
@@ -359,12 +360,37 @@ class LlmExchange {
   }
 
   /** INVARIANT: the verdict is on record. */
-  async #ask(request: ModelRequest, verdict: Released, held: ResponseSink | undefined): Promise<void> {
+  async #ask(
+    request: ModelRequest,
+    verdict: Released,
+    held: ResponseSink | undefined,
+    withdrawal?: Withdrawal,
+  ): Promise<void> {
+    const { gate, session } = this.#exchange;
+    const watch = watchSession(gate, session, verdict.decisionId, withdrawal);
+    try {
+      await this.#askWatched(request, verdict, held, watch);
+    } finally {
+      watch.stop();
+    }
+  }
+
+  async #askWatched(
+    request: ModelRequest,
+    verdict: Released,
+    held: ResponseSink | undefined,
+    watch: SessionWatch,
+  ): Promise<void> {
     const masks = verdict.obligations.content ?? [];
     const masked = masks.length === 0 ? undefined : maskRequest(request.body, this.#endpoint.makeMasker(masks));
     if (masked !== undefined && !masked.ok) return this.#withhold(verdict, unmaskable(masked.error.what), held);
     const body = masked?.ok ? masked.value : request.body;
-    const answered = await this.#forward(Buffer.from(JSON.stringify(body), "utf8"));
+    const answered = await this.#forward(Buffer.from(JSON.stringify(body), "utf8"), watch.signal);
+    if (!answered.ok && watch.signal.aborted) {
+      this.#completeAnswer(verdict, request, untold, "cancelled", 0, undefined, watch.refusal.code);
+      if (held === undefined) return this.#exchange.answer(refusedAnswer(watch.refusal));
+      return this.#sendRefusal(held, request.model, watch.refusal);
+    }
     if (!answered.ok) {
       // Whoever leaves before the first word has asked all the same.
       if (this.#exchange.signal.aborted) this.#completeAnswer(verdict, request, untold, "aborted", 0, undefined);
@@ -375,11 +401,11 @@ class LlmExchange {
     const response = answered.value;
     if (response.status !== 200) return this.#relayError(verdict, response, held);
     const type = (headerIn(response, "content-type") ?? "").split(";")[0]?.trim().toLowerCase();
-    if (type === "text/event-stream") return this.#relayStream(request, verdict, response, held);
+    if (type === "text/event-stream") return this.#relayStream(request, verdict, response, held, watch);
     return this.#relayMessage(request, verdict, response, held);
   }
 
-  #forward(body: Uint8Array | undefined) {
+  #forward(body: Uint8Array | undefined, signal?: AbortSignal) {
     const { request } = this.#exchange;
     const headers = request.headers.filter(([name]) => !ownHeaders.has(name));
     return this.#exchange.forward({
@@ -387,6 +413,7 @@ class LlmExchange {
       target: request.target,
       headers: [...headers, ["accept-encoding", "identity"]],
       body,
+      ...(signal === undefined ? {} : { signal }),
     });
   }
 
@@ -408,11 +435,14 @@ class LlmExchange {
     verdict: Released,
     response: UpstreamResponse,
     held: ResponseSink | undefined,
+    watch: SessionWatch,
   ): Promise<void> {
+    watch.isStream("bounded");
     const sink = held ?? this.#exchange.stream({ status: 200, headers: passedBack(response) });
     const stream = new AnswerStream();
     const reader = new EventReader(limits.llmEventBytesMax);
-    let outcome: "ok" | "error" | "aborted" | "refused" = "ok";
+    let outcome: "ok" | "error" | "aborted" | "refused" | "cancelled" = "ok";
+    let why: string | undefined;
     try {
       for await (const chunk of response.body) {
         const events = reader.push(chunk);
@@ -435,11 +465,15 @@ class LlmExchange {
       sink.end();
     } catch (error) {
       outcome = this.#exchange.signal.aborted ? "aborted" : error instanceof BrokenAnswer ? "refused" : "error";
+      if (outcome !== "aborted" && watch.signal.aborted) {
+        outcome = "cancelled";
+        why = watch.refusal.code;
+      }
       // A cut stream makes a client ask again in the other form, where the same is decided again.
       this.#exchange.destroy();
     } finally {
       response.discard();
-      this.#completeAnswer(verdict, request, stream.summary(), outcome, sink.bytes(), this.#sent());
+      this.#completeAnswer(verdict, request, stream.summary(), outcome, sink.bytes(), this.#sent(), why);
     }
   }
 
@@ -582,9 +616,10 @@ class LlmExchange {
     verdict: Released,
     request: ModelRequest,
     answer: AnswerSummary,
-    outcome: "ok" | "error" | "refused" | "aborted",
+    outcome: "ok" | "error" | "refused" | "aborted" | "cancelled",
     bytes: number,
     result: RecordedResult | undefined,
+    why: string | undefined = answer.stopReason,
   ): void {
     // The provider had the request: where it said nothing of it, its input is counted as it was expected.
     const isTold = answer.isEnded || answer.messageId !== undefined;
@@ -592,7 +627,7 @@ class LlmExchange {
     const usd = costUsd(usage, request.model, this.#endpoint.prices);
     this.#exchange.gate.complete(this.#exchange.session, verdict.decisionId, {
       outcome,
-      tag: answer.stopReason,
+      tag: why,
       rows: 0,
       bytes,
       durationUs: Math.max(0, this.#endpoint.clock.nowMs() - this.#startedAtMs) * 1_000,

@@ -20,6 +20,7 @@ import { isKnownVersion, modernVersion, versionMetaKey } from "../../engine/mcp/
 import type { Clock, Log } from "../deps.ts";
 import { causeCode } from "../errors.ts";
 import type { HttpAnswer, HttpExchange, ResponseSink, UpstreamResponse } from "../http/exchange.ts";
+import { type SessionWatch, watchSession } from "../http/session-watch.ts";
 import type { AskForTools, Judged, Mediator, Peer } from "./mediator.ts";
 import { scopeChallenge } from "./metadata.ts";
 import { type McpScopes, missingScopes } from "./scopes.ts";
@@ -290,8 +291,23 @@ class Conversation {
   }
 
   async forward(message: RpcMessage, asked: Asked | undefined, sink: ResponseSink | undefined): Promise<void> {
-    const answered = await this.#send(message, asked);
-    if (!answered.ok) return this.#lost(asked, answered.error, sink);
+    const watch = asked && watchSession(this.peer.gate, this.peer.session, asked.decisionId, undefined);
+    if (asked?.method === "subscriptions/listen") watch?.isStream("unbounded");
+    try {
+      await this.#forwardWatched(message, asked, sink, watch);
+    } finally {
+      watch?.stop();
+    }
+  }
+
+  async #forwardWatched(
+    message: RpcMessage,
+    asked: Asked | undefined,
+    sink: ResponseSink | undefined,
+    watch: SessionWatch | undefined,
+  ): Promise<void> {
+    const answered = await this.#send(message, asked, watch);
+    if (!answered.ok) return this.#lost(asked, answered.error, sink, watch);
     const response = answered.value;
     const upstreamId = headerIn(response, "mcp-session-id");
     if (asked?.method === "initialize" && upstreamId !== undefined && response.status < 300) {
@@ -302,8 +318,11 @@ class Conversation {
       this.#endpoint.sessions.close(this.#sessionId);
     }
     const type = (headerIn(response, "content-type") ?? "").split(";")[0]?.trim().toLowerCase();
-    if (response.status === 200 && type === "text/event-stream") return this.#relayStream(response, asked, sink);
-    return this.#relayOne(response, asked, sink);
+    if (response.status === 200 && type === "text/event-stream") {
+      if (asked?.method !== "subscriptions/listen") watch?.isStream("bounded");
+      return this.#relayStream(response, asked, sink, watch);
+    }
+    return this.#relayOne(response, asked, sink, watch);
   }
 
   #headers(message: RpcMessage | undefined, asked: Asked | undefined): readonly Field[] {
@@ -325,28 +344,52 @@ class Conversation {
     ];
   }
 
-  async #send(message: RpcMessage, asked: Asked | undefined): Promise<Result<UpstreamResponse, HttpFault>> {
+  async #send(
+    message: RpcMessage,
+    asked: Asked | undefined,
+    watch?: SessionWatch,
+  ): Promise<Result<UpstreamResponse, HttpFault>> {
+    const signals = [asked?.withdrawal?.signal, watch?.signal].filter((signal) => signal !== undefined);
     return this.#exchange.forward({
       method: "POST",
       target: this.#endpoint.target,
       headers: this.#headers(message, asked),
       body: Buffer.from(JSON.stringify(writeMessage(message)), "utf8"),
       ...(asked?.method === "subscriptions/listen" ? { idleTimeoutMs: 0 } : {}),
-      ...(asked?.withdrawal === undefined ? {} : { signal: asked.withdrawal.signal }),
+      ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
     });
   }
 
-  async #lost(asked: Asked | undefined, fault: HttpFault, sink: ResponseSink | undefined): Promise<void> {
+  async #lost(
+    asked: Asked | undefined,
+    fault: HttpFault,
+    sink: ResponseSink | undefined,
+    watch: SessionWatch | undefined,
+  ): Promise<void> {
     if (asked === undefined)
       return this.#exchange.answer(failed(fault.status, undefined, rpcCodes.internalError, fault.message));
-    const answer = writeMessage(this.#endpoint.mediator.lost(this.peer, asked, fault.code, fault.message));
+    const answer = writeMessage(this.#answerLost(asked, watch, fault.code, fault.message));
     if (sink === undefined) return this.#exchange.answer(json(fault.status, answer));
     await sink.write(writeEvent({ event: "message", data: JSON.stringify(answer) }));
     sink.end();
   }
 
+  /** `code`, `text`: what it was, if it wasn't the session that ended. */
+  #answerLost(asked: Asked, watch: SessionWatch | undefined, code: string, text: string): RpcMessage {
+    const { mediator } = this.#endpoint;
+    const version = this.#version ?? this.peer.state.version;
+    return watch?.signal.aborted
+      ? mediator.cutOff(this.peer, asked, watch.refusal, version !== undefined && version >= modernVersion)
+      : mediator.lost(this.peer, asked, code, text);
+  }
+
   /** An answer in one piece, or none: 202 for what needs no answer. */
-  async #relayOne(response: UpstreamResponse, asked: Asked | undefined, sink: ResponseSink | undefined): Promise<void> {
+  async #relayOne(
+    response: UpstreamResponse,
+    asked: Asked | undefined,
+    sink: ResponseSink | undefined,
+    watch: SessionWatch | undefined,
+  ): Promise<void> {
     const { mediator } = this.#endpoint;
     const body = await readBody(response, limits.mcpAnswerBytesMax);
     const session: readonly Field[] =
@@ -361,9 +404,9 @@ class Conversation {
     const shown =
       isAnswer && asked.isAnswered && down.toClient
         ? down.toClient
-        : mediator.lost(
-            this.peer,
+        : this.#answerLost(
             asked,
+            watch,
             "mcp-upstream-answer",
             `the MCP server answered with status ${response.status} and no message that answers this request`,
           );
@@ -380,15 +423,16 @@ class Conversation {
     response: UpstreamResponse,
     asked: Asked | undefined,
     held: ResponseSink | undefined,
+    watch: SessionWatch | undefined,
   ): Promise<void> {
     const session = asked?.method === "initialize" ? this.#sessionId : undefined;
     const sink = held ?? this.#exchange.stream(streamHead(session));
     const isWhole = await this.relayEvents(response, asked, sink);
-    const isCutOff = asked?.withdrawal?.signal.aborted === true;
+    const isCutOff = asked?.withdrawal?.signal.aborted === true || watch?.signal.aborted === true;
     if (asked !== undefined && !asked.isAnswered && (isWhole !== "resumable" || isCutOff)) {
-      const answer = this.#endpoint.mediator.lost(
-        this.peer,
+      const answer = this.#answerLost(
         asked,
+        watch,
         "mcp-upstream-answer",
         "the MCP server's stream ended without an answer",
       );
@@ -487,14 +531,17 @@ class Conversation {
         failed(403, undefined, rpcCodes.refused, "the gateway's policies don't allow this stream"),
       );
     }
+    const watch = watchSession(this.peer.gate, this.peer.session, stream.decisionId, undefined);
+    watch.isStream("unbounded");
     try {
-      await this.#listen(lastEventId);
+      await this.#listen(lastEventId, watch.signal);
     } finally {
-      stream.end();
+      watch.stop();
+      stream.end(watch.signal.aborted ? watch.refusal.code : undefined);
     }
   }
 
-  async #listen(lastEventId: string | undefined): Promise<void> {
+  async #listen(lastEventId: string | undefined, signal: AbortSignal): Promise<void> {
     const exchange = this.#exchange;
     const answered = await exchange.forward({
       method: "GET",
@@ -505,6 +552,7 @@ class Conversation {
       ],
       body: undefined,
       idleTimeoutMs: 0,
+      signal,
     });
     if (!answered.ok)
       return exchange.answer(failed(answered.error.status, undefined, rpcCodes.internalError, answered.error.message));

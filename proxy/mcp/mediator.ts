@@ -97,12 +97,17 @@ export type Mediator = {
   /** `origin`: the request on whose stream the message came; undefined: a stream of its own. */
   readonly passDown: (peer: Peer, message: RpcMessage, origin: Asked | undefined) => Down;
   /** A stream of the server's own. @returns how to end it; or that it is refused */
-  readonly openStream: (peer: Peer) => { readonly end: () => void } | "refused";
+  readonly openStream: (peer: Peer) => OpenStream | "refused";
   /** A refusal of the transport's own, on record. */
   readonly refuse: (peer: Peer, message: RpcRequest | RpcNotification, fault: McpFault) => void;
   /** The server ended the exchange without an answer. */
   readonly lost: (peer: Peer, asked: Asked, code: string, message: string) => RpcMessage;
+  /** The gateway ended the exchange: its session is over. */
+  readonly cutOff: (peer: Peer, asked: Asked, why: Refusal, isModern: boolean) => RpcMessage;
 };
+
+/** `whyCut`: a code, where it was the gateway that ended it. */
+export type OpenStream = { readonly decisionId: string; readonly end: (whyCut: string | undefined) => void };
 
 /** What a request about a task is about, and what the answer must meet besides the request's own obligations. */
 type AboutTask = {
@@ -795,7 +800,16 @@ export function createMediator(connection: McpConnection): Mediator {
       if (verdict.kind === "hold") return "refused";
       peer.gate.record(peer.session, [verdict]);
       if (verdict.kind === "refuse") return "refused";
-      return { end: () => peer.gate.complete(peer.session, verdict.decisionId, done("ok", 0, 0)) };
+      const { decisionId } = verdict;
+      return {
+        decisionId,
+        end: (whyCut) =>
+          peer.gate.complete(
+            peer.session,
+            decisionId,
+            whyCut === undefined ? done("ok", 0, 0) : { ...done("cancelled", 0, 0), tag: whyCut },
+          ),
+      };
     },
     lost: (peer, asked, code, text) => {
       const refusal = takenBack(peer, asked);
@@ -805,6 +819,15 @@ export function createMediator(connection: McpConnection): Mediator {
         peer.gate.complete(peer.session, asked.decisionId, { ...done("error", 0, 0), tag: code });
       }
       return rpcError(asked.id, rpcCodes.internalError, text);
+    },
+    cutOff: (peer, asked, why, isModern) => {
+      const refusal = takenBack(peer, asked);
+      if (refusal !== undefined) return refusal;
+      if (!asked.isAnswered) {
+        asked.isAnswered = true;
+        peer.gate.complete(peer.session, asked.decisionId, { ...done("cancelled", 0, 0), tag: why.code });
+      }
+      return answersCall(asked.method) ? refusedCall(asked.id, why, isModern) : refusedRequest(asked.id, why);
     },
   };
 }
@@ -843,7 +866,7 @@ function notHeld(judged: Judged): Exclude<Judged, { readonly kind: "hold" }> {
   return judged.kind === "hold" ? { kind: "drop" } : judged;
 }
 
-const done = (outcome: "ok" | "error" | "refused", bytes: number, durationUs: number) => ({
+const done = (outcome: "ok" | "error" | "refused" | "cancelled", bytes: number, durationUs: number) => ({
   outcome,
   tag: undefined,
   rows: 0,
