@@ -11,6 +11,8 @@ type Measured = {
   readonly limit: LimitObligation;
   readonly window: NonNullable<LimitObligation["window"]>;
   readonly reserved: number;
+  /** The most that the statement may have come to, as far as this window is concerned. */
+  readonly most: number;
   readonly atMs: number;
 };
 
@@ -33,10 +35,11 @@ export class MeasuredWindows {
       if (window === undefined || (limit.unit !== "rows" && limit.unit !== "bytes")) continue;
       const used = this.#counters.read(rule, window.key);
       const left = isKnown(used) ? Math.max(0, max - used) : 0;
-      const reserved = Math.min(left, ceilingOf(limit, limits, statement) ?? 0);
+      const ceiling = ceilingOf(limit, limits, statement);
+      const reserved = Math.min(left, ceiling ?? 0);
       const atMs = this.#clock.nowMs();
       if (reserved > 0) this.#counters.reserve(rule, window.key, window.ms, reserved, atMs);
-      measured.push({ limit, window, reserved, atMs });
+      measured.push({ limit, window, reserved, most: Math.min(left, ceiling ?? left), atMs });
     }
     if (measured.length > 0) this.#open.set(decisionId, measured);
   }
@@ -45,9 +48,9 @@ export class MeasuredWindows {
     const measured = this.#open.size === 0 ? undefined : this.#open.get(decisionId);
     if (measured === undefined) return;
     this.#open.delete(decisionId);
-    for (const { limit, window, reserved, atMs } of measured) {
+    for (const { limit, window, reserved, most, atMs } of measured) {
       if (reserved > 0) this.#counters.reserve(limit.rule, window.key, window.ms, -reserved, atMs);
-      this.#counters.add(limit.rule, window.key, window.ms, amountOf(limit, completion));
+      this.#counters.add(limit.rule, window.key, window.ms, amountOf(limit, most, completion));
     }
   }
 }
@@ -78,9 +81,16 @@ function ceilingOf(
   return ceilings.length === 0 ? undefined : Math.max(0, Math.min(...ceilings));
 }
 
-function amountOf({ unit, counts }: LimitObligation, { rows, bytes, tag }: Completion): number {
+/**
+ * Only its tag tells what a statement changed. A portal of RETURNING that is read in part has changed everything, and a
+ * statement whose session broke off may have: that counts as the most it can be.
+ */
+function amountOf({ unit, counts }: LimitObligation, most: number, completion: Completion): number {
+  const { rows, bytes, tag, outcome, isCutOff } = completion;
   if (unit === "bytes") return bytes;
-  return counts === undefined ? rows : Number(changedTag.exec(tag ?? "")?.[1] ?? 0);
+  if (counts === undefined) return rows;
+  if (tag === undefined) return outcome === "ok" || isCutOff === true ? most : 0;
+  return Number(changedTag.exec(tag)?.[1] ?? 0);
 }
 
 const changedTag = /^(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY) (\d+)$/;

@@ -74,6 +74,8 @@ export type Completion = {
   readonly durationUs: number;
   /** Where the CancelRequest with this session's key came from, of what was cancelled by one. */
   readonly cancelledBy?: string;
+  /** Its session ended before its answer did: nobody can tell whether it has happened. */
+  readonly isCutOff?: true;
   /** The rule whose ceiling of changed rows it went over: the server has undone it. */
   readonly overLimit?: string;
   /** Names of canary rows among those that the client got; left out: none. */

@@ -96,3 +96,17 @@ test("on writes it counts the rows that were changed", async () => {
   assert.match(await run(other, [say.query("with u as (update t set n = 2) select 1")]), uncounted);
   for (const each of [client, other]) each.socket.destroy();
 });
+
+test("what RETURNING has changed counts, however little of it is read", async () => {
+  const client = await connect("flo");
+  const part = (n: number): readonly Buffer[] => [
+    say.parse(`update t set n = ${n} where id < 4 returning id`),
+    say.bind(),
+    say.execute("", 1),
+    say.sync(),
+  ];
+  const usedUpBy = "E:42501 the limit `acme.test.changes` is used up";
+  assert.equal(await run(client, part(1)), "1 | 2 | D… | s | Z:I");
+  assert.equal(await run(client, part(2)), `${usedUpBy} | Z:I`);
+  client.socket.destroy();
+});
