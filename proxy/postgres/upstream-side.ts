@@ -131,7 +131,7 @@ export class UpstreamSide {
 
   /** The session is over: what is still open will not be finished. */
   abandon(): void {
-    for (const run of this.#state.openRuns) this.#complete(run, "aborted", undefined, undefined);
+    for (const run of this.#state.openRuns) this.#complete(run, "aborted", undefined, undefined, true);
   }
 
   /** Released, and never sent: the server will not answer it. */
@@ -423,7 +423,13 @@ export class UpstreamSide {
     this.#out.add(frame);
   }
 
-  #complete(run: Run, outcome: Completion["outcome"], tag: string | undefined, state: string | undefined): void {
+  #complete(
+    run: Run,
+    outcome: Completion["outcome"],
+    tag: string | undefined,
+    state: string | undefined,
+    isCutOff = false,
+  ): void {
     if (!this.#state.openRuns.delete(run)) return;
     this.#parts.options.gate.complete(this.#parts.session, run.release.decisionId, {
       outcome,
@@ -432,6 +438,7 @@ export class UpstreamSide {
       rows: run.rows,
       bytes: run.bytes,
       durationUs: stopwatchUs() - run.startedUs,
+      ...(isCutOff ? { isCutOff } : undefined),
       ...(outcome === "cancelled" && this.#cancelledBy !== undefined ? { cancelledBy: this.#cancelledBy } : undefined),
       ...(run.overLimit === undefined ? undefined : { overLimit: run.overLimit }),
       ...(run.scan === undefined || run.scan.found.size === 0 ? undefined : { canaries: [...run.scan.found] }),
