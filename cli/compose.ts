@@ -34,6 +34,7 @@ import type { ChainHead } from "../proxy/recording/chain.ts";
 import { sinkOf } from "../proxy/recording/checkpoint-sinks.ts";
 import { startCheckpointer } from "../proxy/recording/checkpointer.ts";
 import { type ContentRecorder, openContent } from "../proxy/recording/content.ts";
+import type { Disk } from "../proxy/recording/file-sink.ts";
 import { startPruner } from "../proxy/recording/pruner.ts";
 import { openRecorder, type Recorder } from "../proxy/recording/recorder.ts";
 import { logReload, type Reloadable, reloadAll } from "../proxy/reload.ts";
@@ -79,6 +80,8 @@ export type GatewayOverrides = {
   readonly log?: Log;
   readonly clock?: Clock;
   readonly compile?: CompileBundle;
+  /** Under the recording. */
+  readonly disk?: Disk;
   /** What a process needs that shares its ports with others. */
   readonly shared?: SharedParts;
 };
@@ -197,7 +200,7 @@ export async function openParts(config: GatewayConfig, overrides: GatewayOverrid
   const clock = overrides.clock ?? { nowMs: () => Date.now() };
   const newId = createNewId(clock);
   const { directory, durability } = config.recording;
-  const recorder = openRecorder({ directory, durability, node: config.node, clock, log });
+  const recorder = openRecorder({ directory, durability, node: config.node, clock, log, disk: overrides.disk });
   const checkpoints = await startCheckpoints(config, clock, log);
   undo.push(async () => {
     await recorder.close();

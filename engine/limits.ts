@@ -32,9 +32,9 @@ export const limits = {
   sqlNodesMax: 100_000,
   /** Parsed mask expressions kept: one per mask and column type in use. Over it the cache starts again. */
   sqlTemplatesMax: 5_000,
-  /** Bytes of a frontend message other than Bind and CopyData. Above `sqlTextBytesMax`, so that the SQL limit answers first. */
+  /** Bytes of a frontend message other than Bind, CopyData and FunctionCall. Above `sqlTextBytesMax`, so that the SQL limit answers first. */
   frontendMessageBytesMax: 4_194_304,
-  /** Bytes of a Bind or CopyData message (PostgreSQL's own maximum is 1 GB). */
+  /** Bytes of a Bind, CopyData or FunctionCall message (PostgreSQL's own maximum is 1 GB). */
   frontendDataBytesMax: 268_435_456,
   /** Bytes of a startup packet (PostgreSQL's own MAX_STARTUP_PACKET_LENGTH). */
   startupPacketBytesMax: 10_000,
@@ -184,6 +184,8 @@ export const limits = {
   recordSegmentBytesMax: 67_108_864,
   /** `batched` durability: the recording reaches the disk at least this often. */
   recordSyncIntervalMs: 50,
+  /** A recording that can't be written is tried again after so long, also where no statement asks for it. */
+  recordRetryMs: 1_000,
   /** One bind value in the recording, bytes: longer ones are cut, marked. */
   recordValueBytesMax: 1_024,
   /** All bind values of one statement, bytes: with JSON's escapes and base64 they and the text stay near `recordLineBytesMax`. */

@@ -225,7 +225,7 @@ export type SessionEvent = { readonly atMs: number; readonly session: string } &
   /** The recorder's own life: `session` is "". `recovered`: a torn last line of `bytes` bytes was moved to the file `kept`. */
   | {
       readonly type: "recorder";
-      readonly state: "opened" | "recovered" | "closed";
+      readonly state: "opened" | "recovered" | "resumed" | "closed";
       readonly node: string;
       readonly bytes: number | undefined;
       readonly kept: string | undefined;

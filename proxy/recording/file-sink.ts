@@ -12,17 +12,30 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 
+/** What may fail or be slow; everything else of a sink is the same for each disk. All of them throw or give the system's error. */
+export type Disk = {
+  /** Number of bytes written. */
+  readonly write: (file: number, bytes: Buffer, offset: number, length: number) => number;
+  readonly syncNow: (file: number) => void;
+  readonly sync: (file: number, done: (error: Error | null) => void) => void;
+};
+
+export const systemDisk: Disk = { write: writeSync, syncNow: fdatasyncSync, sync: fdatasync };
+
 export class FileSink {
   readonly path: string;
+  readonly #disk: Disk;
   readonly #file: number;
   /** Bytes that are known to be good. */
   #length: number;
   #isTorn = false;
-  #syncs: Promise<void> | undefined;
+  #running: Promise<void> | undefined;
+  #following: Promise<void> | undefined;
 
   /** Opens or makes the file. @throws the system's error */
-  constructor(path: string) {
+  constructor(path: string, disk: Disk = systemDisk) {
     this.path = path;
+    this.#disk = disk;
     this.#file = openSync(path, constants.O_CREAT | constants.O_APPEND | constants.O_RDWR, 0o640);
     this.#length = fstatSync(this.#file).size;
     syncFolder(dirname(path));
@@ -37,7 +50,7 @@ export class FileSink {
     if (this.#isTorn) this.#cutBack();
     let written = 0;
     try {
-      while (written < bytes.length) written += writeSync(this.#file, bytes, written, bytes.length - written);
+      while (written < bytes.length) written += this.#disk.write(this.#file, bytes, written, bytes.length - written);
     } catch (error) {
       this.#isTorn = true;
       try {
@@ -51,24 +64,36 @@ export class FileSink {
   }
 
   syncNow(): void {
-    fdatasyncSync(this.#file);
+    this.#disk.syncNow(this.#file);
   }
 
-  /** Off the event loop; calls during a sync share it. */
+  /** Off the event loop: what is written by now is on disk when it resolves. Calls during a sync share the one behind it. */
   sync(): Promise<void> {
-    this.#syncs ??= new Promise<void>((resolve, reject) => {
-      fdatasync(this.#file, (error) => {
-        this.#syncs = undefined;
+    // The one under way began before what was written since.
+    if (this.#running === undefined) return this.#begin();
+    this.#following ??= this.#running
+      .catch(() => undefined)
+      .then(() => {
+        this.#following = undefined;
+        return this.#begin();
+      });
+    return this.#following;
+  }
+
+  async close(): Promise<void> {
+    await (this.#following ?? this.#running)?.catch(() => undefined);
+    closeSync(this.#file);
+  }
+
+  #begin(): Promise<void> {
+    this.#running = new Promise<void>((resolve, reject) => {
+      this.#disk.sync(this.#file, (error) => {
+        this.#running = undefined;
         if (error) reject(error);
         else resolve();
       });
     });
-    return this.#syncs;
-  }
-
-  async close(): Promise<void> {
-    await this.#syncs?.catch(() => undefined);
-    closeSync(this.#file);
+    return this.#running;
   }
 
   #cutBack(): void {

@@ -7,7 +7,7 @@ import { causeCode, GatewayError } from "../errors.ts";
 import type { Durability } from "../gateway-config.ts";
 import { type ChainHead, chainLines } from "./chain.ts";
 import type { EventText } from "./event-text.ts";
-import { FileSink } from "./file-sink.ts";
+import { type Disk, FileSink } from "./file-sink.ts";
 import { lockDirectory, reopenChain, segmentPath } from "./segments.ts";
 
 export type Recorder = {
@@ -39,6 +39,8 @@ export type RecorderOptions = {
   readonly clock: Clock;
   readonly log: Log;
   readonly segmentBytesMax?: number;
+  /** Default: the system's. */
+  readonly disk?: Disk | undefined;
 };
 
 /** @throws GatewayError when the directory can't be made, locked, read or written: a gateway doesn't start unrecorded. */
@@ -82,6 +84,7 @@ class FileRecorder implements Recorder {
   #pledges: Pledge[] = [];
   #flush: NodeJS.Immediate | undefined;
   #syncTimer: NodeJS.Timeout | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
   #failure: string | undefined;
   #isClosed = false;
 
@@ -92,7 +95,7 @@ class FileRecorder implements Recorder {
       const reopened = reopenChain(options.directory);
       this.#head = reopened.head;
       this.#segment = reopened.segment;
-      this.#sink = new FileSink(segmentPath(options.directory, this.#segment));
+      this.#sink = new FileSink(segmentPath(options.directory, this.#segment), options.disk);
       const { torn } = reopened;
       if (torn)
         options.log.warn({ code: "recording-recovered", bytes: torn.bytes }, "a torn last line was moved aside");
@@ -152,6 +155,7 @@ class FileRecorder implements Recorder {
     if (this.#isClosed) return;
     clearImmediate(this.#flush);
     clearTimeout(this.#syncTimer);
+    clearTimeout(this.#retryTimer);
     try {
       this.#writeAll([this.#own("closed")]);
       this.#sink.syncNow();
@@ -214,7 +218,7 @@ class FileRecorder implements Recorder {
   }
 
   #nextSegment(): void {
-    const next = new FileSink(segmentPath(this.#options.directory, this.#segment + 1));
+    const next = new FileSink(segmentPath(this.#options.directory, this.#segment + 1), this.#options.disk);
     const old = this.#sink;
     this.#sink = next;
     this.#segment += 1;
@@ -228,20 +232,26 @@ class FileRecorder implements Recorder {
     if (this.#isClosed) return;
     try {
       const isAwaited = this.#pledges.length > 0;
-      this.#writeAll([]);
-      if (isAwaited && this.#options.durability === "sync") this.#sink.syncNow();
+      // Where nobody asks for a statement, as long as `/readyz` says 503: the disk proves itself by a record of its own.
+      if (this.#failure !== undefined) this.#sink.syncNow();
+      this.#writeAll(this.#failure === undefined ? [] : [this.#own("resumed")]);
+      if (this.#failure !== undefined || (isAwaited && this.#options.durability === "sync")) this.#sink.syncNow();
       else this.#scheduleSync();
       this.#recovered();
     } catch (error) {
       this.#losePledges();
       this.#fail(error);
-      this.#retryLater();
     }
   }
 
-  /** Outcomes have nobody who tries again for them. */
+  /** Outcomes have nobody who tries again for them, nor has a gateway that is sent nothing while it isn't ready. */
   #retryLater(): void {
-    setTimeout(() => this.#flushNow(), 1_000).unref();
+    if (this.#isClosed || this.#retryTimer !== undefined) return;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      if (this.#failure !== undefined || this.#waiting.length > 0) this.#flushNow();
+    }, limits.recordRetryMs);
+    this.#retryTimer.unref();
   }
 
   #scheduleSync(): void {
@@ -260,6 +270,7 @@ class FileRecorder implements Recorder {
       this.#failure = code;
       this.#options.log.error({ code: "record-failed", cause: code }, "the recording can't be written: nothing runs");
     }
+    this.#retryLater();
     return recordFailed(this.#options.directory, error);
   }
 
@@ -270,7 +281,7 @@ class FileRecorder implements Recorder {
   }
 
   #own(
-    state: "opened" | "recovered" | "closed",
+    state: "opened" | "recovered" | "resumed" | "closed",
     torn?: { readonly bytes: number; readonly kept: string },
   ): SessionEvent {
     return {

@@ -9,6 +9,7 @@ import { startTokenIssuer, type TokenIssuer } from "../../cli/demo/token-issuer.
 import { readConfig } from "../../proxy/config.ts";
 import type { Log } from "../../proxy/deps.ts";
 import { readAllEvents } from "../../proxy/recording/chains.ts";
+import type { Disk } from "../../proxy/recording/file-sink.ts";
 import type { RecordedEvent } from "../../proxy/recording/read.ts";
 import { type TestServer, testDatabase } from "./postgres.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -56,6 +57,8 @@ export type TestGatewayOptions = {
   readonly tls?: string;
   readonly files?: Readonly<Record<string, string>>;
   readonly log?: Log;
+  /** Under the recording. */
+  readonly disk?: Disk;
   /** Runs before anything starts, with the test's folder. */
   readonly prepare?: (folder: string) => void;
   /** Keys of `recording` besides its directory. */
@@ -139,7 +142,10 @@ export async function connectTo(prepared: PreparedGateway, port: number, claims:
 export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
   const prepared = await prepareGateway(options);
   const config = await readConfig(prepared.configPath, options.environment ?? {});
-  const gateway = await startGateway(config, options.log === undefined ? {} : { log: options.log });
+  const gateway = await startGateway(config, {
+    ...(options.log === undefined ? {} : { log: options.log }),
+    ...(options.disk === undefined ? {} : { disk: options.disk }),
+  });
   after(() => gateway.stop(0));
   const port = gateway.connections[0]?.port ?? 0;
   return {
