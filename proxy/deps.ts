@@ -2,6 +2,7 @@
 import type { Result } from "../engine/lib/result.ts";
 import type { Catalog } from "../engine/model/catalog.ts";
 import type { IdentityFacts } from "../engine/model/principal.ts";
+import type { ServerFunction } from "../engine/sql/call-statement.ts";
 
 /** Ids and codes only: never row content, SQL text, tokens or passwords. */
 export type Log = {
@@ -28,6 +29,8 @@ export type CatalogSource = {
    * when the catalog was read; where not, it is read again first. Absent: it can't be asked. Rejects when the server can't be asked now.
    */
   readonly isFresh?: (relations: readonly number[]) => Promise<boolean>;
+  /** Asks the server what it calls by this OID; undefined: nothing. Absent: it can't be asked. Rejects as `isFresh`. */
+  readonly functionOf?: (oid: number) => Promise<ServerFunction | undefined>;
   readonly close: () => Promise<void>;
 };
 

@@ -84,6 +84,17 @@ export const checkedFunctions: ReadonlySet<string> = new Set(
 
 export const builtinFunctions: ReadonlySet<string> = new Set([...pure, ...aggregates, ...schema]);
 
+/**
+ * What libpq's interface to large objects calls. Their content is under no rule's columns: a connection has them only where
+ * its `allowed_functions` name them, `pg_catalog.lo_open`. `lo_import` and `lo_export` read and write the server's files.
+ */
+export const largeObjectFunctions: ReadonlySet<string> = new Set(
+  words(`
+  lo_close lo_creat lo_create lo_from_bytea lo_get lo_lseek lo_lseek64 lo_open lo_put lo_tell lo_tell64 lo_truncate lo_truncate64
+  lo_unlink loread lowrite
+`),
+);
+
 /** information_schema's helpers that drivers call. */
 export const informationSchemaFunctions: ReadonlySet<string> = new Set(
   words("_pg_expandarray _pg_truetypid _pg_truetypmod _pg_char_max_length _pg_numeric_precision _pg_numeric_scale"),

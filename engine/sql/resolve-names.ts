@@ -9,6 +9,7 @@ import {
   builtinTypes,
   checkedFunctions,
   informationSchemaFunctions,
+  largeObjectFunctions,
   sizeFunctions,
 } from "./functions.ts";
 import { temporarySchema } from "./settings.ts";
@@ -75,7 +76,7 @@ export function resolveFunction(b: Binder, f: FuncCall): { readonly schema: stri
   f.funcname = [stringNode(found), stringNode(name)];
   // `trim(both from x)` and `btrim(x)` are one call; the plain form is the one that we print.
   f.funcformat = "COERCE_EXPLICIT_CALL";
-  b.bindings.functions.add(found === "pg_catalog" ? name : `${found}.${name}`);
+  b.bindings.functions.add(found === "pg_catalog" && isBuiltin(name) ? name : `${found}.${name}`);
   return { schema: found, name };
 }
 
@@ -90,13 +91,16 @@ function refuseFunction(schema: string | undefined, name: string, at: number | u
 const isBuiltin = (name: string): boolean =>
   builtinFunctions.has(name) || sizeFunctions.has(name) || checkedFunctions.has(name);
 
+const isAllowedLargeObject = (sql: SqlContext, name: string): boolean =>
+  largeObjectFunctions.has(name) && sql.allowedFunctions.has(`pg_catalog.${name}`);
+
 function findFunction(sql: SqlContext, schema: string | undefined, name: string): string | undefined {
-  if (schema === "pg_catalog") return isBuiltin(name) ? schema : undefined;
+  if (schema === "pg_catalog") return isBuiltin(name) || isAllowedLargeObject(sql, name) ? schema : undefined;
   if (schema === "information_schema") return informationSchemaFunctions.has(name) ? schema : undefined;
   const isAllowed = (s: string): boolean =>
     sql.allowedFunctions.has(`${s}.${name}`) && (sql.catalog.functions.get(name) ?? []).some((f) => f.schema === s);
   if (schema !== undefined) return isAllowed(schema) ? schema : undefined;
-  if (isBuiltin(name)) return "pg_catalog";
+  if (isBuiltin(name) || isAllowedLargeObject(sql, name)) return "pg_catalog";
   return sql.searchPath.find(isAllowed);
 }
 

@@ -29,6 +29,7 @@ export function taggedCatalog(source: CatalogSource, connection: string, policie
       return current();
     },
     ...(source.isFresh === undefined ? {} : { isFresh: source.isFresh }),
+    ...(source.functionOf === undefined ? {} : { functionOf: source.functionOf }),
     close: source.close,
   };
 }

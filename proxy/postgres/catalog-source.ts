@@ -1,9 +1,11 @@
 // upstream -> its catalog, kept fresh on a connection of its own
 import { limits } from "../../engine/limits.ts";
 import type { Catalog } from "../../engine/model/catalog.ts";
+import type { ServerFunction } from "../../engine/sql/call-statement.ts";
 import type { CatalogSource, Clock, Log, UpstreamTarget } from "../deps.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 import { type CatalogConnection, connectCatalog } from "./catalog-connection.ts";
+import { decodeFunction, firstOwnOid, functionSql } from "./catalog-function.ts";
 import { decodeStamps, generationSql, stampsOfSql } from "./catalog-versions.ts";
 
 export type LoadedCatalog = {
@@ -44,6 +46,8 @@ class UpstreamCatalog implements LiveCatalog {
   #isClosed = false;
   #refreshedSoonAtMs = Number.NEGATIVE_INFINITY;
   #readAtMs = Number.NEGATIVE_INFINITY;
+  /** As many as the server has built in, at most: by OID. */
+  readonly #builtinFunctions = new Map<number, ServerFunction>();
   /** What the server said before the last whole read. */
   #generation: string | undefined;
   /** The relations that the next look takes together. */
@@ -110,6 +114,18 @@ class UpstreamCatalog implements LiveCatalog {
     return this.#asked.answer;
   };
 
+  /** What initdb made keeps its name and arguments; anything else is asked about again each time. */
+  readonly functionOf = async (oid: number): Promise<ServerFunction | undefined> => {
+    const known = this.#builtinFunctions.get(oid);
+    if (known !== undefined) return known;
+    const found = await this.#inTurn(async () => {
+      const { query } = await this.#connected();
+      return decodeFunction(await query(functionSql(oid)));
+    });
+    if (found !== undefined && oid < firstOwnOid) this.#builtinFunctions.set(oid, found);
+    return found;
+  };
+
   readonly close = async (): Promise<void> => {
     this.#isClosed = true;
     clearTimeout(this.#timer);
@@ -137,6 +153,7 @@ class UpstreamCatalog implements LiveCatalog {
   async #connected(): Promise<CatalogConnection> {
     if (this.#isClosed) throw new GatewayError("catalog-unavailable", "the gateway is stopping");
     if (!this.#connection?.isOpen()) {
+      this.#builtinFunctions.clear(); // it may be another server by now
       this.#connection = await connectCatalog(this.#deps.target, limits.upstreamConnectTimeoutMs);
     }
     return this.#connection;

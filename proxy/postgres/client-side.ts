@@ -2,6 +2,7 @@
 import { ClientGate, type ClientGateParts } from "./client-gate.ts";
 import { refusals } from "./deny.ts";
 import { ExtendedQuery } from "./extended-query.ts";
+import { FunctionCalls } from "./function-call.ts";
 import { copyFault, type Handled, unknownType } from "./handled.ts";
 import { hasLongName } from "./name-length.ts";
 import { encodeReady } from "./protocol/encode.ts";
@@ -15,6 +16,7 @@ export class ClientSide {
   readonly #state: SessionState;
   readonly #gate: ClientGate;
   readonly #extended: ExtendedQuery;
+  readonly #calls: FunctionCalls;
   #isForwardingPieces = false;
 
   constructor(parts: ClientGateParts) {
@@ -22,6 +24,7 @@ export class ClientSide {
     this.#state = parts.state;
     this.#gate = new ClientGate(parts);
     this.#extended = new ExtendedQuery(this.#gate);
+    this.#calls = new FunctionCalls(this.#gate);
   }
 
   /** Ends a wait for people: a CancelRequest, or a client that went away. True if there was one. */
@@ -60,6 +63,7 @@ export class ClientSide {
     const isSkipping = this.#gate.isSkipping || state.isSkippingAtServer;
     if (isSkipping && type !== frontendType.sync && type !== frontendType.terminate) {
       this.#gate.forgetEstimate();
+      this.#calls.forget();
       return "done";
     }
     if (type === frontendType.copyData) return "done"; // stray COPY data is ignored, as the server does
@@ -95,7 +99,7 @@ export class ClientSide {
       case "terminate":
         return "terminate";
       case "function-call":
-        return this.#gate.refuse(refusals.functionCall, "query");
+        return this.#calls.handle(message, frame);
       case "copy-data":
       case "copy-done":
       case "copy-fail":

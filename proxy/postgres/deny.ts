@@ -39,9 +39,30 @@ export const refusals = {
   badLayout: { sqlstate: sqlstate.protocolViolation, message: "invalid message format" },
   functionCall: {
     sqlstate: sqlstate.featureNotSupported,
-    message: "function call messages are not available through the gateway",
-    hint: "Call the function in a SELECT; for large objects use `lo_get` and `lo_put`.",
+    message: "this function can't be called by a function call message through the gateway",
+    hint: "Call the function in a SELECT.",
   },
+  functionUnknown: {
+    sqlstate: sqlstate.cannotConnectNow,
+    message: "the server can't be asked which function this is, so nothing was run",
+    hint: "Try again later; the operator finds the reason in the gateway's log.",
+  },
+  unknownFunction: (oid: number): Refusal => ({
+    sqlstate: sqlstate.undefinedFunction,
+    message: `function with OID ${oid} does not exist`,
+  }),
+  notByMessage: (name: string): Refusal => ({
+    sqlstate: sqlstate.featureNotSupported,
+    message: `cannot call function ${quoted(name)} via fastpath interface`,
+  }),
+  argumentCount: (given: number, required: number): Refusal => ({
+    sqlstate: sqlstate.protocolViolation,
+    message: `function call message contains ${given} arguments but function requires ${required}`,
+  }),
+  argumentFormats: (formats: number, given: number): Refusal => ({
+    sqlstate: sqlstate.protocolViolation,
+    message: `function call message contains ${formats} argument formats but ${given} arguments`,
+  }),
   longName: {
     sqlstate: sqlstate.nameTooLong,
     message: "the name of a prepared statement or portal may have 63 bytes",

@@ -42,8 +42,8 @@ function refusalInPlaceOf(
   segment: number,
 ): Answer & { readonly kind: "refusal" } {
   const refusal: Refusal = refusals.notRecorded;
-  const isSimple = answer.kind === "query";
+  const isSimple = answer.kind === "query" || answer.kind === "function-call";
   const dropsUnnamed = answer.kind === "parse" && answer.name === "" && !answer.isHidden;
-  const own = answer.kind === "query" ? answer.segment : segment;
+  const own = answer.kind === "query" || answer.kind === "function-call" ? answer.segment : segment;
   return { kind: "refusal", refusal, isSimple, dropsUnnamed, segment: own, isAnswered: false };
 }

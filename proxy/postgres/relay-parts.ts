@@ -32,7 +32,7 @@ export const fromServer: FrameRules = {
 
 export const clientRules = ({ limits }: PostgresListenerOptions): FrameRules => ({
   lengthMax: (type) =>
-    type === frontendType.bind || type === frontendType.copyData
+    type === frontendType.bind || type === frontendType.copyData || type === frontendType.functionCall
       ? limits.frontendDataBytesMax
       : limits.frontendMessageBytesMax,
   isStreamed: (type) => type === frontendType.copyData,

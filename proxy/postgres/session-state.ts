@@ -83,6 +83,14 @@ export type Answer =
   | { readonly kind: "describe"; readonly rewritten: Release["rewritten"] | undefined; readonly isHidden: boolean }
   | { readonly kind: "execute"; readonly run: Run | undefined }
   | { readonly kind: "query"; readonly runs: readonly Run[]; at: number; readonly segment: number; hasFailed: boolean }
+  | {
+      readonly kind: "function-call";
+      readonly run: Run;
+      readonly segment: number;
+      /** Its value has come; a ReadyForQuery follows, or an error of the transaction's end. */
+      hasReturned: boolean;
+      hasFailed: boolean;
+    }
   /** The server was sent something that fails, in the place of a refused message; its error becomes `refusal`. */
   | {
       readonly kind: "refusal";

@@ -17,7 +17,7 @@ import {
   fieldOf,
   hasOrigin,
 } from "./protocol/backend.ts";
-import { encodeCommandComplete, encodeNoData } from "./protocol/encode.ts";
+import { encodeCommandComplete, encodeNoData, encodeOneValueRow } from "./protocol/encode.ts";
 import { sqlstate } from "./protocol/sqlstate.ts";
 import { type About, scrub } from "./scrub.ts";
 import type { Answer, Release, Run, SessionState } from "./session-state.ts";
@@ -99,6 +99,8 @@ export class UpstreamSide {
         return this.#executed(type, frame);
       case backendType.error:
         return this.#failed(frame);
+      case backendType.functionCall:
+        return this.#returned(frame);
       case backendType.notice:
         return this.#notice(frame);
       case backendType.notification:
@@ -119,7 +121,7 @@ export class UpstreamSide {
         this.#out.add(frame);
         return undefined;
       default:
-        // CopyBoth exists in replication only, function call results and logins aren't asked for.
+        // CopyBoth exists in replication only, logins aren't asked for.
         return { reason: `upstream-message-${String.fromCharCode(type)}` };
     }
   }
@@ -183,6 +185,21 @@ export class UpstreamSide {
       this.#state.answers.take();
       if (type === backendType.emptyQuery && head.run) this.#complete(head.run, "ok", undefined, undefined);
     } else if (head?.kind !== "query" || type !== backendType.emptyQuery) return outOfStep;
+    this.#out.add(frame);
+    return undefined;
+  }
+
+  /** A call's value. What the end of its transaction has to say still comes. */
+  #returned(frame: Buffer): UpstreamFault | undefined {
+    const head = this.#state.answers.first();
+    if (head?.kind !== "function-call" || head.hasReturned || head.hasFailed) return outOfStep;
+    head.hasReturned = true;
+    const { run } = head;
+    const row = encodeOneValueRow(frame);
+    run.rows += 1;
+    run.bytes += frame.length;
+    run.capture?.rows.add(row, 1);
+    run.scan?.add(row);
     this.#out.add(frame);
     return undefined;
   }
@@ -288,8 +305,12 @@ export class UpstreamSide {
   #ready(frame: Buffer): UpstreamFault | undefined {
     const state = this.#state;
     const head = state.answers.take();
-    if (!head || (head.kind !== "sync" && head.kind !== "query" && head.kind !== "refusal")) return outOfStep;
+    if (!head || !("segment" in head)) return outOfStep;
     if (head.kind === "refusal" && !(head.isSimple && head.isAnswered)) return outOfStep;
+    if (head.kind === "function-call") {
+      if (!head.hasReturned && !head.hasFailed) return outOfStep;
+      if (!head.hasFailed) this.#complete(head.run, "ok", undefined, undefined);
+    }
     const hasFailed = head.kind === "refusal" || head.hasFailed;
     this.#cancelledBy = undefined;
     const status = decodeReady(frame);
@@ -368,6 +389,11 @@ export class UpstreamSide {
       head.runs.slice(head.at).forEach((run, i) => {
         this.#complete(run, i > 0 ? "aborted" : outcomeOf(code), undefined, i > 0 ? undefined : code);
       });
+      return;
+    }
+    if (head.kind === "function-call") {
+      head.hasFailed = true;
+      this.#complete(head.run, outcomeOf(code), undefined, code);
       return;
     }
     if (head.kind === "sync") {
@@ -466,7 +492,9 @@ const outcomeOf = (code: string | undefined): Completion["outcome"] =>
   code === sqlstate.queryCanceled ? "cancelled" : "error";
 
 function runOf(answer: Answer): Run | undefined {
-  return answer.kind === "execute" || answer.kind === "bind" ? answer.run : undefined;
+  return answer.kind === "execute" || answer.kind === "bind" || answer.kind === "function-call"
+    ? answer.run
+    : undefined;
 }
 
 /** The texts of a Query are sent as one, see simple-query.ts. */

@@ -12,6 +12,7 @@ import {
   decodeAuthentication,
   decodeBackendKey,
   decodeErrorFields,
+  decodeNegotiatedMinor,
   decodeParameterStatus,
   fieldOf,
 } from "./protocol/backend.ts";
@@ -74,7 +75,7 @@ export async function openUpstream(
       // The last one may take all the time that there is: nobody waits for its turn.
       const isLast = i === places.length - 1;
       const inTurn = isLast ? signal : AbortSignal.any([signal, AbortSignal.timeout(placeTimeoutMs)]);
-      last = await openAt({ ...target, ...place }, settings, inTurn);
+      last = await openAt(target, place, settings, inTurn);
       if (last.ok) {
         if (attributes === undefined || hasAttributes(last.value.parameters, attributes)) return last;
         last.value.socket.destroy();
@@ -118,17 +119,34 @@ function hasAttributes(
   }
 }
 
+type Place = { readonly host: string; readonly port: number };
+
 async function openAt(
   target: UpstreamTarget,
+  place: Place,
   settings: readonly (readonly [string, string])[],
   signal: AbortSignal,
 ): Promise<Result<UpstreamSession, UpstreamFault>> {
-  const first = await openOnce(target, settings, signal);
-  if (first.ok || target.refused === undefined || !isAboutPassword(first.error)) return first;
+  const open = (minor: number) => openOnce({ ...target, ...place }, settings, signal, minor);
+  const minor = speaksOldOnly.has(target) ? 0 : newestMinor;
+  let last = await open(minor);
+  if (minor > 0 && !last.ok && last.error.code === versionRefused && !signal.aborted) {
+    last = await open(0);
+    if (last.ok) speaksOldOnly.add(target);
+  }
+  if (last.ok || target.refused === undefined || !isAboutPassword(last.error)) return last;
   // It may have been rotated a moment ago: once more with what is good now.
   target.refused();
-  return openOnce(target, settings, signal);
+  return open(speaksOldOnly.has(target) ? 0 : newestMinor);
 }
+
+/** Protocol 3.2: cancel secrets of up to 256 bytes (PostgreSQL 18). Older servers answer that they speak 3.0, and go on. */
+const newestMinor = 2;
+
+/** Poolers in between that don't know how to answer: they close the connection, or say an error, before anything else. */
+const speaksOldOnly = new WeakSet<UpstreamTarget>();
+const versionRefused = "upstream-version";
+const versionErrors: ReadonlySet<string> = new Set([sqlstate.protocolViolation, sqlstate.featureNotSupported]);
 
 const isAboutPassword = ({ code }: UpstreamFault): boolean =>
   code === "upstream-refused-28p01" || code === "upstream-refused-28000";
@@ -137,13 +155,14 @@ async function openOnce(
   target: UpstreamTarget,
   settings: readonly (readonly [string, string])[],
   signal: AbortSignal,
+  minor: number,
 ): Promise<Result<UpstreamSession, UpstreamFault>> {
   const socket = await connectUpstream(target, signal);
   if (!socket.ok) return socket;
   const abort = () => socket.value.destroy();
   signal.addEventListener("abort", abort);
   try {
-    const session = await login(socket.value, target, settings);
+    const session = await login(socket.value, target, settings, minor);
     if (!session.ok) socket.value.destroy();
     else if (signal.aborted) return err(unreachableFault("upstream-timeout"));
     return !session.ok && signal.aborted ? err(unreachableFault("upstream-timeout")) : session;
@@ -228,25 +247,32 @@ async function login(
   socket: Socket | TLSSocket,
   target: UpstreamTarget,
   settings: readonly (readonly [string, string])[],
+  minor: number,
 ): Promise<Result<UpstreamSession, UpstreamFault>> {
   const source = new ByteSource(socket);
   const made = await target.login?.();
   const user = made?.user ?? target.user;
   const passwordOf = async (): Promise<string> => made?.password ?? (await target.password());
   const role = target.role === undefined ? [] : [["role", target.role] as const];
-  socket.write(encodeStartup([["user", user], ["database", target.database], ...settings, ...pinnedSettings, ...role]));
+  const startup = [["user", user], ["database", target.database], ...settings, ...pinnedSettings, ...role] as const;
+  socket.write(encodeStartup(startup, minor));
   const parameters = new Map<string, string>();
   const greeting: Buffer[] = [];
   let key: { readonly processId: number; readonly secret: Buffer } = { processId: 0, secret: Buffer.alloc(0) };
   let scram: ScramStart | undefined;
   let final: ScramFinal | undefined;
   let isProven = false;
+  let isAnswered = false;
   for (;;) {
     const frame = await readMessage(source, loginMessageBytesMax);
-    if (!frame) return err(unreachableFault("upstream-closed"));
+    if (!frame) return err(unreachableFault(isAnswered || minor === 0 ? "upstream-closed" : versionRefused));
+    const isFirst = !isAnswered;
+    isAnswered = true;
     switch (frame[0]) {
       case backendType.error:
-        return err(loginFault(frame));
+        return err(
+          isFirst && minor > 0 && isAboutVersion(frame) ? unreachableFault(versionRefused) : loginFault(frame),
+        );
       case backendType.notice:
         greeting.push(Buffer.from(frame));
         break;
@@ -260,6 +286,7 @@ async function login(
         key = decodeBackendKey(frame);
         break;
       case backendType.negotiateVersion:
+        if (decodeNegotiatedMinor(frame) >= minor) return err(unreachableFault("upstream-protocol"));
         break;
       case backendType.readyForQuery: {
         if (pinnedSettings.some(([name, value]) => parameters.get(name) !== value)) {
@@ -317,6 +344,8 @@ async function login(
     }
   }
 }
+
+const isAboutVersion = (frame: Buffer): boolean => versionErrors.has(fieldOf(decodeErrorFields(frame), "C") ?? "");
 
 function serverCertificate(socket: Socket | TLSSocket): Buffer | undefined {
   return "getPeerCertificate" in socket ? socket.getPeerCertificate().raw : undefined;

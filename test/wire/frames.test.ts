@@ -79,6 +79,7 @@ test("chunking does not matter to the frame reader", () => {
 
 test("a decoder never throws, whatever the body", () => {
   const valid = [
+    say.call(177, "2", null, Buffer.from([3])),
     ...[
       say.query("select 1"),
       say.parse("select $1", "a", [23]),
@@ -115,6 +116,20 @@ test("a decoder never throws, whatever the body", () => {
     }),
     { numRuns: 1_000 },
   );
+});
+
+test("decodes every field of a FunctionCall", () => {
+  const decoded = decodeFrontend(frontendType.functionCall, say.call(4_000_000_000, "x", null, Buffer.from([0, 1])));
+  assert.deepEqual(decoded, {
+    ok: true,
+    value: {
+      kind: "function-call",
+      oid: 4_000_000_000,
+      parameterFormats: [0, 0, 1],
+      parameters: [Buffer.from("x"), null, Buffer.from([0, 1])],
+      resultFormat: 0,
+    },
+  });
 });
 
 test("decodes every field of a Bind", () => {

@@ -12,10 +12,11 @@ import type { SqlVerb } from "../../engine/model/statement.ts";
 import type { AnalyzedStatement, SessionEffect } from "../../engine/sql/types.ts";
 import type { LogFields } from "../../proxy/deps.ts";
 import type { CancelNote } from "../../proxy/postgres/cancel-notes.ts";
+import { decodeFunction, functionSql } from "../../proxy/postgres/catalog-function.ts";
 import { createPostgresListener } from "../../proxy/postgres/listener.ts";
 import type { PostgresListener, PostgresListenerOptions } from "../../proxy/postgres/options.ts";
 import type { Completion, HoldOutcome, SqlGate, SqlRefusal, SqlVerdict } from "../../proxy/postgres/sql-gate.ts";
-import type { TestServer } from "../support/postgres.ts";
+import { type TestServer, withClient } from "../support/postgres.ts";
 
 export const token = "a-token";
 
@@ -285,6 +286,11 @@ export async function startGateway(
         : err({ code: "bad-token", message: "the token is not valid", hint: "run `gw login`" }),
     catalog: {
       current: () => catalog,
+      functionOf: async (oid) =>
+        withClient(server, async (client) => {
+          const { rows } = await client.query<(string | null)[]>({ text: functionSql(oid), rowMode: "array" });
+          return decodeFunction(rows);
+        }),
       defaultSearchPath: () => '"$user", public',
       refresh: async () => {
         gateway.refreshes += 1;

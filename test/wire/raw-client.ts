@@ -138,6 +138,17 @@ export const say = {
   describe: (of: "S" | "P", name = "") => frontend("D", Buffer.from(of), cstring(name)),
   execute: (portal = "", rowsMax = 0) => frontend("E", cstring(portal), int32(rowsMax)),
   close: (of: "S" | "P", name = "") => frontend("C", Buffer.from(of), cstring(name)),
+  /** FunctionCall: strings are values in text, buffers in binary; the result is text. */
+  call: (oid: number, ...values: readonly (string | Buffer | null)[]) =>
+    frontend(
+      "F",
+      int32(oid | 0),
+      int16(values.length),
+      ...values.map((v) => int16(Buffer.isBuffer(v) ? 1 : 0)),
+      int16(values.length),
+      ...values.flatMap((v) => (v === null ? [int32(-1)] : [int32(Buffer.byteLength(v)), Buffer.from(v)])),
+      int16(0),
+    ),
   flush: () => frontend("H"),
   sync: () => frontend("S"),
   terminate: () => frontend("X"),

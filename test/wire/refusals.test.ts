@@ -111,10 +111,10 @@ const talk: readonly {
     hears: "1 | 2 | D | C:SELECT 1 | E:42501 not for you | Z:I | Z:I",
   },
   {
-    name: "function calls are refused by name",
-    says: [Buffer.concat([Buffer.from("F"), Buffer.from([0, 0, 0, 14]), Buffer.alloc(10)]), say.query("select 1")],
+    name: "a refused function call is answered as a refused query is",
+    says: [say.call(1, "1"), say.query("select 1")],
     ready: 2,
-    hears: "E:0A000 function call messages are not available through the gateway | Z:I | T | D | C:SELECT 1 | Z:I",
+    hears: "E:42883 function with OID 1 does not exist | Z:I | T | D | C:SELECT 1 | Z:I",
   },
   {
     name: "a Bind to a statement that does not exist is PostgreSQL's error",

@@ -61,6 +61,9 @@ const several = [
 ] as const;
 const parameterised = ["select $1::int", "select name from t where id = $1", "insert into w values ($1, 'p')"] as const;
 
+/** pg_proc's OID of the function that adds two integers. */
+const int4pl = 177;
+
 const statementName = fc.constantFrom("", "a", "b");
 const portalName = fc.constantFrom("", "p", "c");
 
@@ -93,6 +96,12 @@ const step: fc.Arbitrary<readonly Buffer[]> = fc.oneof(
     arbitrary: fc
       .tuple(fc.constantFrom("S", "P"), fc.constantFrom("", "a", "b", "p", "c"))
       .map(([of, name]) => [say.close(of as "S" | "P", name)]),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .constantFrom(["2", "3"], [Buffer.from([0, 0, 0, 2]), "3"], ["2", null], ["x", "3"], ["2147483647", "1"])
+      .map((values) => [say.call(int4pl, ...values)]),
   },
   { weight: 4, arbitrary: fc.constant([say.sync()]) },
   { weight: 2, arbitrary: fc.constant([say.flush()]) },

@@ -1,5 +1,6 @@
 // frame -> backend message, for the messages whose content the gateway reads. The others pass by their type.
-import { Cursor } from "./cursor.ts";
+import { Cursor, LayoutFault } from "./cursor.ts";
+import { cancelSecretBytesMax } from "./startup.ts";
 
 /** Type bytes of the messages that a server sends. */
 export const backendType = {
@@ -68,7 +69,20 @@ export function decodeParameterStatus(frame: Buffer): readonly [name: string, va
 
 export function decodeBackendKey(frame: Buffer): { readonly processId: number; readonly secret: Buffer } {
   const cursor = new Cursor(frame, 5);
-  return { processId: cursor.int32(), secret: Buffer.from(cursor.bytes(cursor.remaining)) };
+  const processId = cursor.int32();
+  if (cursor.remaining > cancelSecretBytesMax) throw new LayoutFault("a cancel secret's length");
+  return { processId, secret: Buffer.from(cursor.bytes(cursor.remaining)) };
+}
+
+/** int32 newest version, int32 n + n names of `_pq_.` options that the server doesn't know. The minor version of protocol 3. */
+export function decodeNegotiatedMinor(frame: Buffer): number {
+  const cursor = new Cursor(frame, 5);
+  const version = cursor.int32();
+  // We ask for no option: a server that refuses one has read something else than what was sent.
+  if (cursor.int32() !== 0) throw new LayoutFault("an option that nobody asked for");
+  cursor.end();
+  if (version >> 16 !== 3) throw new LayoutFault("another protocol's version");
+  return version & 0xffff;
 }
 
 export function decodeCommandTag(frame: Buffer): string {

@@ -119,8 +119,9 @@ export const encodeCancelRequest = (processId: number, secret: Buffer): Buffer =
   untagged([80_877_102, processId, secret]);
 
 /** Protocol 3.0. */
-export const encodeStartup = (parameters: readonly (readonly [string, string])[]): Buffer =>
-  untagged([3 << 16, ...parameters.flat(), { byte: 0 }]);
+/** Of protocol 3; a server that knows no such minor version answers NegotiateProtocolVersion and goes on. */
+export const encodeStartup = (parameters: readonly (readonly [string, string])[], minor = 0): Buffer =>
+  untagged([(3 << 16) | minor, ...parameters.flat(), { byte: 0 }]);
 
 export const encodePassword = (password: string): Buffer => message(frontendType.password, [password]);
 export const encodeSaslInitial = (mechanism: string, data: Buffer): Buffer =>
@@ -164,3 +165,8 @@ export const encodeExecute = (portal: string): Buffer => message(frontendType.ex
 export const encodeFlush = (): Buffer => message(frontendType.flush, []);
 export const encodeSync = (): Buffer => message(frontendType.sync, []);
 export const encodeTerminate = (): Buffer => message(frontendType.terminate, []);
+
+/** The DataRow of one column that holds what a FunctionCallResponse does: both are a length, or -1, and bytes. */
+export function encodeOneValueRow(response: Buffer): Buffer {
+  return message(backendType.dataRow, [{ int16: 1 }, response.subarray(5)]);
+}

@@ -43,7 +43,15 @@ export type FrontendMessage =
   | { readonly kind: "describe"; readonly target: Named }
   | { readonly kind: "execute"; readonly portal: string; readonly rowsMax: number }
   | { readonly kind: "close"; readonly target: Named }
-  | { readonly kind: "flush" | "sync" | "terminate" | "copy-done" | "function-call" }
+  | { readonly kind: "flush" | "sync" | "terminate" | "copy-done" }
+  | {
+      readonly kind: "function-call";
+      readonly oid: number;
+      /** As in a Bind. */
+      readonly parameterFormats: readonly number[];
+      readonly parameters: readonly (Buffer | null)[];
+      readonly resultFormat: number;
+    }
   | { readonly kind: "copy-data"; readonly data: Buffer }
   | { readonly kind: "copy-fail"; readonly reason: Buffer }
   | { readonly kind: "password"; readonly body: Buffer };
@@ -95,8 +103,7 @@ function decodeBody(type: number, cursor: Cursor): FrontendMessage | undefined {
     case frontendType.copyFail:
       return { kind: "copy-fail", reason: cursor.cstringBytes() };
     case frontendType.functionCall:
-      cursor.bytes(cursor.remaining);
-      return { kind: "function-call" };
+      return functionCall(cursor);
     case frontendType.password:
       return { kind: "password", body: cursor.bytes(cursor.remaining) };
     default:
@@ -109,13 +116,26 @@ function bind(cursor: Cursor): FrontendMessage {
   const portal = cursor.cstring();
   const statement = cursor.cstring();
   const parameterFormats = formats(cursor);
+  const parameters = values(cursor);
+  return { kind: "bind", portal, statement, parameterFormats, parameters, resultFormats: formats(cursor) };
+}
+
+/** int32 OID, int16 n + n formats, int16 n + n × (int32 length | -1, bytes), int16 format of the result. */
+function functionCall(cursor: Cursor): FrontendMessage {
+  const oid = cursor.uint32();
+  const parameterFormats = formats(cursor);
+  const parameters = values(cursor);
+  return { kind: "function-call", oid, parameterFormats, parameters, resultFormat: cursor.int16() };
+}
+
+function values(cursor: Cursor): readonly (Buffer | null)[] {
   const count = cursor.int16();
-  const parameters: (Buffer | null)[] = [];
+  const all: (Buffer | null)[] = [];
   for (let i = 0; i < count; i++) {
     const length = cursor.int32();
-    parameters.push(length === -1 ? null : cursor.bytes(length));
+    all.push(length === -1 ? null : cursor.bytes(length));
   }
-  return { kind: "bind", portal, statement, parameterFormats, parameters, resultFormats: formats(cursor) };
+  return all;
 }
 
 function formats(cursor: Cursor): readonly number[] {

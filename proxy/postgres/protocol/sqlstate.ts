@@ -8,6 +8,7 @@ export const sqlstate = {
   invalidPassword: "28P01",
   insufficientPrivilege: "42501",
   undefinedObject: "42704",
+  undefinedFunction: "42883",
   invalidParameterValue: "22023",
   characterNotInRepertoire: "22021",
   invalidTextRepresentation: "22P02",

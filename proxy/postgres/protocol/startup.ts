@@ -25,7 +25,7 @@ const sslCode = 80_877_103;
 const gssencCode = 80_877_104;
 const tlsHandshakeRecord = 0x16;
 /** Lengths of a cancel secret: 4 in protocol 3.0, up to 256 in 3.2. */
-const secretBytesMax = 256;
+export const cancelSecretBytesMax = 256;
 
 /** Reads one packet off the front of `buffered`. A fault names what is wrong; the connection must be closed then. */
 export function readStartup(buffered: Buffer, packetBytesMax: number): Result<StartupRead, string> {
@@ -48,7 +48,8 @@ function decodeStartup(cursor: Cursor): StartupPacket {
   if (code === gssencCode) return end(cursor, { kind: "gssenc-request" });
   if (code === cancelCode) {
     const processId = cursor.int32();
-    if (cursor.remaining < 1 || cursor.remaining > secretBytesMax) throw new LayoutFault("a cancel secret's length");
+    if (cursor.remaining < 1 || cursor.remaining > cancelSecretBytesMax)
+      throw new LayoutFault("a cancel secret's length");
     return { kind: "cancel", processId, secret: Buffer.from(cursor.bytes(cursor.remaining)) };
   }
   const parameters: (readonly [string, string])[] = [];
