@@ -22,6 +22,8 @@ export const limits = {
   approvalGrantMs: 3_600_000,
   /** Text of one SQL message, bytes. libpg-query runs in 32-bit WASM memory; see test/hostile. */
   sqlTextBytesMax: 1_048_576,
+  /** Characters of a text, the client's or the one that was sent, that an error's place is looked for in: both are parsed for it. */
+  errorPositionTextCharsMax: 65_536,
   /** Nesting of a SQL parse tree. PostgreSQL's own parser stops near 5,000 by its stack limit. */
   sqlNestingMax: 500,
   /** Statements in one simple Query message. */

@@ -1,17 +1,21 @@
 // place of an error in the text that was sent -> the same place in the client's own text (psql's `LINE 1: … ^`).
+import { limits } from "../limits.ts";
 import { parseSql } from "./pg-parser.ts";
 import type { AnalyzedStatement, RewrittenSql } from "./types.ts";
 
 /**
  * The server points at the beginning of a part of the statement; the part of the client's statement that stands in the same
  * place of the tree begins where the client would look. `position` and the result count characters from 1, in the text of the
- * statement that was sent and in the client's whole message. undefined where no part begins there, or it isn't the client's.
+ * statement that was sent and in the client's whole message. undefined where no part begins there, it isn't the client's, or a text is too long
+ * to be looked at again (`errorPositionTextCharsMax`).
  */
 export function clientPosition(
   statement: AnalyzedStatement,
   rewritten: RewrittenSql,
   position: number,
 ): number | undefined {
+  if (!(position >= 1)) return undefined;
+  if (Math.max(statement.facts.text.length, rewritten.text.length) > limits.errorPositionTextCharsMax) return undefined;
   const own = parseSql(statement.facts.text);
   const sent = parseSql(rewritten.text);
   if (!own.ok || !sent.ok || own.value.length !== 1 || sent.value.length !== 1) return undefined;

@@ -74,3 +74,10 @@ test("an error about protected data has no position", async () => {
   assert.deepEqual(await told(client, "SELECT secret + 1 FROM masked"), { code: "42883", position: undefined });
   await client.end();
 });
+
+test("an error of a very long statement has no place: nothing is parsed for it", async () => {
+  const client = await gw.connect({ sub: "olga", kind: "human", groups: [] });
+  const text = `SELECT id FROM people WHERE name = '${"x".repeat(70_000)}' AND name + 1 = 2`;
+  assert.deepEqual(await told(client, text), { code: "42883", position: undefined });
+  await client.end();
+});
