@@ -10,6 +10,7 @@ import { causeCode } from "../../proxy/errors.ts";
 import type { Address, GatewayConfig, IssuerConfig, PostgresConnectionConfig } from "../../proxy/gateway-config.ts";
 import { connectCatalog } from "../../proxy/postgres/catalog-connection.ts";
 import { verifyChains } from "../../proxy/recording/chains.ts";
+import { databaseCertificates, expiryCheck, trafficCertificate } from "../doctor-certificates.ts";
 import { bypassCheck, type Check, isLoopback, skewCheck, trafficChecks } from "../doctor-http.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
@@ -61,6 +62,8 @@ async function allChecks({ config: path }: Options): Promise<readonly Check[]> {
     ...config.connections.map(upstreamChecks),
     ...config.connections.map((connection) => certificateChecks(connection)),
     ...config.http.map(trafficChecks),
+    ...config.connections.map(({ name, upstream }) => databaseCertificates(name, upstream)),
+    ...config.http.map(({ name, upstream }) => trafficCertificate(name, upstream)),
     ...config.identity.issuers.map(issuerChecks),
     diskChecks(config.recording.directory),
     recordingChecks(config.recording.directory),
@@ -116,9 +119,7 @@ async function certificateChecks({ name, tls }: PostgresConnectionConfig): Promi
   if (tls.kind === "off") return [{ what, state: "warn", says: "clients send their tokens in clear: `tls` is off" }];
   if (tls.kind === "self-signed") return [{ what, state: "warn", says: "it is self-signed: clients can't check it" }];
   try {
-    const days = Math.floor((Date.parse(new X509Certificate(tls.certificate).validTo) - Date.now()) / limits.dayMs);
-    const state = days < 0 ? "fail" : days < 14 ? "warn" : "ok";
-    return [{ what, state, says: days < 0 ? "it has expired" : `it is good for ${days} more days` }];
+    return [expiryCheck(what, new X509Certificate(tls.certificate))];
   } catch {
     return [{ what, state: "fail", says: "it is no certificate" }];
   }
