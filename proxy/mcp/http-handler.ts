@@ -349,14 +349,15 @@ class Conversation {
     asked: Asked | undefined,
     watch?: SessionWatch,
   ): Promise<Result<UpstreamResponse, HttpFault>> {
-    const signals = [asked?.withdrawal?.signal, watch?.signal].filter((signal) => signal !== undefined);
+    const [taken, ended] = [asked?.withdrawal?.signal, watch?.signal];
+    const signal = taken === undefined || ended === undefined ? (taken ?? ended) : AbortSignal.any([taken, ended]);
     return this.#exchange.forward({
       method: "POST",
       target: this.#endpoint.target,
       headers: this.#headers(message, asked),
       body: Buffer.from(JSON.stringify(writeMessage(message)), "utf8"),
       ...(asked?.method === "subscriptions/listen" ? { idleTimeoutMs: 0 } : {}),
-      ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
+      ...(signal === undefined ? {} : { signal }),
     });
   }
 
