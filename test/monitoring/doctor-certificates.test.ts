@@ -33,7 +33,8 @@ const databaseWith = ({ cert, key }: Certificate) =>
       socket.on("error", () => undefined);
       socket.once("data", () => {
         socket.write("S");
-        new TLSSocket(socket, { isServer: true, cert, key }).on("error", () => undefined);
+        const secure = new TLSSocket(socket, { isServer: true, cert, key }).on("error", () => undefined);
+        secure.once("data", () => socket.destroy());
       });
     }),
   );
