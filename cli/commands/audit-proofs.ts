@@ -9,14 +9,17 @@ import { readBytes } from "../read-bytes.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
 import { showLine } from "../show-text.ts";
 
-type ProveOptions = RecordingOptions & { readonly key: string; readonly since?: string };
+type ProveOptions = RecordingOptions & { readonly key: readonly string[]; readonly since?: string };
+
+/** An option that may be given several times. */
+export const andMore = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 export function registerProofs(audit: Command, { terminal, exit }: CommandContext): void {
   audit
     .command("prove")
     .description("a proof, as JSON, that the lines of a statement are in the recording")
     .argument("[id]", "a decision's id: dec_…")
-    .requiredOption("--key <file>", "public key of the checkpoints, PEM")
+    .requiredOption("--key <file>", "public key of the checkpoints, PEM; once for each that they had", andMore)
     .option("--since <file>", "prove instead that the newest checkpoint continues the one in this file")
     .option("-c, --config <file>", "the configuration that names the recording", "gw.yaml")
     .option("-r, --recording <folder>", "the recording itself; a worker's is in a folder of its own")
@@ -34,9 +37,9 @@ export function registerProofs(audit: Command, { terminal, exit }: CommandContex
     .command("check-proof")
     .description("check a proof with the public key alone; end with 1 if it doesn't hold")
     .argument("<proof>", "what `gw audit prove` printed")
-    .requiredOption("--key <file>", "public key of the checkpoints, PEM")
-    .action(async (path: string, options: { readonly key: string }) => {
-      const checked = await checkProof(readText(path), readText(options.key));
+    .requiredOption("--key <file>", "public key of the checkpoints, PEM; once for each that they had", andMore)
+    .action(async (path: string, options: { readonly key: readonly string[] }) => {
+      const checked = await checkProof(readText(path), options.key.map(readText));
       if (!checked.ok) {
         terminal.err(`the proof does not hold: ${checked.error}\n`);
         return exit(exitCodes.failed);
@@ -46,10 +49,11 @@ export function registerProofs(audit: Command, { terminal, exit }: CommandContex
 }
 
 function proofOf(folder: string, id: string | undefined, lines: readonly string[], { key, since }: ProveOptions) {
-  if (since !== undefined) return proveConsistency(folder, readText(since).trim(), lines.at(-1) ?? "", readText(key));
+  if (since !== undefined)
+    return proveConsistency(folder, readText(since).trim(), lines.at(-1) ?? "", key.map(readText));
   if (id === undefined)
     throw new GatewayError("config-invalid", "prove what?", "name a decision's id, or `--since FILE`");
-  return proveInclusion(folder, id, lines, readText(key));
+  return proveInclusion(folder, id, lines, key.map(readText));
 }
 
 function shown(proof: CheckedProof): string {

@@ -9,7 +9,7 @@ import type { CommandContext } from "../main.ts";
 import { readBytes } from "../read-bytes.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
 import { registerExport } from "./audit-export.ts";
-import { registerProofs } from "./audit-proofs.ts";
+import { andMore, registerProofs } from "./audit-proofs.ts";
 import { registerRetention } from "./audit-retention.ts";
 
 export function register(program: Command, context: CommandContext): void {
@@ -28,7 +28,11 @@ export function register(program: Command, context: CommandContext): void {
       "a line that was noted earlier must still be there: finds lines cut off at the end",
       anchorOf,
     )
-    .option("--key <file>", "hold it against its signed checkpoints, too: their public key, PEM")
+    .option(
+      "--key <file>",
+      "hold it against its signed checkpoints, too: their public key, PEM; once for each key that they had",
+      andMore,
+    )
     .option("--checkpoints <file>", "copies of checkpoints that were kept elsewhere, in place of the recording's own")
     .option("--json", "as JSON")
     .action(async (options: VerifyOptions) => {
@@ -55,7 +59,7 @@ export function register(program: Command, context: CommandContext): void {
 type VerifyOptions = RecordingOptions & {
   readonly json?: boolean;
   readonly expect?: Anchor;
-  readonly key?: string;
+  readonly key?: readonly string[];
   readonly checkpoints?: string;
 };
 type Covered = CheckedCheckpoints & { readonly chain: string };
@@ -65,9 +69,9 @@ async function checkSigned(
   folder: string,
   chains: readonly VerifiedChain[],
   { checkpoints }: VerifyOptions,
-  keyFile: string,
+  keyFiles: readonly string[],
 ): Promise<readonly Covered[]> {
-  const key = readText(keyFile);
+  const keys = keyFiles.map(readText);
   const wanted = checkpoints === undefined ? chains : chains.slice(0, 1);
   const checked: Covered[] = [];
   for (const { chain } of wanted) {
@@ -75,10 +79,9 @@ async function checkSigned(
     const lines =
       checkpoints === undefined
         ? await checkpointLines(directory)
-        : readText(checkpoints)
-            .split("\n")
-            .filter((line) => line !== "");
-    checked.push({ chain, ...(await checkCheckpoints(directory, lines, key)) });
+        : // What was sent twice, around a crash, is one checkpoint.
+          [...new Set(readText(checkpoints).split("\n"))].filter((line) => line !== "");
+    checked.push({ chain, ...(await checkCheckpoints(directory, lines, keys)) });
   }
   return checked;
 }

@@ -13,6 +13,7 @@ import {
   checkpointLines,
   checkpointsName,
   hashOfCheckpoint,
+  keyIdOf,
   openCheckpoint,
   publicKeyOf,
   signCheckpoint,
@@ -20,6 +21,7 @@ import {
 import { frontierOf, headBefore, keptFrom } from "./prunes.ts";
 import { linesOf, type Place } from "./read.ts";
 import { segmentsOf } from "./segments.ts";
+import { readSentMarks, type SentMarks, sentKeys, unsentOf, writeSentMarks } from "./sent-marks.ts";
 
 /** Where copies of checkpoints go, out of the reach of whoever can change the recording. */
 export type CheckpointSink = {
@@ -66,16 +68,34 @@ export async function startCheckpointer(options: CheckpointerOptions): Promise<C
   const lastLine = lines.at(-1);
   const last = lastLine === undefined ? undefined : await openCheckpoint(lastLine, publicKeyOf(options.key));
   if (last && !last.ok) {
-    log.error(
-      { code: "recording-damaged" },
-      "the last checkpoint isn't signed by this gateway's key: a new series begins",
+    log.warn(
+      { code: "checkpoint-key-changed", kid: keyIdOf(publicKeyOf(options.key)) },
+      "the last checkpoint isn't by this gateway's key: from the next one on they are",
     );
   }
   let newest = last?.ok ? last.value : undefined;
   let previous = lastLine === undefined ? undefined : hashOfCheckpoint(lastLine);
   let tree = await takeUp(directory, newest);
   let isDamaged = false;
-  const unsent = options.sinks.map((sink) => ({ sink, lines: [] as { line: string; checkpoint: Checkpoint }[] }));
+  const keys = sentKeys(options.sinks.map(({ name }) => name));
+  const unsent = options.sinks.map((sink, i) => ({
+    sink,
+    key: keys[i] ?? sink.name,
+    lines: [] as { line: string; checkpoint: Checkpoint }[],
+  }));
+  let marks: SentMarks = {};
+
+  /** What a crash, or a place that was out of reach at the end, left behind. */
+  const takeUpUnsent = async (): Promise<void> => {
+    marks = await readSentMarks(directory);
+    for (const { key, lines: waiting } of unsent) {
+      for (const line of unsentOf(lines, marks[key]).slice(-limits.checkpointsUnsentMax)) {
+        // Those of a key that was replaced can't be told from forged ones here: the next one covers what they did.
+        const opened = await openCheckpoint(line, publicKeyOf(options.key));
+        if (opened.ok) waiting.push({ line, checkpoint: opened.value });
+      }
+    }
+  };
 
   const damaged = (why: string): undefined => {
     isDamaged = true;
@@ -130,8 +150,9 @@ export async function startCheckpointer(options: CheckpointerOptions): Promise<C
     return checkpoint;
   };
   const sendAll = async (): Promise<void> => {
+    const before = marks;
     await Promise.all(
-      unsent.map(async ({ sink, lines }) => {
+      unsent.map(async ({ sink, key, lines }) => {
         for (let next = lines[0]; next !== undefined; next = lines[0]) {
           try {
             await sink.send(next.line, next.checkpoint, AbortSignal.timeout(limits.checkpointSendMs));
@@ -143,12 +164,20 @@ export async function startCheckpointer(options: CheckpointerOptions): Promise<C
             return;
           }
           if (lines[0] === next) lines.shift();
+          marks = { ...marks, [key]: hashOfCheckpoint(next.line) };
         }
       }),
     );
+    if (marks !== before) await writeSentMarks(directory, marks);
   };
 
-  let running: Promise<Checkpoint | undefined> = Promise.resolve(undefined);
+  const failed = (error: unknown): undefined => {
+    log.error({ code: "checkpoint-failed", cause: causeCode(error) }, "no checkpoint could be made");
+  };
+  // Not awaited: a place that is out of reach doesn't keep a gateway from starting.
+  let running: Promise<Checkpoint | undefined> = takeUpUnsent()
+    .then(sendAll)
+    .then(() => undefined, failed);
   const checkpoint = (): Promise<Checkpoint | undefined> => {
     running = running.then(async () => {
       try {
@@ -156,8 +185,7 @@ export async function startCheckpointer(options: CheckpointerOptions): Promise<C
         await sendAll();
         return made;
       } catch (error) {
-        log.error({ code: "checkpoint-failed", cause: causeCode(error) }, "no checkpoint could be made");
-        return undefined;
+        return failed(error);
       }
     });
     return running;

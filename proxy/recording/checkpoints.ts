@@ -44,8 +44,31 @@ export function signCheckpoint(checkpoint: Checkpoint, key: string): Promise<Res
   return signCompact(new TextEncoder().encode(JSON.stringify(payload)), key, algorithm, keyIdOf(publicKeyOf(key)));
 }
 
-/** `key`: SPKI PEM. The error is one sentence. */
-export async function openCheckpoint(line: string, key: string): Promise<Result<Checkpoint, string>> {
+/** Public keys that may have signed, SPKI PEM: one, or those that followed each other. */
+export type CheckpointKeys = string | readonly string[];
+export const keysOf = (keys: CheckpointKeys): readonly string[] => (typeof keys === "string" ? [keys] : keys);
+
+/** The error is one sentence. */
+export async function openCheckpoint(line: string, keys: CheckpointKeys): Promise<Result<Checkpoint, string>> {
+  const opened = await openSigned(line, keys);
+  return opened.ok ? ok(opened.value.checkpoint) : opened;
+}
+
+/** `openCheckpoint`, and which of the keys signed it. */
+export async function openSigned(
+  line: string,
+  keys: CheckpointKeys,
+): Promise<Result<{ readonly checkpoint: Checkpoint; readonly key: string }, string>> {
+  let error = "there is no key to check it with";
+  for (const key of keysOf(keys)) {
+    const opened = await openByOne(line, key);
+    if (opened.ok) return ok({ checkpoint: opened.value, key });
+    error = opened.error;
+  }
+  return err(keysOf(keys).length > 1 ? "the signature is by none of these keys" : error);
+}
+
+async function openByOne(line: string, key: string): Promise<Result<Checkpoint, string>> {
   // Base64url has spare bits: the same signature could be spelled in several ways, and a changed byte would pass.
   const isSpelledOnce = line
     .trim()

@@ -11,7 +11,14 @@ import {
 } from "../../engine/evidence/merkle.ts";
 import { err, ok, type Result } from "../../engine/lib/result.ts";
 import { z } from "../schema.ts";
-import { type Checkpoint, hashOfCheckpoint, openCheckpoint } from "./checkpoints.ts";
+import {
+  type Checkpoint,
+  type CheckpointKeys,
+  hashOfCheckpoint,
+  keyIdOf,
+  openCheckpoint,
+  openSigned,
+} from "./checkpoints.ts";
 import { checkPrune, frontierOf, goneOf, keptFrom } from "./prunes.ts";
 import { linesOf } from "./read.ts";
 
@@ -29,25 +36,35 @@ export type CheckedCheckpoints = {
   readonly faults: readonly CheckpointFault[];
 };
 
-/** Holds the recording against checkpoints, its own or copies from elsewhere. `key`: SPKI PEM. */
+/**
+ * Holds the recording against checkpoints, its own or copies from elsewhere. With several `keys`
+ * one may follow another; what was replaced doesn't sign any more.
+ */
 export async function checkCheckpoints(
   directory: string,
   lines: readonly string[],
-  key: string,
+  keys: CheckpointKeys,
 ): Promise<CheckedCheckpoints> {
   const faults: CheckpointFault[] = [];
   // Workers sign with one key: a folder of one in the place of another's would hold in itself.
   const [worker] = /^worker-\d+$/.exec(basename(resolve(directory))) ?? [];
   const bySize = new Map<number, { readonly number: number; readonly checkpoint: Checkpoint }[]>();
   let previous: { readonly line: string; readonly size: number } | undefined;
+  let signer: string | undefined;
+  const replaced = new Set<string>();
   for (const [i, line] of lines.entries()) {
-    const opened = await openCheckpoint(line, key);
+    const opened = await openSigned(line, keys);
     if (!opened.ok) {
       faults.push({ checkpoint: i + 1, why: opened.error });
       previous = undefined;
       continue;
     }
-    const checkpoint = opened.value;
+    const { checkpoint, key } = opened.value;
+    if (replaced.has(key)) {
+      faults.push({ checkpoint: i + 1, why: `it is signed by the key ${keyIdOf(key)}, which was replaced before` });
+    }
+    if (signer !== undefined && signer !== key) replaced.add(signer);
+    signer = key;
     if (worker !== undefined && !checkpoint.node.endsWith(`/${worker}`)) {
       faults.push({ checkpoint: i + 1, why: `it is of \`${checkpoint.node}\`: another chain's` });
     }
@@ -66,7 +83,7 @@ export async function checkCheckpoints(
   const kept = keptFrom(directory);
   const frontier = frontierOf(kept);
   if (kept.kind === "pruned") {
-    const signed = await checkPrune(kept.record, key);
+    const signed = await checkPrune(kept.record, keys);
     if (!signed.ok) faults.push({ checkpoint: 0, why: signed.error });
   }
   let pruned = 0;
@@ -119,13 +136,13 @@ export async function proveInclusion(
   directory: string,
   id: string,
   checkpoints: readonly string[],
-  key: string,
+  keys: CheckpointKeys,
 ): Promise<Result<Proof, string>> {
   const { leaves, found, gone } = await leavesOf(directory, id);
   if (found.length === 0) return err(`no line of the recording names \`${id}\``);
   const last = Math.max(...found.map(({ index }) => index));
   for (const line of checkpoints) {
-    const opened = await openCheckpoint(line, key);
+    const opened = await openCheckpoint(line, keys);
     if (!opened.ok || opened.value.size <= last) continue;
     const { size, root } = opened.value;
     const rootOf = rootsOf(leaves.slice(0, size - gone.size), gone);
@@ -147,9 +164,9 @@ export async function proveConsistency(
   directory: string,
   firstLine: string,
   secondLine: string,
-  key: string,
+  keys: CheckpointKeys,
 ): Promise<Result<Proof, string>> {
-  const [first, second] = [await openCheckpoint(firstLine, key), await openCheckpoint(secondLine, key)];
+  const [first, second] = [await openCheckpoint(firstLine, keys), await openCheckpoint(secondLine, keys)];
   if (!first.ok) return err(`the earlier checkpoint can't be used: ${first.error}`);
   if (!second.ok) return err(`the later checkpoint can't be used: ${second.error}`);
   const { leaves, gone } = await leavesOf(directory, undefined);
@@ -170,7 +187,7 @@ export type CheckedProof =
   | { readonly kind: "consistency"; readonly first: Checkpoint; readonly second: Checkpoint };
 
 /** Needs the proof and the key, nothing else. The error says what doesn't hold. */
-export async function checkProof(text: string, key: string): Promise<Result<CheckedProof, string>> {
+export async function checkProof(text: string, keys: CheckpointKeys): Promise<Result<CheckedProof, string>> {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -181,7 +198,7 @@ export async function checkProof(text: string, key: string): Promise<Result<Chec
   if (!parsed.success) return err("it is no proof");
   const proof = parsed.data;
   if (proof.gatewright === "consistency-proof/1") {
-    const [first, second] = [await openCheckpoint(proof.first, key), await openCheckpoint(proof.second, key)];
+    const [first, second] = [await openCheckpoint(proof.first, keys), await openCheckpoint(proof.second, keys)];
     if (!first.ok) return err(`its earlier checkpoint: ${first.error}`);
     if (!second.ok) return err(`its later checkpoint: ${second.error}`);
     const holds = verifyConsistency(treeOf(first.value), treeOf(second.value), proof.path.map(bytesOf));
@@ -189,7 +206,7 @@ export async function checkProof(text: string, key: string): Promise<Result<Chec
       ? ok({ kind: "consistency", first: first.value, second: second.value })
       : err("the later checkpoint does not continue the earlier one");
   }
-  const checkpoint = await openCheckpoint(proof.checkpoint, key);
+  const checkpoint = await openCheckpoint(proof.checkpoint, keys);
   if (!checkpoint.ok) return err(`its checkpoint: ${checkpoint.error}`);
   const { size, root } = treeOf(checkpoint.value);
   for (const { index, line, path } of proof.lines) {

@@ -8,7 +8,7 @@ import { causeCode } from "../errors.ts";
 import { signCompact, verifyCompact } from "../identity/jose.ts";
 import { z } from "../schema.ts";
 import { type ChainHead, chainStart } from "./chain.ts";
-import { keyIdOf, publicKeyOf } from "./checkpoints.ts";
+import { type CheckpointKeys, keyIdOf, keysOf, publicKeyOf } from "./checkpoints.ts";
 import { segmentsOf } from "./segments.ts";
 
 export type PruneEvent = Extract<SessionEvent, { readonly type: "prune" }>;
@@ -125,11 +125,14 @@ export function signPrune(
   return signCompact(new TextEncoder().encode(JSON.stringify(payload)), key, "EdDSA", keyIdOf(publicKeyOf(key)));
 }
 
-/** That whoever has the key of the checkpoints took away what the record says. `key`: SPKI PEM. */
-export async function checkPrune(record: PruneRecord, key: string): Promise<Result<undefined, string>> {
+/** That whoever has the key of the checkpoints took away what the record says. */
+export async function checkPrune(record: PruneRecord, keys: CheckpointKeys): Promise<Result<undefined, string>> {
   if (record.signed === undefined) return err("the record of what was pruned isn't signed");
-  const payload = await verifyCompact(record.signed, key, "EdDSA");
-  if (!payload.ok) return err("the record of what was pruned isn't signed by this key");
+  let payload: Awaited<ReturnType<typeof verifyCompact>> | undefined;
+  for (const key of keysOf(keys)) {
+    if (payload?.ok !== true) payload = await verifyCompact(record.signed, key, "EdDSA");
+  }
+  if (payload?.ok !== true) return err("the record of what was pruned isn't signed by this key");
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload.value));
