@@ -8,6 +8,7 @@ import { exitCodes } from "../exit-codes.ts";
 import type { CommandContext } from "../main.ts";
 import { readBytes } from "../read-bytes.ts";
 import { type RecordingOptions, recordingFolder } from "../recording-folder.ts";
+import { showLine } from "../show-text.ts";
 import { registerExport } from "./audit-export.ts";
 import { andMore, registerProofs } from "./audit-proofs.ts";
 import { registerRetention } from "./audit-retention.ts";
@@ -37,20 +38,23 @@ export function register(program: Command, context: CommandContext): void {
     .option("--json", "as JSON")
     .action(async (options: VerifyOptions) => {
       const folder = await recordingFolder(options);
-      const { chains, missing } = await verifyChains(folder, options.expect);
+      const { chains, missing, holds } = await verifyChains(folder, options.expect);
       const covered = options.key === undefined ? [] : await checkSigned(folder, chains, options, options.key);
       const isWhole =
         missing.length === 0 &&
+        holds.length === 0 &&
         chains.every((c) => c.damage.length === 0 && c.anchor !== "missing") &&
         covered.every(({ faults, checkpoints }) => faults.length === 0 && checkpoints > 0);
       const [own, ...workers] = chains;
       if (options.json) {
-        const result = workers.length + missing.length === 0 ? own : { ...own, workers, missing };
+        const alone = workers.length + missing.length === 0 ? own : { ...own, workers, missing };
+        const result = holds.length === 0 ? alone : { ...alone, holds };
         terminal.out(`${JSON.stringify(options.key === undefined ? result : { ...result, covered })}\n`);
       } else {
         for (const verified of chains) terminal.out(shown(verified, options.expect));
         for (const checked of covered) terminal.out(shownCheckpoints(checked));
         for (const worker of missing) terminal.out(`${worker}: the whole folder is gone\n`);
+        for (const hold of holds) terminal.out(`${showLine(hold)}\n`);
       }
       exit(isWhole ? exitCodes.ok : exitCodes.failed);
     });

@@ -2,6 +2,8 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ChainHead } from "./chain.ts";
+import type { HoldEvent } from "./holds.ts";
+import { holdsGone } from "./holds-on-record.ts";
 import { type RecordedEvent, readEvents, type Verification, verifyRecording } from "./read.ts";
 
 export type VerifiedChain = Verification & {
@@ -13,6 +15,8 @@ export type VerifiedRecording = {
   readonly chains: readonly VerifiedChain[];
   /** Workers that the primary's chain speaks of, and whose folder is gone. */
   readonly missing: readonly string[];
+  /** Sentences about legal holds that are on record and not in their file. */
+  readonly holds: readonly string[];
 };
 
 /** A line that was noted earlier: `chain` is "" for the folder's own. */
@@ -25,8 +29,10 @@ export type Anchor = ChainHead & { readonly chain: string };
 export async function verifyChains(directory: string, anchor?: Anchor): Promise<VerifiedRecording> {
   const own = await verifyRecording(directory, anchor?.chain === "" ? anchor : undefined);
   const noted = new Map<string, ChainHead | undefined>();
+  const recordedHolds: HoldEvent[] = [];
   if (own.damage.length === 0) {
     for await (const event of readEvents(directory)) {
+      if (event.type === "hold") recordedHolds.push(event);
       if (event.type === "worker") noted.set(event.worker, headOf(event.head) ?? noted.get(event.worker));
     }
   }
@@ -38,7 +44,7 @@ export async function verifyChains(directory: string, anchor?: Anchor): Promise<
   }
   const missing = new Set([...noted.keys(), ...(anchor && anchor.chain !== "" ? [anchor.chain] : [])]);
   for (const chain of workers) missing.delete(chain);
-  return { chains, missing: [...missing].sort() };
+  return { chains, missing: [...missing].sort(), holds: [...new Set(holdsGone(directory, recordedHolds))] };
 }
 
 /** Events of all chains by time; each chain's own order is kept. @throws as `readEvents` */

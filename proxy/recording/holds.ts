@@ -91,7 +91,9 @@ export function appendHold(directory: string, line: Omit<HoldLine, "prev">): Hol
   return added;
 }
 
-export const holdEvent = (line: HoldLine): SessionEvent => {
+export type HoldEvent = Extract<SessionEvent, { readonly type: "hold" }> & Pick<SessionEvent, "atMs" | "session">;
+
+export const holdEvent = (line: HoldLine): HoldEvent => {
   const { id, state, scope, subject, until, by, reason, at } = line;
   return { atMs: Date.parse(at), session: "", type: "hold", id, state, scope, subject, until, by, reason };
 };

@@ -8,6 +8,7 @@ import type { Clock, Log, NewId } from "../deps.ts";
 import { GatewayError } from "../errors.ts";
 import { type ChainHead, type CheckedLine, checkLine } from "./chain.ts";
 import { type HoldLine, holdsInForce, readHolds } from "./holds.ts";
+import { HoldsOnRecord } from "./holds-on-record.ts";
 import { frontierOf, headBefore, keepPruneRecord, keptFrom, type PruneEvent, signPrune } from "./prunes.ts";
 import { linesOfSegment } from "./read.ts";
 import type { Recorder } from "./recorder.ts";
@@ -35,10 +36,18 @@ export type PlanOptions = {
   readonly holdsDirectory: string;
   readonly retention: Retention;
   readonly nowMs: number;
+  /** Of `holdsDirectory`; default: one that reads it from its beginning. */
+  readonly onRecord?: HoldsOnRecord;
 };
 
 /** @throws GatewayError where holds or segments can't be read: then nothing goes */
-export async function planPrune({ directory, holdsDirectory, retention, nowMs }: PlanOptions): Promise<PrunePlan> {
+export async function planPrune(options: PlanOptions): Promise<PrunePlan> {
+  const plan = await planUnder(options);
+  if (plan.segments.length > 0) await (options.onRecord ?? new HoldsOnRecord(options.holdsDirectory)).check();
+  return plan;
+}
+
+async function planUnder({ directory, holdsDirectory, retention, nowMs }: PlanOptions): Promise<PrunePlan> {
   const holds = holdsInForce(readHolds(holdsDirectory), nowMs);
   const all = segmentsOf(directory).map((path) => ({ path, bytes: statSync(path).size }));
   // The last one is being written, and says how the chain goes on.

@@ -4,6 +4,7 @@ import type { Clock, Log, NewId } from "../deps.ts";
 import { causeCode, GatewayError } from "../errors.ts";
 import type { Checkpointer } from "./checkpointer.ts";
 import { holdEvent, readHolds } from "./holds.ts";
+import { HoldsOnRecord } from "./holds-on-record.ts";
 import { planPrune, prune, type Retention } from "./prune.ts";
 import type { Recorder } from "./recorder.ts";
 
@@ -31,6 +32,7 @@ export type Pruner = {
 
 export function startPruner(options: PrunerOptions): Pruner {
   const { directory, holdsDirectory, retention, checkpointer, clock, log } = options;
+  const onRecord = new HoldsOnRecord(holdsDirectory);
   let holdsHead: string | undefined;
   let isClosed = false;
 
@@ -56,7 +58,7 @@ export function startPruner(options: PrunerOptions): Pruner {
     try {
       noteHolds();
       if (retention === undefined) return 0;
-      const plan = await planPrune({ directory, holdsDirectory, retention, nowMs: clock.nowMs() });
+      const plan = await planPrune({ directory, holdsDirectory, retention, nowMs: clock.nowMs(), onRecord });
       return isClosed ? 0 : await prune(plan, { ...options, isCovered });
     } catch (error) {
       log.error({ code: "prune-failed", cause: causeCode(error) }, "nothing is pruned from the recording");

@@ -420,6 +420,56 @@ test("where holds can't be read, or the recording doesn't verify, nothing goes",
   await world.close();
 });
 
+test("a hold that was cut off while no gateway ran is missed: nothing goes, and `gw audit verify` says which", async () => {
+  const world = await recorded(30);
+  for (const [id, subject] of [
+    ["hold_1", "ses_none"],
+    ["hold_2", "ses_6"],
+  ] as const) {
+    appendHold(world.folder, {
+      id,
+      state: "added",
+      scope: "session",
+      subject,
+      reason: "file 12/2026",
+      by: "nora",
+      at: new Date(start).toISOString(),
+    });
+  }
+  assert.equal(await world.prune(tenDays, dayOf(5)), 0);
+  await world.close();
+  const path = join(world.folder, holdsName);
+  const holds = readFileSync(path, "utf8");
+  const verify = async () => {
+    const terminal = captured();
+    return [await main(["audit", "verify", "--recording", world.folder], terminal), terminal.text()] as const;
+  };
+  assert.equal((await verify())[0], 0);
+  const first = `${holds.split("\n")[0]}\n`;
+  for (const [cut, gone] of [
+    [first, ["hold_2"]],
+    ["", ["hold_1", "hold_2"]],
+    [undefined, ["hold_1", "hold_2"]],
+  ] as const) {
+    if (cut === undefined) rmSync(path);
+    else writeFileSync(path, cut);
+    const [code, text] = await verify();
+    assert.equal(code, 1);
+    for (const id of gone) assert.match(text, new RegExp(`lacks that the hold ${id} was added, which is on record`));
+    const again = await opened(world.folder);
+    assert.equal(await again.prune(tenDays, dayOf(30)), 0);
+    await again.close();
+    assert.ok(existsSync(join(world.folder, "00000001.jsonl")));
+  }
+  writeFileSync(path, holds);
+  assert.equal((await verify())[0], 0);
+  const mended = await opened(world.folder);
+  await mended.prune(tenDays, dayOf(30));
+  assert.ok(!existsSync(join(world.folder, "00000001.jsonl")));
+  await mended.close();
+  await whole(world.folder);
+});
+
 test("proofs hold for what is left, search follows, and a session whose person is unknown is held with any person", async () => {
   const world = await recorded(20);
   // It began on day 3 and goes on.
