@@ -136,6 +136,14 @@ export const openFunctions: ReadonlySet<string> = new Set(
   words("json_to_record json_to_recordset jsonb_to_record jsonb_to_recordset unnest"),
 );
 
+/** Symbols that pg_catalog has an operator for (PostgreSQL 18; test/sql/own-operators.test.ts compares). */
+export const builtinOperators: ReadonlySet<string> = new Set(
+  words(`
+  !! !~ !~* !~~ !~~* # ## #- #> #>> % & && &< &<| &> * *< *<= *<> *= *> *>= + - -> ->> -|- / < <-> << <<= <<| <= <> <@ <^ = > >= >> >>=
+  >^ ? ?# ?& ?- ?-| ?| ?|| @ @-@ @> @? @@ @@@ ^ ^@ | |&> |/ |>> || ||/ ~ ~* ~<=~ ~<~ ~= ~>=~ ~>~ ~~ ~~*
+`),
+);
+
 /** Types of pg_catalog that a cast may name. `reg*` casts only print names or OIDs; no allowed function reads through one. */
 export const builtinTypes: ReadonlySet<string> = new Set(
   words(`

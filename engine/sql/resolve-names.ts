@@ -6,6 +6,7 @@ import type { Binder } from "./bind-context.ts";
 import { refuse } from "./fault.ts";
 import {
   builtinFunctions,
+  builtinOperators,
   builtinTypes,
   checkedFunctions,
   informationSchemaFunctions,
@@ -163,7 +164,11 @@ export function resolveOperator(b: Binder, name: readonly Node[] | undefined, at
     if (!isNativeOperator(b.sql, symbol, [schema])) refuseOperator(symbol, at);
     return [stringNode(schema), stringNode(symbol)];
   }
-  if (schema === undefined && isNativeOperator(b.sql, symbol, b.sql.searchPath)) return [stringNode(symbol)];
+  if (schema === undefined) {
+    if (isNativeOperator(b.sql, symbol, b.sql.searchPath)) return [stringNode(symbol)];
+    // pg_catalog has none of that name: what is on the path would run.
+    if (!builtinOperators.has(symbol)) checkBareOperator(b, symbol, at);
+  }
   return [stringNode("pg_catalog"), stringNode(symbol)];
 }
 
