@@ -1,7 +1,7 @@
-/** Asks `find` until it gives something. @throws after half a minute, or `patienceMs`: machines are shared */
+/** Asks `find` until it gives something. @throws after two minutes, or `patienceMs`: machines are shared */
 export async function eventually<T>(
   find: () => Promise<T | undefined> | T | undefined,
-  patienceMs = 30_000,
+  patienceMs = 120_000,
 ): Promise<T> {
   for (let i = 0; i < patienceMs / 20; i += 1) {
     const found = await find();
