@@ -108,7 +108,7 @@ try {
   const index = new SearchIndex(path);
   const statements = events / 2;
   const from = performance.now();
-  for (let i = 0; i < sessions; i += 1) index.addStart(startOf(i));
+  for (let i = 0; i < sessions; i += 1) index.addStart(startOf(i), { chain: "", segment: "00000001.jsonl" });
   for (let i = 0; i < statements; i += 1) {
     index.add(statementOf(i, statements), { chain: "", segment: "00000001.jsonl", offset: i * 600, length: 599 });
     if (i % 50_000 === 49_999) index.commit("", { segment: "00000001.jsonl", offset: i * 600, hash: "" });

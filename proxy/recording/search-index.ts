@@ -45,7 +45,7 @@ const schema = `
   CREATE TABLE IF NOT EXISTS progress (chain TEXT PRIMARY KEY, segment TEXT NOT NULL, "offset" INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS person (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE, count INTEGER NOT NULL DEFAULT 0) STRICT;
   CREATE TABLE IF NOT EXISTS person_name (name TEXT NOT NULL, person INTEGER NOT NULL, PRIMARY KEY (name, person)) STRICT, WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS session (name TEXT PRIMARY KEY, person INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS session (name TEXT PRIMARY KEY, person INTEGER NOT NULL, chain TEXT NOT NULL, segment TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS shape (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, effect TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0) STRICT;
   CREATE TABLE IF NOT EXISTS shape_access (shape INTEGER NOT NULL, access INTEGER NOT NULL, object TEXT NOT NULL, name TEXT NOT NULL, "column" TEXT NOT NULL,
     PRIMARY KEY (shape, access, "column")) STRICT, WITHOUT ROWID;
@@ -63,8 +63,14 @@ const orders = `
   CREATE INDEX IF NOT EXISTS statement_text ON statement (text, at_ms, person, shape);
   CREATE INDEX IF NOT EXISTS statement_time ON statement (at_ms, person, shape, text);
 `;
-const version = 2;
+const version = 3;
+/** What every version of it had: nothing else is deleted. */
+const ownTables =
+  "SELECT count(*) AS n FROM sqlite_master WHERE type = 'table' AND name IN ('progress', 'statement', 'words')";
 const firstSegment = "00000001.jsonl";
+
+/** An index as an earlier gw made it: it is deleted, and made anew from the recording. */
+export class OldIndexError extends Error {}
 
 export class SearchIndex {
   readonly #database: DatabaseSync;
@@ -86,11 +92,17 @@ export class SearchIndex {
         busyTimeoutMs: 60_000,
       });
       const found = Number(this.#database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
-      if (found !== 0 && found !== version) throw new TypeError("another version");
+      if (found !== 0 && found !== version) {
+        this.#statements.clear();
+        const isOurs = this.#database.prepare(ownTables).get()?.n === 3 && found < version;
+        this.#database.close();
+        throw isOurs ? new OldIndexError() : new TypeError("it is no index of this version");
+      }
       this.#database.exec(schema);
       if (found === version) this.#order();
       this.#database.exec(`PRAGMA user_version = ${version}`);
     } catch (error) {
+      if (error instanceof OldIndexError) throw error;
       throw new GatewayError(
         "config-unreadable",
         `the index \`${path}\` can't be opened: ${causeCode(error)}`,
@@ -105,7 +117,7 @@ export class SearchIndex {
     return row && { segment: String(row.segment), offset: Number(row.offset), hash: String(row.hash) };
   }
 
-  addStart(event: StartEvent): void {
+  addStart(event: StartEvent, { chain: inChain, segment }: Pick<LinePlace, "chain" | "segment">): void {
     this.#begin();
     const { sub, onBehalfOf, chain = [] } = event.principal;
     const names = [...new Set([sub, ...(onBehalfOf === undefined ? [] : [onBehalfOf]), ...chain])];
@@ -114,7 +126,7 @@ export class SearchIndex {
       for (const name of names) this.#insert("INSERT OR IGNORE INTO person_name VALUES (?, ?)", name, id);
       return id;
     });
-    this.#insert("INSERT OR REPLACE INTO session VALUES (?, ?)", event.session, person);
+    this.#insert("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?)", event.session, person, inChain, segment);
     this.#remember(`session ${event.session}`, person);
   }
 
@@ -144,16 +156,33 @@ export class SearchIndex {
     }
   }
 
-  /** Segments of a chain before `segment` were pruned: nothing of them is found any more, nor are their words kept. */
+  /** Segments of a chain before `segment` were pruned: nothing of them is found any more, nor are their words and names kept. */
   forget(chain: string, segment: string): void {
     const known = this.#one("SELECT segment FROM kept WHERE chain = ?", chain);
     if (known?.segment === segment || (known === undefined && segment === firstSegment)) return;
     this.#order();
+    // What is deleted is overwritten in the file, too.
+    this.#database.exec("PRAGMA secure_delete = ON");
     this.#begin();
     this.#insert("DELETE FROM statement WHERE chain = ? AND segment < ?", chain, segment);
     const unused = "id NOT IN (SELECT text FROM statement)";
     this.#insert(`DELETE FROM words WHERE rowid IN (SELECT id FROM text WHERE ${unused})`);
     this.#insert(`DELETE FROM text WHERE ${unused}`);
+    this.#insert("INSERT INTO words (words) VALUES ('optimize')");
+    // A session goes on to say whose its statements are, for as long as one of that person's is left.
+    this.#insert(
+      "DELETE FROM session WHERE chain = ? AND segment < ? AND person NOT IN (SELECT person FROM statement)",
+      chain,
+      segment,
+    );
+    this.#insert(
+      "DELETE FROM person WHERE id NOT IN (SELECT person FROM statement) AND id NOT IN (SELECT person FROM session)",
+    );
+    this.#insert("DELETE FROM person_name WHERE person NOT IN (SELECT id FROM person)");
+    this.#insert("DELETE FROM shape WHERE id NOT IN (SELECT shape FROM statement)");
+    for (const table of ["shape_access", "shape_rule"]) {
+      this.#insert(`DELETE FROM ${table} WHERE shape NOT IN (SELECT id FROM shape)`);
+    }
     this.#ids.clear();
     this.#insert("INSERT OR REPLACE INTO kept VALUES (?, ?)", chain, segment);
     this.#database.exec("COMMIT");

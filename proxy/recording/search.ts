@@ -6,7 +6,7 @@ import { GatewayError } from "../errors.ts";
 import { checkLine } from "./chain.ts";
 import { chainFolders } from "./chains.ts";
 import { linesOf, type RecordedEvent } from "./read.ts";
-import { type LinePlace, type Progress, SearchIndex, type SearchQuery } from "./search-index.ts";
+import { type LinePlace, OldIndexError, type Progress, SearchIndex, type SearchQuery } from "./search-index.ts";
 import { segmentsOf } from "./segments.ts";
 
 export const indexName = "search-index.sqlite";
@@ -29,7 +29,7 @@ export async function openSearchIndex(
   { path, isRebuilt, onLines, searchTextsListed }: IndexOptions,
 ): Promise<SearchIndex> {
   if (isRebuilt === true) removeIndex(path);
-  let index = new SearchIndex(path, searchTextsListed);
+  let index = openOrReplace(path, searchTextsListed);
   try {
     const chains = chainFolders(directory);
     if (chains.some((chain) => !isOf(join(directory, chain), index.progress(chain)))) {
@@ -53,6 +53,16 @@ export async function openSearchIndex(
   }
 }
 
+function openOrReplace(path: string, searchTextsListed: number | undefined): SearchIndex {
+  try {
+    return new SearchIndex(path, searchTextsListed);
+  } catch (error) {
+    if (!(error instanceof OldIndexError)) throw error;
+    removeIndex(path);
+    return new SearchIndex(path, searchTextsListed);
+  }
+}
+
 /** Damage is for `gw audit verify`: a line that is none is passed over here. */
 async function* indexed(directory: string, chain: string, index: SearchIndex): AsyncGenerator<number> {
   const from = index.progress(chain);
@@ -65,8 +75,8 @@ async function* indexed(directory: string, chain: string, index: SearchIndex): A
     const segment = basename(line.path);
     if (text.includes(statementMark) || text.includes(startMark)) {
       const event = eventOf(text);
-      if (event?.type === "session-start") index.addStart(event);
       const place = { chain, segment, offset: end - text.length - 1, length: text.length };
+      if (event?.type === "session-start") index.addStart(event, place);
       if (event?.type === "statement") index.add(event, place);
     }
     last = { segment, offset: end, hash: text.toString("latin1", text.length - 66, text.length - 2) };

@@ -530,6 +530,37 @@ test("proofs hold for what is left, search follows, and a session whose person i
   await whole(world.folder);
 });
 
+test("names, words and tables of what was pruned go from the search index, those of what is left stay", async () => {
+  const world = await recorded(1);
+  world.recorder.recordIntent([{ ...statement(1), statement: "select xylophone" } as SessionEvent]);
+  for (let i = 1; i < 20; i += 1) world.recorder.recordIntent([sessionStart(i), statement(i)]);
+  // It began in what goes, and goes on.
+  for (let i = 20; i < 30; i += 1) world.recorder.recordIntent([statement(i, "ses_3"), sessionStart(i)]);
+  const path = join(temporaryFolder(), "index.sqlite");
+  const ofPerson = async (person: string): Promise<readonly string[]> => {
+    const index = await openSearchIndex(world.folder, { path });
+    try {
+      return searchRecording(world.folder, index, { person, limit: 50 }).map((e) => ("id" in e ? e.id : ""));
+    } finally {
+      index.close();
+    }
+  };
+  assert.deepEqual(await ofPerson("person2@larch.test"), ["dec_2"]);
+  const names = (): string => readFileSync(path, "latin1");
+  for (const there of ["person2@larch.test", "xylophone"]) assert.ok(names().includes(there), there);
+  await world.prune(tenDays, dayOf(30));
+  assert.deepEqual(await ofPerson("person2@larch.test"), []);
+  assert.ok((await ofPerson("person3@larch.test")).includes("dec_29"));
+  for (const gone of [0, 1, 2, 4, 5]) assert.ok(!names().includes(`person${gone}@larch.test`), String(gone));
+  assert.ok(!names().includes("xylophone"));
+  // A session without statements, whose start is left.
+  assert.ok(names().includes("person29@larch.test"));
+  world.recorder.recordIntent([statement(30, "ses_29"), statement(31, "ses_3")]);
+  assert.deepEqual(await ofPerson("person29@larch.test"), ["dec_30"]);
+  assert.ok((await ofPerson("person3@larch.test")).includes("dec_31"));
+  await world.close();
+});
+
 test("sealed fields open although the line of their key was pruned", async () => {
   const auditor = generateKeyPairSync("x25519");
   const folder = temporaryFolder();

@@ -8,11 +8,13 @@ import { momentOf } from "../../cli/commands/sessions-search.ts";
 import { main } from "../../cli/main.ts";
 import { limits } from "../../engine/limits.ts";
 import type { SessionEvent } from "../../engine/model/session-event.ts";
+import { GatewayError } from "../../proxy/errors.ts";
 import { silentLog } from "../../proxy/log.ts";
 import { verifyRecording } from "../../proxy/recording/read.ts";
 import { openRecorder } from "../../proxy/recording/recorder.ts";
 import { indexName, openSearchIndex, searchRecording } from "../../proxy/recording/search.ts";
 import type { SearchQuery } from "../../proxy/recording/search-index.ts";
+import { openSqlite } from "../../proxy/sqlite.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { captured } from "../support/terminal.ts";
 import { examples } from "./example-events.ts";
@@ -254,6 +256,38 @@ test("what an index says is read again and checked: a changed line is refused, a
   const changed = await search(directory, "--text", "drop");
   assert.equal(changed.code, 1);
   assert.match(changed.err, /recording-damaged.*hash-wrong/);
+});
+
+test("an index of an earlier version is built anew by itself; what is no index of ours is left alone", async () => {
+  const directory = temporaryFolder();
+  await record(directory, [...starts]);
+  for (const version of [1, 2]) {
+    const path = join(temporaryFolder(), "old.sqlite");
+    const old = openSqlite(path, { synchronous: "OFF", schema: "", busyTimeoutMs: 5_000 });
+    old.exec(`CREATE TABLE progress (chain TEXT); CREATE TABLE statement (id INTEGER); CREATE TABLE person (id INTEGER);
+      CREATE VIRTUAL TABLE words USING fts5 (statement, content=''); PRAGMA user_version = ${version}`);
+    old.close();
+    const index = await openSearchIndex(directory, { path });
+    assert.deepEqual(searchRecording(directory, index, { limit: 5 }), []);
+    assert.ok(index.progress("") !== undefined);
+    index.close();
+  }
+  for (const [tables, version] of [
+    ["CREATE TABLE theirs (id INTEGER); CREATE TABLE progress (id INTEGER)", 1],
+    ["CREATE TABLE progress (id INTEGER); CREATE TABLE statement (id INTEGER); CREATE TABLE words (id INTEGER)", 99],
+  ] as const) {
+    const path = join(temporaryFolder(), "theirs.sqlite");
+    const theirs = openSqlite(path, { synchronous: "OFF", schema: "", busyTimeoutMs: 5_000 });
+    theirs.exec(`${tables}; PRAGMA user_version = ${version}`);
+    theirs.close();
+    await assert.rejects(
+      openSearchIndex(directory, { path }),
+      (error: unknown) => error instanceof GatewayError && (error.help ?? "").includes("--rebuild"),
+    );
+    const again = openSqlite(path, { synchronous: "OFF", schema: "", busyTimeoutMs: 5_000 });
+    assert.ok(again.prepare("SELECT 1 FROM progress").all().length === 0);
+    again.close();
+  }
 });
 
 test("moments are times with UTC as their zone, or how long ago", () => {
