@@ -14,7 +14,7 @@ import { openRecorder } from "../../proxy/recording/recorder.ts";
 import { segmentsOf } from "../../proxy/recording/segments.ts";
 import { refusalOf, startTestGateway } from "../support/gateway.ts";
 import { testServer } from "../support/postgres.ts";
-import { canMakeSmallDisk, makeSmallDisk } from "../support/small-disk.ts";
+import { makeSmallDisk, needsSmallDisk } from "../support/small-disk.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 await testServer();
@@ -74,7 +74,7 @@ test("where the next file can't be made intents are refused by name, and resume 
 });
 
 test("a read-only disk stops the start with the way out; once it is writable the recording goes on", {
-  skip: !canMakeSmallDisk,
+  skip: needsSmallDisk,
 }, async () => {
   const directory = temporaryFolder();
   const disk = makeSmallDisk(directory, "1m");
@@ -94,7 +94,7 @@ test("a read-only disk stops the start with the way out; once it is writable the
 });
 
 test("a write that is larger than what the disk has left leaves nothing of itself", {
-  skip: !canMakeSmallDisk,
+  skip: needsSmallDisk,
 }, async () => {
   const directory = temporaryFolder();
   const disk = makeSmallDisk(directory, "1m");

@@ -9,7 +9,7 @@ import { GatewayError } from "../../proxy/errors.ts";
 import { silentLog } from "../../proxy/log.ts";
 import { readEvents, verifyRecording } from "../../proxy/recording/read.ts";
 import { openRecorder, type RecorderOptions } from "../../proxy/recording/recorder.ts";
-import { canMakeSmallDisk, makeSmallDisk } from "../support/small-disk.ts";
+import { makeSmallDisk, needsSmallDisk } from "../support/small-disk.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const clock = { nowMs: () => 1_700_000_000_000 };
@@ -115,7 +115,7 @@ test("a directory that can't be made stops the start", () => {
 });
 
 test("a full disk refuses intents, leaves no torn line, and work resumes by itself", {
-  skip: !canMakeSmallDisk,
+  skip: needsSmallDisk,
 }, async () => {
   const directory = temporaryFolder();
   const disk = makeSmallDisk(directory, "64k");
@@ -138,7 +138,7 @@ test("a full disk refuses intents, leaves no torn line, and work resumes by itse
 });
 
 test("intents of one turn are one write, in order, and each is told whether it is on record", {
-  skip: !canMakeSmallDisk,
+  skip: needsSmallDisk,
 }, async () => {
   const directory = temporaryFolder();
   const disk = makeSmallDisk(directory, "64k");

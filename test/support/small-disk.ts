@@ -16,6 +16,10 @@ export const canMakeSmallDisk: boolean = (() => {
   return isMounted;
 })();
 
+/** For `skip` of a test: false where it can run, else why it can't, which the report shows. */
+export const needsSmallDisk: string | false =
+  !canMakeSmallDisk && "no disk could be made to fill up: it needs Linux, root and the right to mount a tmpfs";
+
 /** `size` as mount takes it: `256k`. Gone after the test file at the latest. */
 export function makeSmallDisk(
   folder: string,
