@@ -1,6 +1,6 @@
 // HTTP/2 clients that send too much of something: the connection or the request ends, and the gateway goes on.
 import assert from "node:assert/strict";
-import { type ClientHttp2Session, connect, createSecureServer, type OutgoingHttpHeaders } from "node:http2";
+import { type ClientHttp2Session, connect, constants, createSecureServer, type OutgoingHttpHeaders } from "node:http2";
 import { after, test } from "node:test";
 import { requestBodyOf } from "../../proxy/http/incoming.ts";
 import { makeSelfSigned } from "../../proxy/tls/self-signed.ts";
@@ -67,6 +67,41 @@ test("a connection has a bounded number of requests at a time", async () => {
     session.once("remoteSettings", resolve),
   );
   assert.equal(settings.maxConcurrentStreams, 128);
+});
+
+async function opened(): Promise<ClientHttp2Session> {
+  const session = open();
+  await new Promise((resolve) => session.once("remoteSettings", resolve));
+  return session;
+}
+
+/** A request that is cancelled as soon as its headers are on their way. */
+function cancelOne(session: ClientHttp2Session): Promise<void> {
+  const stream = session.request({ ":path": "/", authorization }, { endStream: true });
+  stream.on("error", () => undefined);
+  return new Promise((resolve) => {
+    stream.on("close", () => resolve());
+    setImmediate(() => stream.close(constants.NGHTTP2_CANCEL));
+  });
+}
+
+test("a connection that opens requests only to cancel them is given up, and others go on (CVE-2023-44487)", async () => {
+  const patient = await opened();
+  for (let i = 0; i < 50; i += 1) await cancelOne(patient);
+  assert.deepEqual(await ask(patient, {}), [200, undefined]);
+  const hostile = await opened();
+  let isGivenUp = false;
+  const givenUp = new Promise<void>((resolve) => {
+    for (const event of ["goaway", "close"]) {
+      hostile.once(event, () => {
+        isGivenUp = true;
+        resolve();
+      });
+    }
+  });
+  for (let sent = 0; sent < 5_000 && !isGivenUp; sent += 1) await Promise.race([cancelOne(hostile), givenUp]);
+  assert.ok(isGivenUp);
+  assert.deepEqual(await ask(patient, {}), [200, undefined]);
 });
 
 test("a body that never ends is given up", async () => {
