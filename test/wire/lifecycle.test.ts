@@ -106,6 +106,19 @@ test("tells at once that people are asked, then runs what they granted; what fol
   client.socket.destroy();
 });
 
+test("a function call message waits for people as a query does", async () => {
+  const answers: ("granted" | "refused")[] = ["granted", "refused"];
+  gateway.rule = (text) =>
+    text.includes("int4pl") ? { kind: "hold", outcome: async () => answers.shift() ?? "refused" } : { kind: "release" };
+  const client = await connectRaw(gateway);
+  client.send(say.call(177, "2", "3"), say.query("select 1"), say.call(177, "2", "3"));
+  assert.equal(
+    describeAll((await client.until("Z", 3)).filter((m) => m.type !== "N")),
+    "V | Z:I | T | D | C:SELECT 1 | Z:I | E:42501 refused by people | Z:I",
+  );
+  client.socket.destroy();
+});
+
 test("what is granted after an earlier message of the pipeline has failed is skipped, as at the server", async () => {
   gateway.rule = holding(() => new Promise((resolve) => setTimeout(() => resolve("granted"), 100)));
   const client = await connectRaw(gateway);
