@@ -178,10 +178,14 @@ export type GatewayProcess = {
   readonly logged: () => string;
 };
 
+/** Where the runner keeps compiled modules. */
+const { NODE_COMPILE_CACHE } = process.env;
+const compiled: Readonly<Record<string, string>> = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
+
 /** `gw serve` as a process, once it has said where it listens. Killed after the test file at the latest. */
 export function spawnGateway(configPath: string): Promise<GatewayProcess> {
   const child = spawn(process.execPath, ["cli/gw.js", "serve", "--config", configPath], {
-    env: { PATH: process.env.PATH ?? "" },
+    env: { PATH: process.env.PATH ?? "", ...compiled },
     stdio: ["ignore", "pipe", "pipe"],
   });
   after(() => child.kill("SIGKILL"));
@@ -211,7 +215,7 @@ export function run(
   environment: Readonly<Record<string, string>>,
 ): Promise<PsqlOutcome> {
   return new Promise((resolve) => {
-    const env = { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...environment };
+    const env = { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...compiled, ...environment };
     execFile(program, [...args], { env, timeout: 180_000, maxBuffer: 64 * 1_048_576 }, (error, out, err) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
       resolve({ code, out, err });
