@@ -245,8 +245,9 @@ test("storm after storm leaves no session, socket or signal behind, and no memor
   /** Once what was refused has been read on for its second. */
   const left = async () => {
     await soon(() => queryObjects(Socket, { format: "count" }) <= socketsAtRest);
+    await soon(() => queryObjects(Relay, { format: "count" }) === 0);
     collectGarbage();
-    const counts = [Relay, AbortController, AbortSignal].map((of) => queryObjects(of, { format: "count" }));
+    const counts = [AbortController, AbortSignal].map((of) => queryObjects(of, { format: "count" }));
     return { counts, heap: process.memoryUsage().heapUsed };
   };
   await storm();
@@ -254,9 +255,8 @@ test("storm after storm leaves no session, socket or signal behind, and no memor
   const before = await left();
   for (let i = 0; i < 3; i += 1) await storm();
   const after = await left();
-  assert.equal(after.counts[0], before.counts[0]);
   // The clients of the last storm have some of their own.
-  for (const i of [1, 2]) assert.ok((after.counts[i] ?? 0) <= (before.counts[i] ?? 0) + 24);
+  for (const i of [0, 1]) assert.ok((after.counts[i] ?? 0) <= (before.counts[i] ?? 0) + 24);
   // 72 connections later: 4 KB that each left behind would be seen. Code that was compiled meanwhile takes about 60 KB.
   assert.ok(after.heap - before.heap < 300_000, `${after.heap - before.heap} bytes more`);
 });
