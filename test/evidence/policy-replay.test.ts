@@ -44,6 +44,60 @@ await refusalOf(bot, "select id from secrets");
 await refusalOf(bot, "delete from customers where id = 1");
 await bot.end();
 
+const tools = ["get_customer", "refund"].map((name) => ({ name, inputSchema: { type: "object" } }));
+const api = await startUpstream((_request, response) => {
+  response.writeHead(200, { "content-type": "application/json" }).end('{"email":"ann@example.com"}');
+});
+const server = await startRawServer(({ method }) => {
+  if (method === "initialize") return initialized();
+  return method === "tools/list" ? { tools } : { content: [{ type: "text", text: "done" }] };
+});
+const model = await startModel(({ body }) => ({
+  blocks: [
+    { type: "tool_use", id: "toolu_1", name: body.model === "claude-good" ? "look" : "deploy", input: { to: "prod" } },
+  ],
+}));
+const trafficPolicy = (more: string): string => `package acme.traffic
+
+allow reading on http GET "/v1/*" at "api"
+allow looking_up on mcp tool "crm.get_*"
+allow models on llm model "claude-*"
+allow using_models on llm tool "look", "deploy"
+${more}`;
+const traffic = await startTrafficGateway({
+  policy: trafficPolicy('mask mails of json "$.email" using redact on http GET "/v1/customers"\n'),
+  connections: `
+  - { name: api, kind: http, listen: 127.0.0.1:0, tls: off, upstream: { url: "${api.origin}" } }
+  - { name: crm, kind: mcp, server: crm, listen: 127.0.0.1:0, tls: off, upstream: { url: "${server.url}" } }
+  - { name: claude, kind: llm, listen: 127.0.0.1:0, tls: off, upstream: { url: "${model.url}" } }
+`,
+});
+{
+  const token = await traffic.token({ sub: "bot-7" });
+  const json = { "content-type": "application/json", "anthropic-version": "2023-06-01" };
+  const send = async (on: string, method: string, path: string, body?: object): Promise<number> => {
+    const options = body === undefined ? {} : { headers: json, body: JSON.stringify(body) };
+    return (await sendTo(traffic.portOf(on), token, method, path, options)).status;
+  };
+  const statuses = [
+    await send("api", "GET", "/v1/customers?page=2"),
+    await send("api", "GET", "/v1/orders"),
+    await send("api", "DELETE", "/v1/orders"),
+    await send("crm", "POST", "/", call(1, "get_customer", { id: 7 })),
+    await send("crm", "POST", "/", call(2, "refund", { id: 7, cents: 900 })),
+    await send("claude", "POST", "/v1/messages", ask("claude-good")),
+    await send("claude", "POST", "/v1/messages", ask("claude-bold")),
+    await send("claude", "POST", "/v1/messages", ask("gpt-5")),
+  ];
+  assert.deepEqual(statuses, [200, 200, 403, 200, 200, 200, 200, 403]);
+}
+function call(id: number, name: string, args: object): object {
+  return { jsonrpc: "2.0", id, method: "tools/call", params: { name, arguments: args } };
+}
+function ask(name: string): object {
+  return { model: name, max_tokens: 10, messages: [{ role: "user", content: "go" }] };
+}
+
 async function replayOf(recording: string, text: string, flags: readonly string[] = []) {
   const folder = temporaryFolder();
   mkdirSync(join(folder, "p"));
@@ -147,60 +201,6 @@ allow hr on sql read of public.customers
   const refused = differences.flatMap(({ examples }) => examples.map(({ id }) => id));
   assert.deepEqual({ alike, open, refused }, { alike: 1, open: 1, refused: ["it", "none", "weak"] });
 });
-
-const tools = ["get_customer", "refund"].map((name) => ({ name, inputSchema: { type: "object" } }));
-const api = await startUpstream((_request, response) => {
-  response.writeHead(200, { "content-type": "application/json" }).end('{"email":"ann@example.com"}');
-});
-const server = await startRawServer(({ method }) => {
-  if (method === "initialize") return initialized();
-  return method === "tools/list" ? { tools } : { content: [{ type: "text", text: "done" }] };
-});
-const model = await startModel(({ body }) => ({
-  blocks: [
-    { type: "tool_use", id: "toolu_1", name: body.model === "claude-good" ? "look" : "deploy", input: { to: "prod" } },
-  ],
-}));
-const trafficPolicy = (more: string): string => `package acme.traffic
-
-allow reading on http GET "/v1/*" at "api"
-allow looking_up on mcp tool "crm.get_*"
-allow models on llm model "claude-*"
-allow using_models on llm tool "look", "deploy"
-${more}`;
-const traffic = await startTrafficGateway({
-  policy: trafficPolicy('mask mails of json "$.email" using redact on http GET "/v1/customers"\n'),
-  connections: `
-  - { name: api, kind: http, listen: 127.0.0.1:0, tls: off, upstream: { url: "${api.origin}" } }
-  - { name: crm, kind: mcp, server: crm, listen: 127.0.0.1:0, tls: off, upstream: { url: "${server.url}" } }
-  - { name: claude, kind: llm, listen: 127.0.0.1:0, tls: off, upstream: { url: "${model.url}" } }
-`,
-});
-{
-  const token = await traffic.token({ sub: "bot-7" });
-  const json = { "content-type": "application/json", "anthropic-version": "2023-06-01" };
-  const send = async (on: string, method: string, path: string, body?: object): Promise<number> => {
-    const options = body === undefined ? {} : { headers: json, body: JSON.stringify(body) };
-    return (await sendTo(traffic.portOf(on), token, method, path, options)).status;
-  };
-  const statuses = [
-    await send("api", "GET", "/v1/customers?page=2"),
-    await send("api", "GET", "/v1/orders"),
-    await send("api", "DELETE", "/v1/orders"),
-    await send("crm", "POST", "/", call(1, "get_customer", { id: 7 })),
-    await send("crm", "POST", "/", call(2, "refund", { id: 7, cents: 900 })),
-    await send("claude", "POST", "/v1/messages", ask("claude-good")),
-    await send("claude", "POST", "/v1/messages", ask("claude-bold")),
-    await send("claude", "POST", "/v1/messages", ask("gpt-5")),
-  ];
-  assert.deepEqual(statuses, [200, 200, 403, 200, 200, 200, 200, 403]);
-}
-function call(id: number, name: string, args: object): object {
-  return { jsonrpc: "2.0", id, method: "tools/call", params: { name, arguments: args } };
-}
-function ask(name: string): object {
-  return { model: name, max_tokens: 10, messages: [{ role: "user", content: "go" }] };
-}
 
 const replayTraffic = (more: string) => replayOf(traffic.recording, trafficPolicy(more));
 const mails = 'mask mails of json "$.email" using redact on http GET "/v1/customers"\n';
