@@ -248,7 +248,7 @@ export const checkCodes = {
   ),
   E0301: row(
     "an unknown mask",
-    "Masks are partial, bucket, round, card, phone, fields, hash, tokenize, redact and nullify.",
+    "Masks are partial, bucket, round, card, phone, fields, hash, tokenize, redact, nullify and remove.",
     "mask m of public.customers.email using hsah",
     "mask m of public.customers.email using hash",
   ),
@@ -260,7 +260,7 @@ export const checkCodes = {
   ),
   E0303: row(
     "a mask that does not fit the type of its column",
-    "A masked value must be of the column's type, or every query that reads it breaks. The help line lists the masks that fit.",
+    "A masked value must be of the column's type, or every query that reads it breaks. The help line lists the masks that fit. `remove` takes fields out of JSON answers, and fits nothing else.",
     "mask m of public.orders.id using partial(last: 2)",
     "mask m of public.orders.id using nullify",
   ),

@@ -18,6 +18,7 @@ export const maskNames = [
   "tokenize",
   "redact",
   "nullify",
+  "remove",
 ] as const;
 const dateUnits: readonly DateUnit[] = ["year", "quarter", "month", "week", "day", "hour"];
 
@@ -34,6 +35,7 @@ const parameters: Readonly<
   tokenize: { salt: "text" },
   redact: {},
   nullify: {},
+  remove: {},
 };
 
 export function checkMaskCall(env: Env, call: MaskCall): Mask | undefined {
@@ -161,10 +163,41 @@ function buildMask(
     case "card":
     case "redact":
     case "nullify":
+    case "remove":
       return { kind: name };
     default:
       return name satisfies never;
   }
+}
+
+/** A field can be taken out of an answer; a column of its row, a word of its text and an answer as a whole can't. */
+export function checkRemovable(env: Env, { of, using }: Extract<RuleHead, { effect: "mask" }>): boolean {
+  if (using.name.text !== "remove") return true;
+  if (of.kind === "tables" || of.kind === "text") {
+    const what = of.kind === "tables" ? "columns" : "kinds of text";
+    report(env, "E0303", using.span, `\`remove\` does not fit ${what}`, {
+      label: "takes fields out of JSON answers",
+      notes: [
+        of.kind === "tables"
+          ? "a row has every column that the statement names"
+          : "a text of which something is missing is another text",
+      ],
+      help: [
+        of.kind === "tables"
+          ? "`nullify` shows NULL in place of every value"
+          : "`redact` shows `***` in its place; a field of an answer is `of json`",
+      ],
+    });
+    return false;
+  }
+  const whole = of.kind === "json" ? of.patterns.find((p) => p.raw === "$") : undefined;
+  if (!whole) return true;
+  report(env, "E0303", whole.span, "`remove` does not fit `$`, the answer as a whole", {
+    label: "takes fields out of JSON answers",
+    notes: ["an answer without a document is none"],
+    help: ["`redact` and `nullify` empty it; a `deny` refuses the request"],
+  });
+  return false;
 }
 
 /** What a search would mean depends on more than the column's type: that is `unsearchable`. */

@@ -22,7 +22,7 @@ import {
 } from "./context.ts";
 import { costOf, quantifierDepth, someCore } from "./cost.ts";
 import { checkCondition, checkExpr, checkText, decided, mismatch } from "./expressions.ts";
-import { checkMaskCall, checkSearchable } from "./mask-call.ts";
+import { checkMaskCall, checkRemovable, checkSearchable } from "./mask-call.ts";
 import {
   catalogsAt,
   checkAt,
@@ -130,6 +130,7 @@ function checkPayload(c: ScopeContext, env: Env, decl: RuleDecl): Payload | unde
       return { effect: head.effect };
     case "mask": {
       const mask = checkMaskCall(env, head.using);
+      if (mask && !checkRemovable(env, head)) return undefined;
       if (mask && head.searchable) checkSearchable(env, head);
       if (head.of.kind !== "tables") {
         const format = head.of.kind;

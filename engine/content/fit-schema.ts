@@ -48,6 +48,8 @@ class Visitor {
   visit(value: Json, { schema, place, tagged }: At): Json {
     const masks = this.#masks;
     const mask = maskAt(place, tagged, masks);
+    // Only the root comes here to be removed, and there is nothing that it could be taken out of.
+    if (mask?.kind === "remove") this.isUnfit = true;
     if (mask !== undefined) return this.#fitted(maskJsonValue(value, mask, masks.key), schema);
     if (typeof value === "string") {
       const masked = maskNestedText(value, masks, 0);
@@ -56,23 +58,36 @@ class Visitor {
     if (typeof value === "number")
       return maskNumberText(String(value), masks) === String(value) ? value : this.#fitted(0, schema);
     if (Array.isArray(value)) {
-      return value.flatMap((item: Json, i): readonly Json[] => {
+      let isShortened = false;
+      const shown = value.flatMap((item: Json, i): readonly Json[] => {
         const inner = tagged && elementPlaceOf(tagged, i);
-        if (isLeftOut(tagged, inner, item)) return [];
-        return [
-          this.visit(item, { schema: this.#schemas.items(schema), place: elementPlace(place, i), tagged: inner }),
-        ];
+        const at = { schema: this.#schemas.items(schema), place: elementPlace(place, i), tagged: inner };
+        const isGone = maskAt(at.place, inner, masks)?.kind === "remove";
+        isShortened ||= isGone;
+        return isGone || isLeftOut(tagged, inner, item) ? [] : [this.visit(item, at)];
       });
+      return isShortened ? this.#shortened(shown, value, schema) : shown;
     }
     if (!isObject(value)) return value;
-    return Object.fromEntries(
+    let isShortened = false;
+    const shown = Object.fromEntries(
       Object.entries(value).flatMap(([key, item]): readonly (readonly [string, Json])[] => {
         const inner = tagged && propertyPlace(tagged, key);
-        if (isLeftOut(tagged, inner, item)) return [];
         const at = { schema: this.#schemas.property(schema, key), place: fieldPlace(place, key), tagged: inner };
-        return [[maskText(key, masks), this.visit(item, at)]];
+        const isGone = maskAt(at.place, inner, masks)?.kind === "remove";
+        isShortened ||= isGone;
+        return isGone || isLeftOut(tagged, inner, item) ? [] : [[maskText(key, masks), this.visit(item, at)]];
       }),
     );
+    return isShortened ? this.#shortened(shown, value, schema) : shown;
+  }
+
+  /** What the schema requires has no neutral value that isn't there. What wasn't of its schema before needn't be now. */
+  #shortened(shown: Json, value: Json, schema: JsonObject | undefined): Json {
+    if (schema !== undefined && this.#schemas.fits(value, schema) && !this.#schemas.fits(shown, schema)) {
+      this.isUnfit = true;
+    }
+    return shown;
   }
 
   #fitted(masked: Json, schema: JsonObject | undefined): Json {

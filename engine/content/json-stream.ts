@@ -1,10 +1,11 @@
 // JSON text, cut anywhere -> the same text with masked values in place: nothing is held but the value at hand
 import type { Json } from "../lib/json.ts";
 import { limits } from "../limits.ts";
+import type { Mask } from "../model/mask.ts";
 import { Counted, type CountLimit, type Transformer, unreadable } from "./content-fault.ts";
 import { maskJsonValue } from "./mask-value.ts";
-import { type ContentMasks, maskNumberText, maskText } from "./masker.ts";
-import { elementPlace, fieldPlace, nowhere, type Place, rootPlace } from "./path-states.ts";
+import { type ContentMasks, maskNumberText, maskText, removes } from "./masker.ts";
+import { elementPlace, fieldPlace, isRemoved, nowhere, type Place, rootPlace } from "./path-states.ts";
 
 type Expect = "value" | "value-or-end" | "key" | "key-or-end" | "colon" | "comma-or-end" | "nothing";
 
@@ -13,10 +14,16 @@ type Frame = {
   readonly place: Place;
   /** A masked container further out: nothing of this one is shown. */
   readonly isHidden: boolean;
+  /** A removed container further out: nothing of this one is counted. */
+  readonly isGone: boolean;
   /** Elements of this array are counted: no array is around it. */
   readonly isCounted: boolean;
   index: number;
   key: string;
+  /** The field at hand is left out. */
+  isLeaving: boolean;
+  /** Something is written already: what comes next has a comma before it. */
+  hasShown: boolean;
 };
 
 export type JsonTransformerOptions = {
@@ -28,18 +35,22 @@ export type JsonTransformerOptions = {
 
 /**
  * RFC 8259, strictly: what another reader could read otherwise is unreadable here. Unmasked text goes through as it
- * is, so that numbers keep their spelling.
+ * is, so that numbers keep their spelling. Where a mask removes, commas and blanks are written anew: what is left must not
+ * tell that there was more.
  */
 export class JsonTransformer implements Transformer {
   readonly #masks: ContentMasks;
   readonly #root: Place;
   readonly #looksAtText: boolean;
+  readonly #removes: boolean;
   readonly #counted: Counted;
   readonly #isSequence: boolean;
   readonly #stack: Frame[] = [];
   /** Names, and what stands in their place: documents repeat them. */
   readonly #keys = new Map<string, string | undefined>();
   #expect: Expect = "value";
+  /** Before the value at hand, where commas are written anew. */
+  #comma = "";
   /** Of a token that the last piece cut. */
   #rest = "";
   /** How far into `#rest` the search for the token's end has come. */
@@ -49,6 +60,7 @@ export class JsonTransformer implements Transformer {
     this.#masks = masks;
     this.#root = rootPlace(masks.paths);
     this.#looksAtText = masks.kinds.length > 0;
+    this.#removes = removes(masks);
     this.#counted = new Counted(items);
     this.#isSequence = isSequence;
   }
@@ -79,7 +91,9 @@ export class JsonTransformer implements Transformer {
       const wasHidden = this.#isHidden();
       let replaced: string | undefined;
       if (c === 0x20 || c === 0x0a || c === 0x0d || c === 0x09) {
-        if (c === 0x0a && this.#isSequence && this.#stack.length === 0) this.#nextDocument();
+        const isBreak = c === 0x0a && this.#isSequence && this.#stack.length === 0;
+        if (isBreak) this.#nextDocument();
+        if (this.#removes && !isBreak) replaced = "";
         at += 1;
       } else if (c === 0x22) {
         const end = this.#stringEnd(text, at, start);
@@ -147,15 +161,31 @@ export class JsonTransformer implements Transformer {
       const key = decode(raw);
       if (frame) frame.key = key;
       this.#expect = "colon";
-      return this.#looksAtText ? this.#maskedKey(key) : undefined;
+      const shown = this.#looksAtText ? this.#maskedKey(key) : undefined;
+      return this.#removes && frame ? this.#leadingKey(frame, shown ?? raw) : shown;
     }
     const place = this.#beginValue();
     const value = decode(raw);
     this.#endValue();
-    if (place.mask !== undefined) return JSON.stringify(maskJsonValue(value, place.mask, this.#masks.key));
-    if (!this.#looksAtText) return undefined;
-    const masked = maskNestedText(value, this.#masks, 0);
-    return masked === value ? undefined : JSON.stringify(masked);
+    if (place.mask !== undefined) return this.#written(place, raw, this.#masked(value, place.mask));
+    const masked = this.#looksAtText ? maskNestedText(value, this.#masks, 0) : value;
+    return this.#written(place, raw, masked === value ? undefined : JSON.stringify(masked));
+  }
+
+  #masked = (value: Json, mask: Mask): string => JSON.stringify(maskJsonValue(value, mask, this.#masks.key));
+
+  #leadingKey(frame: Frame, shown: string): string {
+    frame.isLeaving = isRemoved(fieldPlace(frame.place, frame.key));
+    if (frame.isLeaving) return "";
+    const comma = frame.hasShown ? "," : "";
+    frame.hasShown = true;
+    return comma + shown;
+  }
+
+  /** `raw`: the first token of the value. */
+  #written(place: Place, raw: string, replaced: string | undefined): string | undefined {
+    if (!this.#removes) return replaced;
+    return isRemoved(place) ? "" : this.#comma + (replaced ?? raw);
   }
 
   #maskedKey(key: string): string | undefined {
@@ -170,7 +200,11 @@ export class JsonTransformer implements Transformer {
     const place = this.#beginValue();
     const value = readWord(raw);
     this.#endValue();
-    if (place.mask !== undefined) return JSON.stringify(maskJsonValue(value, place.mask, this.#masks.key));
+    const masked = place.mask === undefined ? this.#maskedWord(raw, value) : this.#masked(value, place.mask);
+    return this.#written(place, raw, masked);
+  }
+
+  #maskedWord(raw: string, value: Json): string | undefined {
     if (typeof value !== "number" || !this.#looksAtText) return undefined;
     // Its value has other digits than its spelling where that has an exponent or a fraction of zeros.
     const plain = String(value);
@@ -192,13 +226,13 @@ export class JsonTransformer implements Transformer {
       case 0x3a:
         if (this.#expect !== "colon") throw notJson();
         this.#expect = "value";
-        return undefined;
+        return this.#stack.at(-1)?.isLeaving ? "" : undefined;
       case 0x2c: {
         const frame = this.#stack.at(-1);
         if (this.#expect !== "comma-or-end" || frame === undefined) throw notJson();
         frame.index += 1;
         this.#expect = frame.isArray ? "value" : "key";
-        return undefined;
+        return this.#removes ? "" : undefined;
       }
       default:
         throw notJson();
@@ -211,18 +245,21 @@ export class JsonTransformer implements Transformer {
     const outer = this.#stack.at(-1);
     if (this.#stack.length >= limits.jsonDepthMax) throw unreadable("JSON that is nested too deep");
     const isMasked = place.mask !== undefined;
+    const isGone = isRemoved(place) || (outer?.isGone ?? false);
     this.#stack.push({
       isArray,
       place: isMasked ? nowhere : place,
       isHidden: isMasked || (outer?.isHidden ?? false),
-      isCounted: isArray && !this.#isSequence && !this.#stack.some((frame) => frame.isArray),
+      isGone,
+      isCounted: isArray && !this.#isSequence && !isGone && !this.#stack.some((frame) => frame.isArray),
       index: 0,
       key: "",
+      isLeaving: false,
+      hasShown: false,
     });
     this.#expect = isArray ? "value-or-end" : "key-or-end";
-    return place.mask === undefined
-      ? undefined
-      : JSON.stringify(maskJsonValue(isArray ? [] : {}, place.mask, this.#masks.key));
+    const shown = place.mask && this.#masked(isArray ? [] : {}, place.mask);
+    return this.#written(place, isArray ? "[" : "{", shown);
   }
 
   #close(isArray: boolean): string | undefined {
@@ -237,10 +274,17 @@ export class JsonTransformer implements Transformer {
   #beginValue(): Place {
     if (this.#expect !== "value" && this.#expect !== "value-or-end") throw notJson();
     const frame = this.#stack.at(-1);
+    this.#comma = "";
     if (frame === undefined) return this.#root;
-    if (frame.isCounted) this.#counted.add();
-    if (frame.isHidden) return nowhere;
-    return frame.isArray ? elementPlace(frame.place, frame.index) : fieldPlace(frame.place, frame.key);
+    const inner = frame.isArray ? elementPlace(frame.place, frame.index) : fieldPlace(frame.place, frame.key);
+    const place = frame.isHidden ? nowhere : inner;
+    // What isn't shown isn't counted: whether a limit refuses would tell.
+    if (frame.isCounted && !isRemoved(place)) this.#counted.add();
+    if (frame.isArray && !isRemoved(place)) {
+      this.#comma = frame.hasShown ? "," : "";
+      frame.hasShown = true;
+    }
+    return place;
   }
 
   #endValue(): void {

@@ -9,10 +9,10 @@ export type MaskKey = Uint8Array;
 
 /**
  * `null` stays null, an object becomes `{}` and an array `[]` (`null` under nullify): names and numbers of what they held
- * would tell of it.
+ * would tell of it. What is removed is never asked for; who does all the same is shown `null`.
  */
 export function maskJsonValue(value: Json, mask: Mask, key: MaskKey): Json {
-  if (value === null || mask.kind === "nullify") return null;
+  if (value === null || mask.kind === "nullify" || mask.kind === "remove") return null;
   if (typeof value === "string") return maskString(value, mask, key);
   if (typeof value === "number") return maskNumber(value, mask, key);
   if (typeof value === "boolean")
@@ -43,6 +43,7 @@ export function maskString(value: string, mask: Mask, key: MaskKey): string {
     case "redact":
       return redactedText;
     case "nullify":
+    case "remove":
       return "";
     default:
       return unreachable(mask);
@@ -67,6 +68,7 @@ function maskNumber(value: number, mask: Mask, key: MaskKey): number {
     case "fields":
     case "redact":
     case "nullify":
+    case "remove":
       return 0;
     default:
       return unreachable(mask);

@@ -6,8 +6,9 @@ import type { ContentMask } from "../model/decision.ts";
 import { joinMasks, type Mask } from "../model/mask.ts";
 import { type TextKind, textKinds } from "../model/text-kinds.ts";
 import { detectors, type TextSpan } from "./detect.ts";
-import { mapJson } from "./map-json.ts";
-import { type MaskKey, maskJsonValue, maskString } from "./mask-value.ts";
+import { maskDocument } from "./mask-document.ts";
+import { type MaskKey, maskString } from "./mask-value.ts";
+import { rootPlace } from "./path-states.ts";
 
 export type PathMask = { readonly path: JsonPath; readonly mask: Mask };
 export type KindMask = { readonly kind: TextKind; readonly mask: Mask };
@@ -37,10 +38,12 @@ export function readContentMasks(masks: readonly ContentMask[], key: MaskKey): R
       if (content.format === "json") {
         const path = parseJsonPath(pattern);
         if (!path.ok) return err(`\`${pattern}\` is no path into JSON`);
+        if (mask.kind === "remove" && path.value.length === 0) return err("`remove` can't take a whole answer away");
         paths.push({ path: path.value, mask });
       } else if (content.format === "tagged") {
         tags.push({ tag: pattern, mask });
       } else {
+        if (mask.kind === "remove") return err("`remove` takes fields out of JSON, not words out of texts");
         const kind = kindOf(pattern);
         if (kind === undefined) return err(`there is no kind of text called \`${pattern}\``);
         kinds.set(kind, [...(kinds.get(kind) ?? []), mask]);
@@ -55,6 +58,10 @@ const redact: Mask = { kind: "redact" };
 
 const kindOf = (name: string): TextKind | undefined =>
   (Object.keys(textKinds) as readonly TextKind[]).find((kind) => kind === name);
+
+/** Some place of an answer is to be gone: what stands around it is written anew. */
+export const removes = ({ paths }: Pick<ContentMasks, "paths">): boolean =>
+  paths.some(({ mask }) => mask.kind === "remove");
 
 /** Every value of the kinds that are looked for, masked. */
 export function maskText(text: string, { kinds, key }: Pick<ContentMasks, "kinds" | "key">): string {
@@ -107,13 +114,10 @@ export type DocumentMasker = {
 
 export function documentMasker(masks: ContentMasks): DocumentMasker {
   const { paths, key } = masks;
+  const root = rootPlace(paths);
   return {
     readsJson: paths.length > 0,
-    maskPaths: (document) =>
-      paths.reduce(
-        (part: Json, { path, mask }) => mapJson(part, path, (value) => maskJsonValue(value, mask, key)),
-        document,
-      ),
+    maskPaths: (document) => maskDocument(document, root, key),
     maskText: (text) => maskText(text, masks),
   };
 }

@@ -22,6 +22,9 @@ export const nowhere: Place = { states: [], mask: undefined, known: new Map(), h
 export const rootPlace = (paths: readonly PathMask[]): Place =>
   placeOf(paths.map(({ path, mask }) => ({ path, at: 0, mask })));
 
+/** Nothing tells of the place, neither its value nor its name. */
+export const isRemoved = ({ mask }: Place): boolean => mask?.kind === "remove";
+
 export function fieldPlace(place: Place, name: string): Place {
   if (place.states.length === 0) return nowhere;
   return remembered(place, name, (step) => step.kind === "any" || ("name" in step && step.name === name));

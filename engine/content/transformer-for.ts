@@ -9,7 +9,7 @@ import { DocumentTransformer } from "./document.ts";
 import { EventStreamTransformer } from "./event-stream.ts";
 import { JsonTransformer } from "./json-stream.ts";
 import { TextTransformer } from "./lines.ts";
-import type { ContentMasks } from "./masker.ts";
+import { type ContentMasks, removes } from "./masker.ts";
 
 export type ContentPlan = {
   readonly masks: ContentMasks;
@@ -42,6 +42,8 @@ export function readerFor(
     return { transformer: new JsonTransformer({ masks, items: count, isSequence: true }), isLive: true };
   }
   if (mime === "text/event-stream") return { transformer: new EventStreamTransformer(masks, count), isLive: true };
+  // Records of CSV have as many cells as their header: nothing is taken out of them.
+  if (mime.startsWith("text/") && removes(masks)) return undefined;
   if (mime === "text/csv" || mime === "text/tab-separated-values") {
     const separator = mime === "text/csv" ? "," : "\t";
     const hasHeader = parameters.get("header") === "present";

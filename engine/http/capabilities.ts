@@ -15,6 +15,7 @@ export const httpCapabilities: Capabilities = {
     "constant",
     "redact",
     "nullify",
+    "remove",
   ]),
   masksTagged: true,
   filtersRows: false,

@@ -105,7 +105,9 @@ class Walker {
         type === "image" ? "an image" : type === "audio" ? "a sound" : "a file that is not text",
       );
     }
-    const isText = type === "text" || Object.hasOwn(value, "uri");
+    // The kind of a block, or its address, may be what a mask has removed.
+    const isNamed = type === "text" || Object.hasOwn(value, "uri");
+    const isText = isNamed || (this.#masker.readsJson && !Object.hasOwn(value, "type"));
     return this.#text.entries(value, (key, item) => {
       if (documents.has(key)) return this.data(item);
       if (isText && key === "text" && typeof item === "string") return this.text(item);

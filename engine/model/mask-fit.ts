@@ -1,7 +1,7 @@
 // mask + type of a column -> whether it can stand in the value's place: policies are checked and columns masked by this.
 import { unreachable } from "../lib/assert.ts";
 import type { Column, ColumnType } from "./catalog.ts";
-import type { Mask } from "./mask.ts";
+import type { Mask, MaskKind } from "./mask.ts";
 
 export const textTypes: ReadonlySet<string> = new Set(["text", "varchar", "bpchar", "name", "citext"]);
 const numberTypes: ReadonlySet<string> = new Set(["int2", "int4", "int8", "numeric", "float4", "float8"]);
@@ -23,8 +23,9 @@ export function elementColumn(column: Column): Column | undefined {
 }
 
 /** Masks that act on each element of an array. */
-export const isElementwise = (mask: Mask): boolean =>
-  mask.kind !== "redact" && mask.kind !== "nullify" && mask.kind !== "constant" && mask.kind !== "fields";
+export const isElementwise = ({ kind }: Mask): boolean => !wholeValueMasks.has(kind);
+
+const wholeValueMasks: ReadonlySet<MaskKind> = new Set(["redact", "nullify", "constant", "fields", "remove"]);
 
 /** What the masked column must be, in words; undefined when it fits. */
 export function misfit(mask: Mask, column: Column): string | undefined {
@@ -50,6 +51,8 @@ export function misfit(mask: Mask, column: Column): string | undefined {
       return among(numberTypes, "a number");
     case "fields":
       return type === "jsonb" ? undefined : "jsonb";
+    case "remove":
+      return "a field of a JSON answer, never a column";
     case "redact":
     case "nullify":
     case "constant":

@@ -34,7 +34,9 @@ type MaskShape =
   | { readonly kind: "redact" }
   /** A fixed value that the policy gives. */
   | { readonly kind: "constant"; readonly value: string | number | boolean }
-  | { readonly kind: "nullify" };
+  | { readonly kind: "nullify" }
+  /** Of JSON answers only: the field isn't there, name and all; an element leaves its list. A column stays in its row. */
+  | { readonly kind: "remove" };
 
 export type MaskKind = Mask["kind"];
 export type DateUnit = "year" | "quarter" | "month" | "week" | "day" | "hour";
@@ -51,6 +53,7 @@ const rank: Readonly<Record<MaskKind, number>> = {
   constant: 3,
   redact: 3,
   nullify: 4,
+  remove: 5,
 };
 
 /** Shows certainly no more than the other one; false for kinds that nobody knows. */

@@ -16,6 +16,7 @@ const maskKinds: readonly MaskKind[] = [
   "redact",
   "constant",
   "nullify",
+  "remove",
 ];
 const dateUnits: readonly DateUnit[] = ["year", "quarter", "month", "week", "day", "hour"];
 
@@ -71,6 +72,7 @@ export function readMask(entry: AnswerReader): Mask {
     case "card":
     case "redact":
     case "nullify":
+    case "remove":
       return { kind };
     default:
       return unreachable(kind);

@@ -161,7 +161,9 @@ function readObligations(top: AnswerReader, ruleOf: RuleOf, request: PolicyReque
     const [key, relation] = relationOf(entry);
     const column = entry.text("column");
     if (!columnNames(relation).has(column)) throw entry.bad("column", "is not a column of the table");
-    return { key, column, mask: entry.object("mask", readMask), rule: ruleOf(entry, "mask") };
+    const mask = entry.object("mask", readMask);
+    if (mask.kind === "remove") throw entry.bad("mask", "must not be `remove`: a column stays in its row");
+    return { key, column, mask, rule: ruleOf(entry, "mask") };
   });
   const filters = top.list("filters", (entry) => {
     const [key, relation] = relationOf(entry);
@@ -187,7 +189,11 @@ function readObligations(top: AnswerReader, ruleOf: RuleOf, request: PolicyReque
         format === "tagged" || (format === "json" ? parseJsonPath(pattern).ok : Object.hasOwn(textKinds, pattern));
       if (!isGood) throw entry.bad("patterns", format === "json" ? "must be JSON paths" : "must be kinds of text");
     }
-    return { content: { format, patterns }, mask: entry.object("mask", readMask), rule: ruleOf(entry, "mask") };
+    const mask = entry.object("mask", readMask);
+    if (mask.kind === "remove" && (format === "text" || patterns.includes("$"))) {
+      throw entry.bad("mask", "must not be `remove`, which takes fields out of JSON");
+    }
+    return { content: { format, patterns }, mask, rule: ruleOf(entry, "mask") };
   });
   return {
     masks: new Map(

@@ -89,6 +89,8 @@ function maskBody(mask: Mask, column: Column, options: MaskOptions): string | un
       return digest(mask, column, options);
     case "bucket":
       return bucket(mask, column);
+    case "remove":
+      return notApplicable(mask, column);
     default:
       return unreachable(mask);
   }

@@ -98,6 +98,7 @@ test("PostgreSQL's adapter does every mask that its capabilities name", () => {
     redact: { kind: "redact" },
     constant: { kind: "constant", value: "x" },
     nullify: { kind: "nullify" },
+    remove: { kind: "remove" },
   };
   const column = (table: string, name: string): Column => {
     const found = testCatalog()
@@ -112,4 +113,10 @@ test("PostgreSQL's adapter does every mask that its capabilities name", () => {
     const of = isNumeric ? column("orders", "total") : column("customers", "email");
     assert.match(maskSql(masks[kind], of, { maskKey: "0123456789abcdef" }), /CAST/);
   }
+});
+
+test("PostgreSQL's adapter removes no column, whoever asks", () => {
+  assert.equal(postgresCapabilities.columnMasks.has("remove"), false);
+  for (const column of testCatalog().relations.get("public.customers")?.columns ?? [])
+    assert.throws(() => maskSql({ kind: "remove" }, column, { maskKey: "0123456789abcdef" }), /mask-not-applicable/);
 });

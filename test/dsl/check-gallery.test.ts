@@ -173,7 +173,7 @@ mask m of public.customers.email using hsah
   |
 3 | mask m of public.customers.email using hsah
   |                                        ^^^^ did you mean \`hash\`?
-  = help: masks are partial, bucket, round, card, phone, fields, hash, tokenize, redact, nullify`,
+  = help: masks are partial, bucket, round, card, phone, fields, hash, tokenize, redact, nullify, remove`,
   ],
   [
     "a set compared with an element",

@@ -269,6 +269,7 @@ const { node } = fc.letrec<{ node: Cell; leaf: Cell; object: Cell; list: Cell }>
 }));
 
 const anyMask = fc.constantFrom<Mask>({ kind: "redact" }, { kind: "nullify" }, { kind: "constant", value: 7 });
+const anyOrRemove = fc.oneof(anyMask, fc.constant<Mask>({ kind: "remove" }));
 const maskedBy = (mask: Mask, { schema }: Cell, document: Json) => {
   const masks = readContentMasks(
     [{ content: { format: "tagged", patterns: ["pii"] }, mask, rule: "t" as RuleId }],
@@ -280,7 +281,7 @@ const maskedBy = (mask: Mask, { schema }: Cell, document: Json) => {
 
 test("law: two documents that differ in tagged and undescribed places only look the same", () => {
   fc.assert(
-    fc.property(node, anyMask, (cell, mask) => {
+    fc.property(node, anyOrRemove, (cell, mask) => {
       assert.deepEqual(maskedBy(mask, cell, cell.one), maskedBy(mask, cell, cell.other));
     }),
     { numRuns: 300 },
@@ -296,6 +297,18 @@ test("law: a document that is masked by tags still satisfies its schema", () => 
       const { document, isUnfit } = maskedBy(mask, cell, cell.one);
       assert.equal(isUnfit, false);
       assert.equal(check.value(document), undefined);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("law: what tags remove leaves a document of the schema, or is refused", () => {
+  fc.assert(
+    fc.property(node, (cell) => {
+      const check = compileSchema(cell.schema);
+      assert.ok(check.ok);
+      const { document, isUnfit } = maskedBy({ kind: "remove" }, cell, cell.one);
+      if (!isUnfit) assert.equal(check.value(document), undefined);
     }),
     { numRuns: 150 },
   );
